@@ -1,0 +1,370 @@
+//! The stable codes of every failure, and what each means to a caller.
+
+/// What went wrong, as one stable word.
+///
+/// [`Code::http_status`], [`Code::close_code`] and [`Code::retry`] are the only places where a
+/// failure becomes a status, a WebSocket close code or advice. Words are never renamed or reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Code {
+    /// The request cannot be understood, or a value in it is malformed.
+    InvalidRequest,
+    /// The body is not valid JSON, or an empty array where something must be appended.
+    InvalidJson,
+    /// The body is empty where something must be appended.
+    EmptyBody,
+    /// The body has no content type.
+    ContentTypeRequired,
+    /// The offset is malformed, repeated or beyond the tail.
+    InvalidOffset,
+    /// The fork's source, offset or sub-offset cannot be used.
+    InvalidFork,
+    /// A new producer epoch did not start at sequence zero.
+    ProducerEpochStart,
+    /// The stream is not there.
+    NotFound,
+    /// No route has this path.
+    UnknownRoute,
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// The stream was deleted and only kept for its forks.
+    Gone,
+    /// The offset lies before what the stream still keeps.
+    OffsetExpired,
+    /// The stream is there with another configuration.
+    Exists,
+    /// The content type is not the stream's.
+    ContentTypeMismatch,
+    /// The stream is closed.
+    Closed,
+    /// The `Stream-Seq` is not greater than the last one.
+    SequenceRegression,
+    /// The producer skipped a sequence number.
+    ProducerGap,
+    /// A newer epoch of the producer has taken over.
+    ProducerFenced,
+    /// The webhook address is not allowed.
+    WebhookUrlRejected,
+    /// Another worker holds the subscription.
+    AlreadyClaimed,
+    /// The lease, generation or wake is no longer the current one.
+    Fenced,
+    /// Nothing waits to be claimed.
+    NoPendingWork,
+    /// The bearer token is missing or wrong.
+    Unauthorized,
+    /// The body is larger than the server takes.
+    BodyTooLarge,
+    /// The request head is larger than the server takes.
+    HeadTooLarge,
+    /// The path is longer than the server takes.
+    PathTooLong,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// A number of things the server bounds has reached its bound.
+    LimitReached,
+    /// The server takes no more work for the moment.
+    Overloaded,
+    /// The server is stopping.
+    Stopping,
+    /// The disk is full.
+    DiskFull,
+    /// What was stored fails its checksum.
+    Corrupt,
+    /// The server failed.
+    Internal,
+}
+
+/// What a caller should do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will fail again.
+    Never,
+    /// The same request may succeed later.
+    Later,
+    /// The same request may succeed on another connection, at once.
+    Reconnect,
+}
+
+impl Code {
+    /// Every code, in the order of its number.
+    pub const ALL: [Self; 33] = [
+        Self::InvalidRequest,
+        Self::InvalidJson,
+        Self::EmptyBody,
+        Self::ContentTypeRequired,
+        Self::InvalidOffset,
+        Self::InvalidFork,
+        Self::ProducerEpochStart,
+        Self::NotFound,
+        Self::UnknownRoute,
+        Self::MethodNotAllowed,
+        Self::Gone,
+        Self::OffsetExpired,
+        Self::Exists,
+        Self::ContentTypeMismatch,
+        Self::Closed,
+        Self::SequenceRegression,
+        Self::ProducerGap,
+        Self::ProducerFenced,
+        Self::WebhookUrlRejected,
+        Self::AlreadyClaimed,
+        Self::Fenced,
+        Self::NoPendingWork,
+        Self::Unauthorized,
+        Self::BodyTooLarge,
+        Self::HeadTooLarge,
+        Self::PathTooLong,
+        Self::RequestTimeout,
+        Self::LimitReached,
+        Self::Overloaded,
+        Self::Stopping,
+        Self::DiskFull,
+        Self::Corrupt,
+        Self::Internal,
+    ];
+
+    /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
+    const fn row(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::InvalidRequest => (
+                "INVALID_REQUEST",
+                400,
+                "A header, parameter or field is malformed; the message names it.",
+            ),
+            Self::InvalidJson => (
+                "INVALID_JSON",
+                400,
+                "The body is not JSON, or an empty array where something must be appended.",
+            ),
+            Self::EmptyBody => (
+                "EMPTY_BODY",
+                400,
+                "An append without a body must close the stream.",
+            ),
+            Self::ContentTypeRequired => (
+                "CONTENT_TYPE_REQUIRED",
+                400,
+                "An append with a body must name its content type.",
+            ),
+            Self::InvalidOffset => (
+                "INVALID_OFFSET",
+                400,
+                "The offset is malformed, empty, repeated or beyond the tail.",
+            ),
+            Self::InvalidFork => (
+                "INVALID_FORK",
+                400,
+                "The fork's offset or sub-offset cannot be used.",
+            ),
+            Self::ProducerEpochStart => (
+                "PRODUCER_EPOCH_START",
+                400,
+                "A new producer epoch starts at sequence zero.",
+            ),
+            Self::NotFound => ("NOT_FOUND", 404, "There is no such stream or subscription."),
+            Self::UnknownRoute => ("UNKNOWN_ROUTE", 404, "No route has this path."),
+            Self::MethodNotAllowed => (
+                "METHOD_NOT_ALLOWED",
+                405,
+                "The path does not take this method.",
+            ),
+            Self::Gone => (
+                "GONE",
+                410,
+                "The stream was deleted and lives on only for its forks.",
+            ),
+            Self::OffsetExpired => (
+                "OFFSET_EXPIRED",
+                410,
+                "The offset lies before what the stream still keeps.",
+            ),
+            Self::Exists => (
+                "EXISTS",
+                409,
+                "The name is taken by something of another configuration.",
+            ),
+            Self::ContentTypeMismatch => (
+                "CONTENT_TYPE_MISMATCH",
+                409,
+                "The content type is not the stream's.",
+            ),
+            Self::Closed => (
+                "CLOSED",
+                409,
+                "The stream is closed and takes no more data.",
+            ),
+            Self::SequenceRegression => (
+                "SEQUENCE_REGRESSION",
+                409,
+                "Stream-Seq must be greater than the last one.",
+            ),
+            Self::ProducerGap => (
+                "PRODUCER_GAP",
+                409,
+                "A producer sequence number is missing before this one.",
+            ),
+            Self::ProducerFenced => (
+                "PRODUCER_FENCED",
+                403,
+                "A newer epoch of this producer has taken over.",
+            ),
+            Self::WebhookUrlRejected => (
+                "WEBHOOK_URL_REJECTED",
+                400,
+                "The webhook address is not one the server may call.",
+            ),
+            Self::AlreadyClaimed => (
+                "ALREADY_CLAIMED",
+                409,
+                "Another worker holds the subscription's lease.",
+            ),
+            Self::Fenced => (
+                "FENCED",
+                409,
+                "The wake, generation or lease is no longer the current one.",
+            ),
+            Self::NoPendingWork => ("NO_PENDING_WORK", 409, "Nothing waits to be claimed."),
+            Self::Unauthorized => ("UNAUTHORIZED", 401, "The bearer token is missing or wrong."),
+            Self::BodyTooLarge => (
+                "BODY_TOO_LARGE",
+                413,
+                "The body is larger than `http.body_bytes_max`.",
+            ),
+            Self::HeadTooLarge => (
+                "HEAD_TOO_LARGE",
+                431,
+                "The request head is larger than `http.head_bytes_max`.",
+            ),
+            Self::PathTooLong => (
+                "PATH_TOO_LONG",
+                414,
+                "The stream path is longer than `stream.path_bytes_max`.",
+            ),
+            Self::RequestTimeout => (
+                "REQUEST_TIMEOUT",
+                408,
+                "The request did not arrive within `http.request_timeout_ms`.",
+            ),
+            Self::LimitReached => (
+                "LIMIT_REACHED",
+                429,
+                "Something the server bounds has reached its bound; the message names the setting.",
+            ),
+            Self::Overloaded => (
+                "OVERLOADED",
+                503,
+                "The server takes no more work for the moment.",
+            ),
+            Self::Stopping => (
+                "STOPPING",
+                503,
+                "The server is stopping; its successor will answer.",
+            ),
+            Self::DiskFull => (
+                "DISK_FULL",
+                507,
+                "The disk is full; reads go on and appends work again when there is space.",
+            ),
+            Self::Corrupt => (
+                "CORRUPT",
+                500,
+                "Stored bytes fail their checksum and are not served.",
+            ),
+            Self::Internal => ("INTERNAL", 500, "The server failed; its log says how."),
+        }
+    }
+
+    /// Returns the word that stands for this code on every wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Returns the HTTP status of an answer with this code.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        self.row().1
+    }
+
+    /// Returns what the code means, in one sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Returns the WebSocket close code: below 4500 come back, from 4500 on stop.
+    #[must_use]
+    pub const fn close_code(self) -> u16 {
+        match self.retry() {
+            Retry::Later | Retry::Reconnect => 4000 + self as u16,
+            Retry::Never => 4500 + self as u16,
+        }
+    }
+
+    /// Returns what the caller should do next.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self {
+            Self::RequestTimeout | Self::Stopping => Retry::Reconnect,
+            Self::LimitReached
+            | Self::Overloaded
+            | Self::DiskFull
+            | Self::AlreadyClaimed
+            | Self::NoPendingWork
+            | Self::ProducerGap => Retry::Later,
+            Self::InvalidRequest
+            | Self::InvalidJson
+            | Self::EmptyBody
+            | Self::ContentTypeRequired
+            | Self::InvalidOffset
+            | Self::InvalidFork
+            | Self::ProducerEpochStart
+            | Self::NotFound
+            | Self::UnknownRoute
+            | Self::MethodNotAllowed
+            | Self::Gone
+            | Self::OffsetExpired
+            | Self::Exists
+            | Self::ContentTypeMismatch
+            | Self::Closed
+            | Self::SequenceRegression
+            | Self::ProducerFenced
+            | Self::WebhookUrlRejected
+            | Self::Fenced
+            | Self::Unauthorized
+            | Self::BodyTooLarge
+            | Self::HeadTooLarge
+            | Self::PathTooLong
+            | Self::Corrupt
+            | Self::Internal => Retry::Never,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once_under_its_number() {
+        for (at, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, at);
+        }
+        let mut words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn close_codes_say_whether_to_come_back() {
+        for code in Code::ALL {
+            assert_eq!(
+                code.close_code() < 4500,
+                code.retry() != Retry::Never,
+                "{code:?}"
+            );
+        }
+    }
+}

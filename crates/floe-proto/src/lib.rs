@@ -1,0 +1,15 @@
+//! Wire types, codes, limits and cursors shared by every part of Floe.
+//!
+//! This crate does no I/O, reads no clock and draws no random number, so it builds for any
+//! target a host may have.
+
+mod code;
+pub mod codec;
+mod cursor;
+mod ids;
+mod time;
+
+pub use code::{Code, Retry};
+pub use cursor::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, live_cursor};
+pub use ids::{NameHash, Offset, ParseOffsetError, RoomId};
+pub use time::Millis;
