@@ -1,0 +1,312 @@
+//! What a room's log says, byte by byte: the `meta` of every log record.
+//!
+//! The first byte is the kind; kinds and fields are only ever appended. The layout is written out
+//! in `docs/FORMAT.md`.
+
+use floe_proto::codec::{Put, Reader};
+use floe_proto::{Millis, RoomId};
+
+use crate::append::Producer;
+use crate::lifetime::Lifetime;
+
+/// One durable thing that happened in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// The room came to be; its first data may be the record's payload.
+    Create(CreateRecord<'a>),
+    /// Data was appended, the room was closed, or both at once.
+    Data(DataRecord<'a>),
+    /// The room was deleted while forks still read it.
+    SoftDelete,
+    /// Another room began as a fork of this one.
+    ForkAdded(RoomId),
+    /// A fork of this room is gone.
+    ForkRemoved(RoomId),
+    /// A read renewed the room's time to live.
+    Touched,
+    /// The room's value was replaced; the newest counts.
+    Value(&'a [u8]),
+}
+
+/// How a room came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRecord<'a> {
+    /// Name within the namespace.
+    pub name: &'a [u8],
+    /// Content type as written.
+    pub content_type: &'a str,
+    /// When it ends by itself.
+    pub lifetime: Lifetime,
+    /// Whether it was created closed.
+    pub closed: bool,
+    /// When it was created.
+    pub created_at: Millis,
+    /// Where inherited data is read: each room up to its unit, oldest first; the last is the source.
+    pub lineage: Vec<(RoomId, u64)>,
+}
+
+/// An append, a close, or both at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DataRecord<'a> {
+    /// The idempotent producer that sent it.
+    pub producer: Option<Producer<'a>>,
+    /// The writer's `Stream-Seq`.
+    pub stream_seq: Option<&'a [u8]>,
+    /// Whether the room is closed from here on.
+    pub close: bool,
+}
+
+const CREATE: u8 = 1;
+const DATA: u8 = 2;
+const SOFT_DELETE: u8 = 3;
+const FORK_ADDED: u8 = 4;
+const FORK_REMOVED: u8 = 5;
+const TOUCHED: u8 = 6;
+const VALUE: u8 = 7;
+
+const DATA_PRODUCER: u8 = 1;
+const DATA_STREAM_SEQ: u8 = 2;
+const DATA_CLOSE: u8 = 4;
+
+impl<'a> Record<'a> {
+    /// Appends the record's bytes to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Create(create) => {
+                out.put_u8(CREATE);
+                create.encode(out);
+            }
+            Self::Data(data) => {
+                out.put_u8(DATA);
+                data.encode(out);
+            }
+            Self::SoftDelete => out.put_u8(SOFT_DELETE),
+            Self::ForkAdded(room) => {
+                out.put_u8(FORK_ADDED);
+                out.put_varint(room.0);
+            }
+            Self::ForkRemoved(room) => {
+                out.put_u8(FORK_REMOVED);
+                out.put_varint(room.0);
+            }
+            Self::Touched => out.put_u8(TOUCHED),
+            Self::Value(value) => {
+                out.put_u8(VALUE);
+                out.put_bytes(value);
+            }
+        }
+    }
+
+    /// Reads a record; `None` when the bytes are not one.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let record = match reader.u8()? {
+            CREATE => Self::Create(CreateRecord::decode(&mut reader)?),
+            DATA => Self::Data(DataRecord::decode(&mut reader)?),
+            SOFT_DELETE => Self::SoftDelete,
+            FORK_ADDED => Self::ForkAdded(RoomId(reader.varint()?)),
+            FORK_REMOVED => Self::ForkRemoved(RoomId(reader.varint()?)),
+            TOUCHED => Self::Touched,
+            VALUE => Self::Value(reader.bytes()?),
+            _ => return None,
+        };
+        reader.is_empty().then_some(record)
+    }
+}
+
+impl<'a> CreateRecord<'a> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_bytes(self.name);
+        out.put_bytes(self.content_type.as_bytes());
+        encode_lifetime(self.lifetime, out);
+        out.put_u8(u8::from(self.closed));
+        out.put_u64(self.created_at.0);
+        encode_lineage(&self.lineage, out);
+    }
+
+    fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        Some(Self {
+            name: reader.bytes()?,
+            content_type: reader.str()?,
+            lifetime: decode_lifetime(reader)?,
+            closed: decode_flag(reader)?,
+            created_at: Millis(reader.u64()?),
+            lineage: decode_lineage(reader)?,
+        })
+    }
+}
+
+impl<'a> DataRecord<'a> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut flags = 0;
+        flags |= if self.producer.is_some() {
+            DATA_PRODUCER
+        } else {
+            0
+        };
+        flags |= if self.stream_seq.is_some() {
+            DATA_STREAM_SEQ
+        } else {
+            0
+        };
+        flags |= if self.close { DATA_CLOSE } else { 0 };
+        out.put_u8(flags);
+        if let Some(producer) = self.producer {
+            out.put_bytes(producer.id.as_bytes());
+            out.put_varint(producer.epoch);
+            out.put_varint(producer.seq);
+        }
+        if let Some(seq) = self.stream_seq {
+            out.put_bytes(seq);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        let flags = reader.u8()?;
+        if flags & !(DATA_PRODUCER | DATA_STREAM_SEQ | DATA_CLOSE) != 0 {
+            return None;
+        }
+        let producer = if flags & DATA_PRODUCER == 0 {
+            None
+        } else {
+            Some(Producer {
+                id: reader.str()?,
+                epoch: reader.varint()?,
+                seq: reader.varint()?,
+            })
+        };
+        let stream_seq = if flags & DATA_STREAM_SEQ == 0 {
+            None
+        } else {
+            Some(reader.bytes()?)
+        };
+        Some(Self {
+            producer,
+            stream_seq,
+            close: flags & DATA_CLOSE != 0,
+        })
+    }
+}
+
+pub(crate) fn encode_lifetime(lifetime: Lifetime, out: &mut Vec<u8>) {
+    match lifetime {
+        Lifetime::Unlimited => out.put_u8(0),
+        Lifetime::Ttl(seconds) => {
+            out.put_u8(1);
+            out.put_varint(seconds);
+        }
+        Lifetime::ExpiresAt(at) => {
+            out.put_u8(2);
+            out.put_u64(at.0);
+        }
+    }
+}
+
+pub(crate) fn decode_lifetime(reader: &mut Reader<'_>) -> Option<Lifetime> {
+    match reader.u8()? {
+        0 => Some(Lifetime::Unlimited),
+        1 => Some(Lifetime::Ttl(reader.varint()?)),
+        2 => Some(Lifetime::ExpiresAt(Millis(reader.u64()?))),
+        _ => None,
+    }
+}
+
+pub(crate) fn encode_lineage(lineage: &[(RoomId, u64)], out: &mut Vec<u8>) {
+    out.put_varint(lineage.len() as u64);
+    for (room, until) in lineage {
+        out.put_varint(room.0);
+        out.put_varint(*until);
+    }
+}
+
+pub(crate) fn decode_lineage(reader: &mut Reader<'_>) -> Option<Vec<(RoomId, u64)>> {
+    let count = reader.varint()?;
+    let mut lineage = Vec::new();
+    for _ in 0..count {
+        lineage.push((RoomId(reader.varint()?), reader.varint()?));
+    }
+    Some(lineage)
+}
+
+pub(crate) fn decode_flag(reader: &mut Reader<'_>) -> Option<bool> {
+    match reader.u8()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes_of(record: &Record<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        record.encode(&mut out);
+        out
+    }
+
+    #[test]
+    fn golden_bytes_of_every_kind() {
+        let create = Record::Create(CreateRecord {
+            name: b"a/b",
+            content_type: "text/plain",
+            lifetime: Lifetime::Ttl(300),
+            closed: true,
+            created_at: Millis(1),
+            lineage: vec![(RoomId(7), 200)],
+        });
+        let data = Record::Data(DataRecord {
+            producer: Some(Producer {
+                id: "p",
+                epoch: 1,
+                seq: 300,
+            }),
+            stream_seq: Some(b"09"),
+            close: true,
+        });
+        let rows: [(Record<'_>, &[u8]); 7] = [
+            (
+                create,
+                b"\x01\x03a/b\x0atext/plain\x01\xac\x02\x01\x01\0\0\0\0\0\0\0\x01\x07\xc8\x01",
+            ),
+            (data, b"\x02\x07\x01p\x01\xac\x02\x0209"),
+            (Record::SoftDelete, b"\x03"),
+            (Record::ForkAdded(RoomId(5)), b"\x04\x05"),
+            (Record::ForkRemoved(RoomId(5)), b"\x05\x05"),
+            (Record::Touched, b"\x06"),
+            (Record::Value(b"v"), b"\x07\x01v"),
+        ];
+        for (record, bytes) in rows {
+            assert_eq!(bytes_of(&record), bytes, "{record:?}");
+            assert_eq!(Record::decode(bytes), Some(record));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn data_records_round_trip(
+            id in ".{0,20}",
+            epoch: u64,
+            seq: u64,
+            with_producer: bool,
+            stream_seq in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
+            close: bool,
+        ) {
+            let record = Record::Data(DataRecord {
+                producer: with_producer.then_some(Producer { id: &id, epoch, seq }),
+                stream_seq: stream_seq.as_deref(),
+                close,
+            });
+            let bytes = bytes_of(&record);
+            prop_assert_eq!(Record::decode(&bytes), Some(record));
+        }
+
+        #[test]
+        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Record::decode(&bytes);
+        }
+    }
+}

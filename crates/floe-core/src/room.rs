@@ -1,0 +1,486 @@
+//! One room: all of its state and none of its I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use floe_proto::codec::{Put, Reader};
+use floe_proto::{Code, Millis, RoomId};
+
+use crate::append::Producer;
+use crate::content::ContentType;
+use crate::lifetime::Lifetime;
+use crate::record::{self, DataRecord, Record};
+
+/// One room, as the single writer of its log sees it.
+///
+/// It has two edges: [`staged`](Self::staged), which counts all that was handed to the log and
+/// decides what may come next, and [`visible`](Self::visible), which counts what is durable and is
+/// all that a reader may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    id: RoomId,
+    staged: Edge,
+    visible: Edge,
+    /// Units dropped by retention; reads begin here.
+    start: u64,
+    /// Last read or write, which a sliding lifetime counts from.
+    touched: Millis,
+    /// The newest touch that is in the log.
+    touched_durable: Millis,
+    created_at: Millis,
+    lifetime: Lifetime,
+    content_type: ContentType,
+    is_json: bool,
+    deleted: bool,
+    name: Box<[u8]>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What most rooms do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Extra {
+    producers: BTreeMap<Box<str>, (u64, u64)>,
+    closed_by: Option<(Box<str>, u64, u64)>,
+    stream_seq: Option<Box<[u8]>>,
+    forks: BTreeSet<RoomId>,
+    lineage: Vec<(RoomId, u64)>,
+    value: Option<Box<[u8]>>,
+}
+
+/// How far a room reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Edge {
+    /// Units before the tail.
+    pub tail: u64,
+    /// Whether nothing will ever follow.
+    pub closed: bool,
+}
+
+/// Where a read begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The oldest unit that is kept.
+    Oldest,
+    /// The tail: only what comes after.
+    Now,
+    /// This unit.
+    At(u64),
+}
+
+/// A resolved read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First unit to return.
+    pub from: u64,
+    /// The visible edge.
+    pub edge: Edge,
+}
+
+impl Room {
+    /// Makes a room from its create record, with `units` of initial data.
+    ///
+    /// Returns `None` when the record is of another kind.
+    #[must_use]
+    pub fn create(id: RoomId, record: &Record<'_>, units: u64, now: Millis) -> Option<Self> {
+        let Record::Create(create) = record else {
+            return None;
+        };
+        let inherited = create.lineage.last().map_or(0, |(_, until)| *until);
+        let content_type = ContentType::new(create.content_type);
+        let extra = (!create.lineage.is_empty()).then(|| {
+            Box::new(Extra {
+                lineage: create.lineage.clone(),
+                ..Extra::default()
+            })
+        });
+        Some(Self {
+            id,
+            staged: Edge {
+                tail: inherited + units,
+                closed: create.closed,
+            },
+            visible: Edge::default(),
+            start: 0,
+            touched: now,
+            touched_durable: now,
+            created_at: create.created_at,
+            lifetime: create.lifetime,
+            is_json: content_type.is_json(),
+            content_type,
+            deleted: false,
+            name: create.name.into(),
+            extra,
+        })
+    }
+
+    /// Applies a record that the log has taken at `now`, with `units` of data.
+    ///
+    /// This is the only way a room changes. A create record changes nothing.
+    pub fn apply(&mut self, record: &Record<'_>, units: u64, now: Millis) {
+        self.staged.tail += units;
+        match record {
+            Record::Create(_) => {}
+            Record::Data(data) => self.apply_data(data, now),
+            Record::SoftDelete => self.deleted = true,
+            Record::ForkAdded(room) => {
+                self.extra_mut().forks.insert(*room);
+            }
+            Record::ForkRemoved(room) => {
+                self.extra_mut().forks.remove(room);
+            }
+            Record::Touched => self.apply_touch(now),
+            Record::Value(value) => self.extra_mut().value = Some((*value).into()),
+        }
+    }
+
+    fn apply_data(&mut self, data: &DataRecord<'_>, now: Millis) {
+        self.apply_touch(now);
+        if let Some(producer) = data.producer {
+            let producers = &mut self.extra_mut().producers;
+            let state = (producer.epoch, producer.seq);
+            match producers.get_mut(producer.id) {
+                Some(known) => *known = state,
+                None => drop(producers.insert(producer.id.into(), state)),
+            }
+        }
+        if let Some(seq) = data.stream_seq {
+            self.extra_mut().stream_seq = Some(seq.into());
+        }
+        if data.close {
+            self.staged.closed = true;
+            if let Some(Producer { id, epoch, seq }) = data.producer {
+                self.extra_mut().closed_by = Some((id.into(), epoch, seq));
+            }
+        }
+    }
+
+    fn apply_touch(&mut self, now: Millis) {
+        self.touched = self.touched.max(now);
+        self.touched_durable = self.touched_durable.max(now);
+    }
+
+    /// Moves the visible edge to what has become durable. It never goes back.
+    pub fn show(&mut self, edge: Edge) {
+        self.visible.tail = self.visible.tail.max(edge.tail);
+        self.visible.closed |= edge.closed;
+    }
+
+    /// Resolves where a read begins, against the visible edge.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn decide_read(&self, start: Start) -> Result<Span, ReadError> {
+        if self.deleted {
+            return Err(ReadError::Gone);
+        }
+        let edge = self.visible;
+        let from = match start {
+            Start::Oldest => self.start,
+            Start::Now => edge.tail,
+            Start::At(from) if from < self.start => {
+                return Err(ReadError::Expired { start: self.start });
+            }
+            Start::At(from) if from > edge.tail => {
+                return Err(ReadError::BeyondTail { tail: edge.tail });
+            }
+            Start::At(from) => from,
+        };
+        Ok(Span { from, edge })
+    }
+
+    /// Notes a read at `now`; returns a record when the log should learn of it.
+    pub fn touch(&mut self, now: Millis) -> Option<Record<'static>> {
+        self.touched = self.touched.max(now);
+        let interval = self.lifetime.touch_interval_ms()?;
+        (now.since(self.touched_durable) >= interval).then_some(Record::Touched)
+    }
+
+    /// Returns when the room ends by itself.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Millis> {
+        self.lifetime.deadline(self.touched)
+    }
+
+    /// Returns which room holds `unit` and up to which unit it is to be read there.
+    #[must_use]
+    pub fn holder(&self, unit: u64) -> (RoomId, u64) {
+        let inherited = self.lineage().iter().find(|(_, until)| unit < *until);
+        inherited.copied().unwrap_or((self.id, u64::MAX))
+    }
+
+    /// Returns the first unit that the room holds itself.
+    #[must_use]
+    pub fn own_start(&self) -> u64 {
+        self.source().map_or(0, |(_, until)| until)
+    }
+
+    /// Appends the room's durable state to `out`, for [`Room::decode`].
+    ///
+    /// Everything staged counts; the log hands in only records that are durable.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u8(STATE_VERSION);
+        out.put_bytes(&self.name);
+        out.put_bytes(self.content_type.as_str().as_bytes());
+        record::encode_lifetime(self.lifetime, out);
+        out.put_u8(u8::from(self.staged.closed) | u8::from(self.deleted) << 1);
+        out.put_varint(self.staged.tail);
+        out.put_varint(self.start);
+        out.put_u64(self.created_at.0);
+        out.put_u64(self.touched_durable.0);
+        match &self.extra {
+            None => out.put_u8(0),
+            Some(extra) => {
+                out.put_u8(1);
+                extra.encode(out);
+            }
+        }
+    }
+
+    /// Reads a room back; `None` when the bytes are not a room's state.
+    ///
+    /// All of it is visible: state comes from the durable log.
+    #[must_use]
+    pub fn decode(id: RoomId, bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != STATE_VERSION {
+            return None;
+        }
+        let name = reader.bytes()?.into();
+        let content_type = ContentType::new(reader.str()?);
+        let lifetime = record::decode_lifetime(&mut reader)?;
+        let flags = reader.u8()?;
+        let edge = Edge {
+            tail: reader.varint()?,
+            closed: flags & 1 != 0,
+        };
+        let start = reader.varint()?;
+        let created_at = Millis(reader.u64()?);
+        let touched = Millis(reader.u64()?);
+        let extra = match record::decode_flag(&mut reader)? {
+            false => None,
+            true => Some(Box::new(Extra::decode(&mut reader)?)),
+        };
+        let room = Self {
+            id,
+            staged: edge,
+            visible: edge,
+            start,
+            touched,
+            touched_durable: touched,
+            created_at,
+            lifetime,
+            is_json: content_type.is_json(),
+            content_type,
+            deleted: flags & 2 != 0,
+            name,
+            extra,
+        };
+        (reader.is_empty() && flags < 4).then_some(room)
+    }
+
+    /// Number of the room.
+    #[must_use]
+    pub const fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// Name within the namespace.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// What has been handed to the log.
+    #[must_use]
+    pub const fn staged(&self) -> Edge {
+        self.staged
+    }
+
+    /// What is durable, and all that readers may see.
+    #[must_use]
+    pub const fn visible(&self) -> Edge {
+        self.visible
+    }
+
+    /// First unit that is kept.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Content type of every unit.
+    #[must_use]
+    pub const fn content_type(&self) -> &ContentType {
+        &self.content_type
+    }
+
+    /// Whether a unit is a JSON message; it is a byte otherwise.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// When the room ends by itself.
+    #[must_use]
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// When the room was created.
+    #[must_use]
+    pub const fn created_at(&self) -> Millis {
+        self.created_at
+    }
+
+    /// Whether the room was deleted and lives on only for its forks.
+    #[must_use]
+    pub const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// The room this one is a fork of, and the units inherited.
+    #[must_use]
+    pub fn source(&self) -> Option<(RoomId, u64)> {
+        self.lineage().last().copied()
+    }
+
+    /// Where inherited units are: each room up to its unit, oldest first.
+    #[must_use]
+    pub fn lineage(&self) -> &[(RoomId, u64)] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.lineage)
+    }
+
+    /// Rooms that are forks of this one, in ascending order.
+    pub fn forks(&self) -> impl Iterator<Item = RoomId> {
+        self.extra
+            .iter()
+            .flat_map(|extra| extra.forks.iter().copied())
+    }
+
+    /// The room's value, if one was ever set.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.extra.as_ref()?.value.as_deref()
+    }
+
+    pub(crate) fn producer(&self, id: &str) -> Option<(u64, u64)> {
+        self.extra.as_ref()?.producers.get(id).copied()
+    }
+
+    pub(crate) fn stream_seq(&self) -> Option<&[u8]> {
+        self.extra.as_ref()?.stream_seq.as_deref()
+    }
+
+    pub(crate) fn closed_by(&self, producer: &Producer<'_>) -> bool {
+        let closed_by = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.closed_by.as_ref());
+        closed_by.is_some_and(|(id, epoch, seq)| {
+            (&**id, *epoch, *seq) == (producer.id, producer.epoch, producer.seq)
+        })
+    }
+
+    fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}
+
+impl Extra {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_varint(self.producers.len() as u64);
+        for (id, (epoch, seq)) in &self.producers {
+            encode_tuple(id, *epoch, *seq, out);
+        }
+        match &self.closed_by {
+            None => out.put_u8(0),
+            Some((id, epoch, seq)) => {
+                out.put_u8(1);
+                encode_tuple(id, *epoch, *seq, out);
+            }
+        }
+        encode_option(self.stream_seq.as_deref(), out);
+        out.put_varint(self.forks.len() as u64);
+        for fork in &self.forks {
+            out.put_varint(fork.0);
+        }
+        record::encode_lineage(&self.lineage, out);
+        encode_option(self.value.as_deref(), out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut extra = Self::default();
+        for _ in 0..reader.varint()? {
+            let (id, epoch, seq) = decode_tuple(reader)?;
+            extra.producers.insert(id, (epoch, seq));
+        }
+        if record::decode_flag(reader)? {
+            extra.closed_by = Some(decode_tuple(reader)?);
+        }
+        extra.stream_seq = decode_option(reader)?;
+        for _ in 0..reader.varint()? {
+            extra.forks.insert(RoomId(reader.varint()?));
+        }
+        extra.lineage = record::decode_lineage(reader)?;
+        extra.value = decode_option(reader)?;
+        Some(extra)
+    }
+}
+
+fn encode_tuple(id: &str, epoch: u64, seq: u64, out: &mut Vec<u8>) {
+    out.put_bytes(id.as_bytes());
+    out.put_varint(epoch);
+    out.put_varint(seq);
+}
+
+fn decode_tuple(reader: &mut Reader<'_>) -> Option<(Box<str>, u64, u64)> {
+    Some((reader.str()?.into(), reader.varint()?, reader.varint()?))
+}
+
+fn encode_option(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.put_u8(u8::from(bytes.is_some()));
+    if let Some(bytes) = bytes {
+        out.put_bytes(bytes);
+    }
+}
+
+fn decode_option(reader: &mut Reader<'_>) -> Option<Option<Box<[u8]>>> {
+    Some(if record::decode_flag(reader)? {
+        Some(reader.bytes()?.into())
+    } else {
+        None
+    })
+}
+
+const STATE_VERSION: u8 = 1;
+
+/// Why a read was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The room was deleted and lives on only for its forks.
+    #[error("the stream is deleted")]
+    Gone,
+    /// Read from `start` on, and know that what lies before is lost.
+    #[error("the offset lies before {start}, the oldest that is kept")]
+    Expired {
+        /// First unit that is kept.
+        start: u64,
+    },
+    /// Nothing has been written there.
+    #[error("the offset lies beyond the tail {tail}")]
+    BeyondTail {
+        /// Units that are visible.
+        tail: u64,
+    },
+}
+
+impl ReadError {
+    /// Returns the code on the wire.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Gone => Code::Gone,
+            Self::Expired { .. } => Code::OffsetExpired,
+            Self::BeyondTail { .. } => Code::InvalidOffset,
+        }
+    }
+}
