@@ -1,1 +1,14 @@
-//! Floe: floe-surfaces.
+//! Floe's wire protocols as pure translators: a request in, a command out; an outcome in, an
+//! answer out.
+//!
+//! Nothing here does I/O, reads a clock or keeps state between two calls. Requests come as the
+//! parts of an HTTP message, whatever host parsed it; answers leave as the bytes of an HTTP/1.1
+//! head and body, the one form that every host can send or translate.
+//!
+//! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
+//! - [`json`]: bodies of JSON streams, split into messages as they were sent.
+//! - [`streams`]: the Durable Streams protocol.
+
+pub mod http;
+pub mod json;
+pub mod streams;
