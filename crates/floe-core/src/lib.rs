@@ -41,7 +41,7 @@ pub use create::{Create, CreateError, Fork, ForkError};
 pub use fold::{Folding, fold};
 pub use lifetime::Lifetime;
 pub use record::{CreateRecord, DataRecord, Record};
-pub use room::{Edge, ReadError, Room, Span, Start};
+pub use room::{Edge, Holder, ReadError, Room, Span, Start};
 
 #[cfg(test)]
 mod tests;

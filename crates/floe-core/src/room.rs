@@ -75,6 +75,17 @@ pub struct Span {
     pub edge: Edge,
 }
 
+/// The room in whose log a unit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The room.
+    pub room: RoomId,
+    /// The unit that its own log begins with: unit `u` is the log's unit `u - base`.
+    pub base: u64,
+    /// The first unit that must be read elsewhere.
+    pub until: u64,
+}
+
 impl Room {
     /// Makes a room from its create record, with `units` of initial data.
     ///
@@ -200,11 +211,25 @@ impl Room {
         self.lifetime.deadline(self.touched)
     }
 
-    /// Returns which room holds `unit` and up to which unit it is to be read there.
+    /// Returns which room holds `unit`, inherited or its own.
     #[must_use]
-    pub fn holder(&self, unit: u64) -> (RoomId, u64) {
-        let inherited = self.lineage().iter().find(|(_, until)| unit < *until);
-        inherited.copied().unwrap_or((self.id, u64::MAX))
+    pub fn holder(&self, unit: u64) -> Holder {
+        let mut base = 0;
+        for (room, until) in self.lineage() {
+            if unit < *until {
+                return Holder {
+                    room: *room,
+                    base,
+                    until: *until,
+                };
+            }
+            base = *until;
+        }
+        Holder {
+            room: self.id,
+            base,
+            until: u64::MAX,
+        }
     }
 
     /// Returns the first unit that the room holds itself.
