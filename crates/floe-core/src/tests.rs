@@ -222,10 +222,17 @@ fn forks_of_forks_read_each_unit_where_it_was_written() {
     };
     let mut child = Room::create(RoomId(2), &create.record(b"b", NOW), 3, NOW).unwrap();
     assert_eq!((child.staged().tail, child.own_start()), (9, 6));
-    assert_eq!(
-        (child.holder(5), child.holder(6)),
-        ((RoomId(1), 6), (RoomId(2), u64::MAX))
-    );
+    let inherited = Holder {
+        room: RoomId(1),
+        base: 0,
+        until: 6,
+    };
+    let own = Holder {
+        room: RoomId(2),
+        base: 6,
+        until: u64::MAX,
+    };
+    assert_eq!((child.holder(5), child.holder(6)), (inherited, own));
     append(&mut child, bytes(1)).unwrap();
 
     for (at, holders) in [
