@@ -1,0 +1,117 @@
+//! Which rooms there are and where their data lies.
+
+use floe_proto::{Millis, NameHash, RoomId};
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::hash::FixedState;
+
+/// All rooms, in under 200 bytes each.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    names: HashMap<NameKey, RoomId, FixedState>,
+    rooms: HashMap<RoomId, Room, FixedState>,
+}
+
+/// What is known of a room without reading.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    /// The unit after the last.
+    pub(crate) end: u64,
+    wake_at: u64,
+    /// Slot in the memtable that is being filled, or [`NO_SLOT`].
+    pub(crate) active: u32,
+    /// Slot in the memtable that is being flushed, or [`NO_SLOT`].
+    pub(crate) frozen: u32,
+    /// The room's rows in segments, oldest first.
+    pub(crate) runs: SmallVec<[Run; 2]>,
+}
+
+/// A room's row in one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) segment: u32,
+    pub(crate) row: u32,
+}
+
+/// No slot in that memtable.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// Never to be woken.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// A name hash that a table can hold without padding.
+type NameKey = [u64; 2];
+
+impl Index {
+    pub(crate) fn find(&self, name: NameHash) -> Option<RoomId> {
+        self.names.get(&key(name)).copied()
+    }
+
+    pub(crate) fn room(&self, room: RoomId) -> Option<&Room> {
+        self.rooms.get(&room)
+    }
+
+    pub(crate) fn room_mut(&mut self, room: RoomId) -> Option<&mut Room> {
+        self.rooms.get_mut(&room)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Adds a room under its name, or returns the one that is there.
+    pub(crate) fn insert(&mut self, name: NameHash, room: RoomId) -> &mut Room {
+        self.names.insert(key(name), room);
+        self.rooms.entry(room).or_insert_with(Room::new)
+    }
+
+    /// Takes a room out; its name too, unless a younger room has it by now.
+    pub(crate) fn remove(&mut self, name: NameHash, room: RoomId) -> Option<Room> {
+        if self.find(name) == Some(room) {
+            self.names.remove(&key(name));
+        }
+        self.rooms.remove(&room)
+    }
+
+    /// Returns names and rooms in no particular order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (NameHash, RoomId)> {
+        self.names.iter().map(|(&[low, high], &room)| {
+            let name = u128::from(high) << 64 | u128::from(low);
+            (NameHash(name), room)
+        })
+    }
+
+    /// Bytes that the tables take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.names.allocation_size() + self.rooms.allocation_size()
+    }
+
+    pub(crate) fn reserve(&mut self, rooms: usize) {
+        self.names.reserve(rooms);
+        self.rooms.reserve(rooms);
+    }
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            end: 0,
+            wake_at: NEVER,
+            active: NO_SLOT,
+            frozen: NO_SLOT,
+            runs: SmallVec::new(),
+        }
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Millis> {
+        (self.wake_at != NEVER).then_some(Millis(self.wake_at))
+    }
+
+    pub(crate) fn set_wake_at(&mut self, wake_at: Option<Millis>) {
+        self.wake_at = wake_at.map_or(NEVER, |at| at.0);
+    }
+}
+
+fn key(name: NameHash) -> NameKey {
+    [name.0 as u64, (name.0 >> 64) as u64]
+}

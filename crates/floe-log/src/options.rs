@@ -1,0 +1,37 @@
+//! Settings of a log.
+
+/// How large things may become; all have defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of one write-ahead segment; 64 MiB. The first segments of a new log are smaller.
+    pub wal_segment_bytes: u32,
+    /// Bytes of all write-ahead segments together, spare ones included; 1 GiB. Staging answers
+    /// [`StageError::Full`](crate::StageError::Full) at the bound.
+    pub wal_bytes_max: u64,
+    /// Bytes of records in memory at which a flush to a segment begins; 64 MiB.
+    pub flush_bytes: u64,
+    /// Bytes of records in memory at which staging answers
+    /// [`StageError::Busy`](crate::StageError::Busy) until a flush has caught up; 256 MiB.
+    pub unflushed_bytes_max: u64,
+    /// Bytes of one record's payload, meta and lengths; 80 MiB.
+    pub record_bytes_max: u32,
+    /// Bytes from which a segment is no longer merged with others; 1 GiB.
+    pub segment_bytes_max: u64,
+    /// Key of the name hash for a new folder, instead of a random one. For tests and simulation,
+    /// where every run must be the same.
+    pub hash_key: Option<[u8; 16]>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wal_segment_bytes: 64 << 20,
+            wal_bytes_max: 1 << 30,
+            flush_bytes: 64 << 20,
+            unflushed_bytes_max: 256 << 20,
+            record_bytes_max: 80 << 20,
+            segment_bytes_max: 1 << 30,
+            hash_key: None,
+        }
+    }
+}
