@@ -1,1 +1,4 @@
-//! Floe: floe-client.
+//! Rust SDK for Floe.
+
+#[cfg(feature = "load")]
+pub mod load;

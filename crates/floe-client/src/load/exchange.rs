@@ -1,0 +1,37 @@
+//! One request and its answer, waited for: what a run needs before and after its load.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::response::{Piece, ResponseParser};
+use super::target::Target;
+
+/// Returns the offset at the tail of a stream.
+pub(crate) fn fetch_tail(target: &Target, stream: u64) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    super::request::put_get(&mut request, target, stream, b"now", &[]);
+    let mut connection = TcpStream::connect(target.address)?;
+    connection.set_read_timeout(Some(TIMEOUT))?;
+    connection.write_all(&request)?;
+    let (mut parser, mut answer) = (ResponseParser::default(), Vec::new());
+    loop {
+        let mut buffer = [0; 4096];
+        let len = connection.read(&mut buffer)?;
+        answer.extend_from_slice(&buffer[..len]);
+        let mut input = &answer[..];
+        match parser.poll_piece(&mut input).map_err(io::Error::other)? {
+            Some(Piece::Head(head)) if head.status == 200 => return Ok(head.next_offset.to_vec()),
+            Some(Piece::Head(head)) => {
+                let status = head.status;
+                return Err(io::Error::other(format!("tail answered {status}")));
+            }
+            Some(Piece::Body(_) | Piece::End) | None if len == 0 => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Some(Piece::Body(_) | Piece::End) | None => {}
+        }
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);

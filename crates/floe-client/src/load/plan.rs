@@ -1,0 +1,108 @@
+//! What a run does, as plain data.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a run does; the fields that a workload has no use for are left alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// What the clients do.
+    pub workload: Workload,
+    /// Content type of the streams.
+    pub content_type: String,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+    /// Messages in one append.
+    pub batch: usize,
+    /// Requests that a connection may have without an answer.
+    pub pipeline: usize,
+    /// Connections that append, create or read.
+    pub connections: usize,
+    /// Streams that are appended to or created.
+    pub streams: u64,
+    /// Whether appends pick their stream at random instead of in turn.
+    pub random_streams: bool,
+    /// Live readers, or clients of a storm.
+    pub readers: usize,
+    /// Long-poll readers of a mixed run.
+    pub poll_readers: usize,
+    /// Catch-up readers of a mixed run.
+    pub scanners: usize,
+    /// Connections that append what live readers receive.
+    pub writers: usize,
+    /// Appends per second of all writers together; `None` is as many as the server takes.
+    pub appends_per_second: Option<f64>,
+    /// Bytes of a stream that is read from its start.
+    pub stream_bytes: u64,
+    /// Messages that each client of a storm has missed.
+    pub missed: u64,
+    /// Time before anything is counted.
+    #[serde(serialize_with = "seconds")]
+    pub warm_up: Duration,
+    /// Time that is counted.
+    #[serde(serialize_with = "seconds")]
+    pub duration: Duration,
+    /// Operations after which the run ends early.
+    pub operations: Option<u64>,
+    /// Time that memory gets to come to rest before it is read.
+    #[serde(serialize_with = "seconds")]
+    pub settle: Duration,
+    /// Whether the streams stay on the server after the run.
+    pub keep_streams: bool,
+}
+
+/// What the clients of a run do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// Append to some streams.
+    Append,
+    /// Create streams.
+    Create,
+    /// Read one stream from its start, again and again.
+    Read,
+    /// Follow one stream over SSE while it is appended to.
+    Sse,
+    /// Follow one stream over long-poll while it is appended to.
+    LongPoll,
+    /// Append, follow, poll and read at the same time.
+    Mixed,
+    /// Come back all at once and catch up.
+    Storm,
+    /// Hold live readers of a quiet stream.
+    IdleReaders,
+    /// Hold streams that nobody touches.
+    IdleStreams,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            workload: Workload::Append,
+            content_type: "application/octet-stream".to_owned(),
+            message_bytes: 100,
+            batch: 1,
+            pipeline: 1,
+            connections: 64,
+            streams: 1,
+            random_streams: false,
+            readers: 1000,
+            poll_readers: 0,
+            scanners: 0,
+            writers: 1,
+            appends_per_second: None,
+            stream_bytes: 100_000_000,
+            missed: 100,
+            warm_up: Duration::from_secs(1),
+            duration: Duration::from_secs(5),
+            operations: None,
+            settle: Duration::from_secs(2),
+            keep_streams: false,
+        }
+    }
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}

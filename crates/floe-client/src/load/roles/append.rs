@@ -1,0 +1,256 @@
+//! A connection that appends, back to back or at a pace.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::load::meter::Kind;
+use crate::load::record::Record;
+use crate::load::request::{RequestTemplate, Shape, put_filler};
+use crate::load::response::Head;
+use crate::load::role::{After, Io, Role};
+
+/// Appends to one stream after the other.
+pub(crate) struct AppendRole {
+    template: Rc<RequestTemplate>,
+    shape: Rc<Shape>,
+    streams: Streams,
+    /// Number of the first stream.
+    first: u64,
+    pipeline: usize,
+    pace: Option<Pace>,
+    /// Number among the writers whose messages readers check.
+    writer: Option<u16>,
+    sequence: u64,
+    sent_ns: VecDeque<u64>,
+    status: u16,
+    ready: bool,
+}
+
+impl AppendRole {
+    pub(crate) fn new(
+        template: &Rc<RequestTemplate>,
+        shape: &Rc<Shape>,
+        streams: Streams,
+        pipeline: usize,
+    ) -> Self {
+        Self {
+            template: Rc::clone(template),
+            shape: Rc::clone(shape),
+            streams,
+            first: 0,
+            pipeline,
+            pace: None,
+            writer: None,
+            sequence: 0,
+            sent_ns: VecDeque::with_capacity(pipeline),
+            status: 0,
+            ready: false,
+        }
+    }
+
+    /// Makes every message a record of writer `writer`.
+    pub(crate) fn with_records(mut self, writer: u16) -> Self {
+        self.writer = Some(writer);
+        self
+    }
+
+    /// Counts the streams from `first` on.
+    pub(crate) fn with_first_stream(mut self, first: u64) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// Begins an append only when it is due.
+    pub(crate) fn with_pace(mut self, pace: Option<Pace>) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    fn send_what_may(&mut self, io: &mut Io<'_>) {
+        while self.sent_ns.len() < self.pipeline {
+            let now_ns = io.shared.now_ns();
+            if let Some(pace) = &mut self.pace
+                && !pace.take_due(now_ns)
+            {
+                let due_ns = pace.due_ns;
+                if io.shared.running && self.sent_ns.is_empty() {
+                    io.wake_at(due_ns);
+                }
+                return;
+            }
+            if !io.shared.take_operation() {
+                return;
+            }
+            self.send(io, now_ns);
+        }
+    }
+
+    fn send(&mut self, io: &mut Io<'_>, now_ns: u64) {
+        self.sent_ns.push_back(now_ns);
+        self.template.put(io.out, self.first + self.streams.next());
+        let Some(writer) = self.writer else {
+            return self.shape.put_body(io.out, put_filler);
+        };
+        let sequence = &mut self.sequence;
+        self.shape.put_body(io.out, |out, bytes| {
+            let record = Record {
+                writer,
+                sequence: *sequence,
+                sent_ns: now_ns,
+            };
+            record.put(out, bytes);
+            *sequence += 1;
+        });
+    }
+}
+
+impl Role for AppendRole {
+    fn handle_open(&mut self, io: &mut Io<'_>) {
+        if !self.ready {
+            self.ready = true;
+            io.shared.ready += 1;
+        }
+        self.send_what_may(io);
+    }
+
+    fn handle_start(&mut self, io: &mut Io<'_>) {
+        if let Some(pace) = &mut self.pace {
+            pace.due_ns += io.shared.now_ns();
+        }
+        self.send_what_may(io);
+    }
+
+    fn handle_wake(&mut self, io: &mut Io<'_>) {
+        self.send_what_may(io);
+    }
+
+    fn handle_head(&mut self, _: &mut Io<'_>, head: &Head<'_>) {
+        self.status = head.status;
+    }
+
+    fn handle_end(&mut self, io: &mut Io<'_>) {
+        let Some(sent_ns) = self.sent_ns.pop_front() else {
+            return io.shared.note_error("answer without a request");
+        };
+        io.shared.in_flight -= 1;
+        io.shared.completed += 1;
+        if matches!(self.status, 200 | 204) {
+            let latency_ns = io.shared.now_ns() - sent_ns;
+            let (messages, bytes) = (self.shape.batch as u64, self.shape.body_bytes() as u64);
+            io.shared.note(Kind::Append, latency_ns, messages, bytes);
+            if let Some(writer) = self.writer {
+                io.shared.written[usize::from(writer)] += messages;
+            }
+        } else {
+            io.shared.note_status("append", self.status);
+        }
+        self.send_what_may(io);
+    }
+
+    fn handle_close(&mut self, io: &mut Io<'_>) -> After {
+        let lost = self.sent_ns.len();
+        self.sent_ns.clear();
+        io.shared.in_flight -= lost;
+        for _ in 0..lost {
+            io.shared.note_error("append lost with its connection");
+        }
+        io.shared.reconnects += 1;
+        After::Reconnect
+    }
+}
+
+/// Which stream is next.
+#[derive(Debug, Clone)]
+pub(crate) enum Streams {
+    /// In turn, in steps, so that connections do not meet on one stream.
+    Turn {
+        /// The next stream.
+        next: u64,
+        /// How far to go from there.
+        step: u64,
+        /// How many there are.
+        count: u64,
+    },
+    /// Any, at random.
+    Random {
+        /// Where chance comes from.
+        random: fastrand::Rng,
+        /// How many there are.
+        count: u64,
+    },
+}
+
+impl Streams {
+    fn next(&mut self) -> u64 {
+        match self {
+            Self::Turn { next, step, count } => {
+                let stream = *next % *count;
+                *next = (stream + *step) % *count;
+                stream
+            }
+            Self::Random { random, count } => random.u64(..*count),
+        }
+    }
+}
+
+/// A steady rate.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    interval_ns: u64,
+    due_ns: u64,
+}
+
+impl Pace {
+    /// One of `writers` that together make `per_second` appends; `writer` counts from zero.
+    pub(crate) fn shared(per_second: f64, writers: usize, writer: usize) -> Self {
+        let interval_ns = (writers as f64 * 1e9 / per_second) as u64;
+        Self {
+            interval_ns,
+            due_ns: interval_ns * writer as u64 / writers as u64,
+        }
+    }
+
+    fn take_due(&mut self, now_ns: u64) -> bool {
+        let due = self.due_ns <= now_ns;
+        if due {
+            self.due_ns += self.interval_ns;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_in_turn_touch_every_stream() {
+        let mut seen = vec![0; 7];
+        for connection in 0..3 {
+            let mut streams = Streams::Turn {
+                next: connection,
+                step: 3,
+                count: 7,
+            };
+            for _ in 0..7 {
+                seen[streams.next() as usize] += 1;
+            }
+        }
+        assert_eq!(seen, [3; 7]);
+    }
+
+    #[test]
+    fn writers_share_a_rate_evenly() {
+        let mut due = Vec::new();
+        for writer in 0..2 {
+            let mut pace = Pace::shared(100.0, 2, writer);
+            for now_ms in 0..40 {
+                if pace.take_due(now_ms * 1_000_000) {
+                    due.push(now_ms);
+                }
+            }
+        }
+        due.sort_unstable();
+        assert_eq!(due, [0, 10, 20, 30]);
+    }
+}

@@ -1,0 +1,14 @@
+//! The parts that connections play.
+
+mod append;
+mod follow;
+mod manage;
+mod order;
+mod poll;
+mod read;
+
+pub(crate) use append::{AppendRole, Pace, Streams};
+pub(crate) use follow::FollowRole;
+pub(crate) use manage::{Manage, ManageRole};
+pub(crate) use poll::PollRole;
+pub(crate) use read::ReadRole;
