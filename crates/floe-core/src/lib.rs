@@ -34,6 +34,7 @@ mod fold;
 mod lifetime;
 mod record;
 mod room;
+pub mod subscription;
 
 pub use append::{Append, AppendError, Decision, Producer};
 pub use content::ContentType;
