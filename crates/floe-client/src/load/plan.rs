@@ -48,6 +48,9 @@ pub struct Plan {
     /// Time that memory gets to come to rest before it is read.
     #[serde(serialize_with = "seconds")]
     pub settle: Duration,
+    /// Time that readers get to receive what is still missing when the load has ended.
+    #[serde(serialize_with = "seconds")]
+    pub catch_up_limit: Duration,
     /// Whether the streams stay on the server after the run.
     pub keep_streams: bool,
 }
@@ -98,6 +101,7 @@ impl Default for Plan {
             duration: Duration::from_secs(5),
             operations: None,
             settle: Duration::from_secs(2),
+            catch_up_limit: Duration::from_secs(60),
             keep_streams: false,
         }
     }

@@ -261,4 +261,4 @@ fn prepared(mut engine: Engine) -> Result<(), RunError> {
 
 const GATHER_LIMIT: Duration = Duration::from_secs(60);
 const PREPARE_LIMIT: Duration = Duration::from_secs(3600);
-pub(crate) const WIND_DOWN_LIMIT: Duration = Duration::from_secs(20);
+const WIND_DOWN_LIMIT: Duration = Duration::from_secs(20);

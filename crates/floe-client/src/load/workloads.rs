@@ -11,7 +11,7 @@ use super::process::Memory;
 use super::report::{Report, Unit};
 use super::request::{RequestTemplate, Shape};
 use super::roles::{AppendRole, FollowRole, Manage, Pace, PollRole, ReadRole, Streams};
-use super::run::{Run, RunError, WIND_DOWN_LIMIT, Window, gather, wind_down};
+use super::run::{Run, RunError, Window, gather, wind_down};
 
 /// Runs what the plan says.
 pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
@@ -96,7 +96,7 @@ fn live(run: &Run, live: Live) -> Result<Report, RunError> {
     }
     add_writers(run, &mut engine, shape);
     let report = measure(run, &mut engine, before, Unit::Each(live.unit()))?;
-    expect_complete(&mut engine, run.plan.readers as u64)?;
+    expect_complete(run, &mut engine, run.plan.readers as u64)?;
     run.delete_streams(1)?;
     conclude(engine, report)
 }
@@ -121,7 +121,7 @@ fn mixed(run: &Run) -> Result<Report, RunError> {
     add_appenders_to(run, &mut engine, shape, 1);
     let report = measure(run, &mut engine, before, Unit::Each(Kind::Append))?;
     let live = run.plan.readers + run.plan.poll_readers;
-    expect_complete(&mut engine, live as u64)?;
+    expect_complete(run, &mut engine, live as u64)?;
     run.delete_streams(appended_to + 1)?;
     conclude(engine, report)
 }
@@ -141,7 +141,7 @@ fn storm(run: &Run) -> Result<Report, RunError> {
         engine.add(Box::new(role));
     }
     let readers = run.plan.readers;
-    let healed = engine.run_until(STORM_LIMIT, |shared| shared.healed >= readers)?;
+    let healed = engine.run_until(run.plan.catch_up_limit, |shared| shared.healed >= readers)?;
     let mut report = window.close(&mut engine, run, Unit::Each(Kind::Heal));
     note_memory_per_item(run, &mut report, before, readers as u64);
     if !healed {
@@ -281,9 +281,11 @@ fn fill_for_reading(run: &Run) -> Result<u64, RunError> {
 }
 
 /// Waits until every live reader has received every message that was acknowledged.
-fn expect_complete(engine: &mut Engine, readers: u64) -> Result<(), RunError> {
+fn expect_complete(run: &Run, engine: &mut Engine, readers: u64) -> Result<(), RunError> {
     let expected = engine.shared.written.iter().sum::<u64>() * readers;
-    engine.run_until(WIND_DOWN_LIMIT, |shared| shared.received >= expected)?;
+    engine.run_until(run.plan.catch_up_limit, |shared| {
+        shared.received >= expected
+    })?;
     let received = engine.shared.received;
     if received < expected {
         let missing = expected - received;
@@ -312,7 +314,6 @@ fn conclude(engine: Engine, report: Report) -> Result<Report, RunError> {
 }
 
 const PARK_TIME: Duration = Duration::from_millis(300);
-const STORM_LIMIT: Duration = Duration::from_secs(60);
 const CREATE_LIMIT: Duration = Duration::from_secs(3600);
 /// Bytes of one append that fills a stream for reading.
 const FILL_BYTES: usize = 1 << 20;

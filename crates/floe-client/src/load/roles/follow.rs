@@ -17,6 +17,8 @@ pub(crate) struct FollowRole {
     controls: ControlScanner,
     status: u16,
     ready: bool,
+    /// Waits to ask again after a refusal.
+    is_refused: bool,
     /// Messages after which the reader has caught up, and when it set out.
     heal: Option<Heal>,
 }
@@ -38,6 +40,7 @@ impl FollowRole {
             controls: ControlScanner::default(),
             status: 0,
             ready: false,
+            is_refused: false,
             heal: None,
         }
     }
@@ -46,6 +49,14 @@ impl FollowRole {
     pub(crate) fn healing(mut self, messages: u64, since_ns: u64) -> Self {
         self.heal = Some(Heal { messages, since_ns });
         self
+    }
+
+    /// Goes back to the last offset that the server named.
+    fn rewind(&mut self, io: &mut Io<'_>) {
+        self.order.rewind(io.shared);
+        self.records.reset();
+        self.controls.reset();
+        io.shared.reconnects += 1;
     }
 
     fn note_heal(&mut self, io: &mut Io<'_>, now_ns: u64) {
@@ -96,13 +107,30 @@ impl Role for FollowRole {
         self.note_heal(io, now_ns);
     }
 
-    fn handle_end(&mut self, _: &mut Io<'_>) {}
+    fn handle_end(&mut self, io: &mut Io<'_>) {
+        self.rewind(io);
+        match self.status {
+            200 => self.handle_open(io),
+            // Asking again at once would make a loop of a lasting refusal.
+            _ => {
+                self.is_refused = true;
+                let later_ns = io.shared.now_ns() + REFUSED_DELAY_NS;
+                io.wake_at(later_ns);
+            }
+        }
+    }
+
+    fn handle_wake(&mut self, io: &mut Io<'_>) {
+        if std::mem::take(&mut self.is_refused) {
+            self.handle_open(io);
+        }
+    }
 
     fn handle_close(&mut self, io: &mut Io<'_>) -> After {
-        self.order.rewind(io.shared);
-        self.records.reset();
-        self.controls.reset();
-        io.shared.reconnects += 1;
+        self.is_refused = false;
+        self.rewind(io);
         After::Reconnect
     }
 }
+
+const REFUSED_DELAY_NS: u64 = 100_000_000;

@@ -17,6 +17,8 @@ pub(crate) struct PollRole {
     status: u16,
     asked_ns: u64,
     ready: bool,
+    /// Waits to ask again after a refusal.
+    is_refused: bool,
 }
 
 impl PollRole {
@@ -30,6 +32,7 @@ impl PollRole {
             status: 0,
             asked_ns: 0,
             ready: false,
+            is_refused: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl Role for PollRole {
             204 => self.ask(io),
             // Asking again at once would make a loop of a lasting refusal.
             _ => {
+                self.is_refused = true;
                 let later_ns = io.shared.now_ns() + REFUSED_DELAY_NS;
                 io.wake_at(later_ns);
             }
@@ -94,10 +98,13 @@ impl Role for PollRole {
     }
 
     fn handle_wake(&mut self, io: &mut Io<'_>) {
-        self.ask(io);
+        if std::mem::take(&mut self.is_refused) {
+            self.ask(io);
+        }
     }
 
     fn handle_close(&mut self, io: &mut Io<'_>) -> After {
+        self.is_refused = false;
         self.order.rewind(io.shared);
         self.records.reset();
         io.shared.reconnects += 1;
