@@ -387,6 +387,18 @@ impl Room {
         self.extra.as_ref()?.value.as_deref()
     }
 
+    /// How many producers the room knows.
+    #[must_use]
+    pub fn producers(&self) -> usize {
+        self.extra.as_ref().map_or(0, |extra| extra.producers.len())
+    }
+
+    /// Whether the room does not know the producer.
+    #[must_use]
+    pub fn is_new_producer(&self, id: &str) -> bool {
+        self.producer(id).is_none()
+    }
+
     pub(crate) fn producer(&self, id: &str) -> Option<(u64, u64)> {
         self.extra.as_ref()?.producers.get(id).copied()
     }

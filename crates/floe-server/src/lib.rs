@@ -1,1 +1,23 @@
-//! Floe: floe-server.
+//! Floe's native host: connections, the shard, its log on a real disk, limits and metrics.
+//!
+//! ```no_run
+//! use floe_server::{Server, Settings};
+//!
+//! let server = Server::open(&Settings::default())?;
+//! println!("listening on {}", server.address());
+//! server.run()?;
+//! # Ok::<(), floe_server::StartError>(())
+//! ```
+
+mod clock;
+mod gateway;
+mod identity_hash;
+mod metrics;
+mod reactor;
+mod server;
+mod settings;
+pub mod shard;
+mod workers;
+
+pub use server::{Server, StartError, Stopper};
+pub use settings::{Limits, Settings};

@@ -1,0 +1,212 @@
+//! What the server counts, as Prometheus reads it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use floe_log::Disk;
+use floe_proto::Code;
+use floe_surfaces::http::Method;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::shard::Shard;
+
+/// All metrics of one server.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    requests: [Counter; METHODS.len()],
+    errors: [Counter; Code::ALL.len()],
+    appends: Counter,
+    append_bytes: Counter,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    deliveries: Counter,
+    commit_seconds: Histogram,
+    commit_bytes: Histogram,
+    connections: Gauge,
+    readers: Gauge,
+    streams: Gauge,
+    streams_loaded: Gauge,
+    recovery_seconds: Gauge<f64, AtomicU64>,
+    memory: [Gauge; MEMORY.len()],
+    log: [Gauge; LOG.len()],
+}
+
+const METHODS: [(Method, &str); 7] = [
+    (Method::Get, "GET"),
+    (Method::Head, "HEAD"),
+    (Method::Put, "PUT"),
+    (Method::Post, "POST"),
+    (Method::Delete, "DELETE"),
+    (Method::Options, "OPTIONS"),
+    (Method::Other, "other"),
+];
+
+/// Parts of the process that memory is counted for.
+const MEMORY: [&str; 3] = ["unflushed", "index", "rooms"];
+/// What the log's bytes are counted as.
+const LOG: [&str; 2] = ["wal", "segments"];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabel {
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("floe");
+        let requests = Family::<MethodLabel, Counter>::default();
+        registry.register("requests", "Requests by method", requests.clone());
+        let errors = Family::<CodeLabel, Counter>::default();
+        registry.register("errors", "Failed requests by code", errors.clone());
+        let memory = Family::<PartLabel, Gauge>::default();
+        registry.register_with_unit("memory", "Memory by part", Unit::Bytes, memory.clone());
+        let log = Family::<PartLabel, Gauge>::default();
+        registry.register_with_unit("disk", "Disk space of the log by part", Unit::Bytes, log.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let appends = counter("appends", "Appends handed to a room");
+        let append_bytes = counter("append_payload_bytes", "Bytes of data handed to rooms");
+        let received_bytes = counter("received_bytes", "Bytes received from sockets");
+        let sent_bytes = counter("sent_bytes", "Bytes sent to sockets");
+        let deliveries = counter("deliveries", "Events sent to live readers");
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let connections = gauge("connections", "Open connections");
+        let readers = gauge("live_readers", "Parked long-polls and event streams");
+        let streams = gauge("streams", "Streams there are");
+        let streams_loaded = gauge("streams_loaded", "Streams in memory");
+        let recovery_seconds = Gauge::default();
+        registry.register_with_unit("recovery", "Time the last start took to recover", Unit::Seconds, recovery_seconds.clone());
+        let commit_seconds = Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
+        registry.register_with_unit("commit", "Time of one write and sync of the log", Unit::Seconds, commit_seconds.clone());
+        let commit_bytes = Histogram::new(exponential_buckets(128.0, 4.0, 10));
+        registry.register("commit_batch_bytes", "Bytes made durable by one commit", commit_bytes.clone());
+        Self {
+            requests: METHODS.map(|(_, method)| requests.get_or_create(&MethodLabel { method }).clone()),
+            errors: Code::ALL.map(|code| errors.get_or_create(&CodeLabel { code: code.as_str() }).clone()),
+            memory: MEMORY.map(|part| memory.get_or_create(&PartLabel { part }).clone()),
+            log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
+            registry: Arc::new(registry),
+            appends,
+            append_bytes,
+            received_bytes,
+            sent_bytes,
+            deliveries,
+            commit_seconds,
+            commit_bytes,
+            connections,
+            readers,
+            streams,
+            streams_loaded,
+            recovery_seconds,
+        }
+    }
+
+    /// Counts a request.
+    pub fn request(&self, method: Method) {
+        self.requests[method as usize].inc();
+    }
+
+    /// Counts a failure.
+    pub fn error(&self, code: Code) {
+        self.errors[code as usize].inc();
+    }
+
+    /// Counts an append.
+    pub fn append(&self, bytes: u64) {
+        self.appends.inc();
+        self.append_bytes.inc_by(bytes);
+    }
+
+    /// Counts received bytes.
+    pub fn received(&self, bytes: u64) {
+        self.received_bytes.inc_by(bytes);
+    }
+
+    /// Counts sent bytes.
+    pub fn sent(&self, bytes: u64) {
+        self.sent_bytes.inc_by(bytes);
+    }
+
+    /// Counts an event sent to a live reader.
+    pub fn delivered(&self, bytes: u64) {
+        self.deliveries.inc();
+        self.sent_bytes.inc_by(bytes);
+    }
+
+    /// Notes a commit.
+    pub fn commit(&self, seconds: f64, bytes: u64) {
+        self.commit_seconds.observe(seconds);
+        self.commit_bytes.observe(bytes as f64);
+    }
+
+    /// Notes how many connections there are.
+    pub fn connections(&self, count: usize) {
+        self.connections.set(count as i64);
+    }
+
+    /// Notes how long recovery took.
+    pub fn recovered(&self, seconds: f64) {
+        self.recovery_seconds.set(seconds);
+    }
+
+    /// Renders everything in the text form of Prometheus.
+    pub fn render<D: Disk>(&self, shard: &Shard<D>, readers: usize) -> String {
+        self.readers.set(readers as i64);
+        self.streams.set(shard.rooms() as i64);
+        self.streams_loaded.set(shard.loaded() as i64);
+        for (gauge, bytes) in self.memory.iter().zip(shard.memory()) {
+            gauge.set(bytes as i64);
+        }
+        for (gauge, bytes) in self.log.iter().zip(shard.disk_bytes()) {
+            gauge.set(bytes as i64);
+        }
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_codes_are_counted_under_their_own_labels() {
+        for (at, (method, _)) in METHODS.iter().enumerate() {
+            assert_eq!(*method as usize, at);
+        }
+        let metrics = Metrics::new();
+        metrics.request(Method::Post);
+        metrics.error(Code::DiskFull);
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        assert!(text.contains("floe_requests_total{method=\"POST\"} 1"), "{text}");
+        assert!(text.contains("floe_errors_total{code=\"DISK_FULL\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,504 @@
+//! The event loop: all connections, the shard, and the turns they take.
+//!
+//! One turn reads every socket that has something, hands the requests to the shard, gives what was
+//! staged to the committer, and sends what has become durable. Nothing in a turn waits.
+
+mod conn;
+mod dispatch;
+mod http1;
+mod live;
+mod output;
+mod receive;
+mod socket;
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use floe_log::{Disk, Progress};
+use floe_proto::Code;
+use floe_surfaces::http::{self, Envelope};
+use floe_surfaces::streams::Scratch;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+
+use self::conn::{Conn, Context, State, place};
+use self::socket::Socket;
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::settings::Limits;
+use crate::shard::{Shard, SlotId};
+use crate::workers::{Finished, Workers};
+
+/// The event loop of one shard.
+#[derive(Debug)]
+pub struct Reactor<D: Disk> {
+    poll: Poll,
+    listener: Option<TcpListener>,
+    conns: Slab<Conn<D::File>>,
+    generation: u32,
+    shard: Shard<D>,
+    workers: Workers<D>,
+    gateway: Gateway,
+    clock: Clock,
+    limits: Arc<Limits>,
+    metrics: Metrics,
+    /// Commits under way.
+    commits: usize,
+    /// Earliest deadline of any connection, or earlier.
+    deadline_ms: u64,
+    /// Uptime of the next look at rooms.
+    tick_ms: u64,
+    /// Uptime before which no background work is asked for, after space ran out.
+    work_after_ms: u64,
+    readers: usize,
+    stop: Arc<AtomicBool>,
+    /// Uptime at which a stop no longer waits.
+    stop_ms: Option<u64>,
+    random: u64,
+    /// What one read of a socket may bring.
+    received: Vec<u8>,
+    /// The answer being written.
+    out: Vec<u8>,
+    scratch: Scratch,
+}
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+/// Commits under way at once: one syncs while the next is written.
+const COMMITS_MAX: usize = 2;
+/// Connections accepted in one turn.
+const ACCEPT_STEP: usize = 256;
+/// Milliseconds between two looks at rooms.
+const TICK_MS: u64 = 100;
+/// Milliseconds that a refused peer gets to read its answer.
+const DRAIN_MS: u64 = 2_000;
+
+impl<D: Disk> Reactor<D> {
+    /// Makes the loop; [`run`](Self::run) runs it.
+    pub fn new(
+        listener: std::net::TcpListener,
+        shard: Shard<D>,
+        limits: Arc<Limits>,
+        metrics: Metrics,
+        stop: Arc<AtomicBool>,
+    ) -> io::Result<(Self, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let reactor = Self {
+            poll,
+            listener: Some(listener),
+            conns: Slab::new(),
+            generation: 0,
+            shard,
+            workers: Workers::start(&waker)?,
+            gateway: Gateway::new(Arc::clone(&waker)),
+            clock: Clock::new(),
+            limits,
+            metrics,
+            commits: 0,
+            deadline_ms: u64::MAX,
+            tick_ms: 0,
+            work_after_ms: 0,
+            readers: 0,
+            stop,
+            stop_ms: None,
+            random: 0x9e37_79b9_7f4a_7c15,
+            received: vec![0; 64 << 10],
+            out: Vec::with_capacity(4 << 10),
+            scratch: Scratch::default(),
+        };
+        Ok((reactor, waker))
+    }
+
+    /// Runs until a stop has been asked for and everything under way is done.
+    ///
+    /// # Errors
+    /// The disk's or the poll's. What was acknowledged is durable all the same.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        self.shard.ensure_registry(self.clock.wall).map_err(|failure| io::Error::other(failure.message))?;
+        loop {
+            self.commit()?;
+            match self.poll.poll(&mut events, Some(self.patience())) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            self.clock.turn();
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    WAKER => self.collect()?,
+                    Token(at) => self.ready(at, event.is_readable(), event.is_writable()),
+                }
+            }
+            self.reply();
+            self.time_out();
+            self.look_after_rooms()?;
+            if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    /// Returns how long this turn may sleep.
+    fn patience(&self) -> Duration {
+        let mut wake_ms = self.deadline_ms;
+        if self.shard.loaded() > 0 || !self.conns.is_empty() {
+            wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
+        }
+        wake_ms = wake_ms.min(self.tick_ms.max(self.clock.uptime_ms + 1));
+        if let Some(stop_ms) = self.stop_ms {
+            wake_ms = wake_ms.min(stop_ms).min(self.clock.uptime_ms + 20);
+        }
+        Duration::from_millis(wake_ms.saturating_sub(self.clock.uptime_ms).clamp(0, 60_000))
+    }
+
+    /// Gives what was staged to the committer.
+    fn commit(&mut self) -> io::Result<()> {
+        while self.commits < COMMITS_MAX {
+            let Some(job) = self.shard.take_commit() else { break };
+            self.commits += 1;
+            self.workers.commit(job);
+        }
+        Ok(())
+    }
+
+    /// Takes what other threads have finished.
+    fn collect(&mut self) -> io::Result<()> {
+        for finished in self.workers.take_finished() {
+            match finished {
+                Finished::Commit { done, seconds, bytes } => {
+                    self.commits -= 1;
+                    self.metrics.commit(seconds, bytes);
+                    self.shard.finish_commit(done)?;
+                }
+                Finished::Work(done) => {
+                    if self.shard.finish_work(done)? == Progress::Full {
+                        self.work_after_ms = self.clock.uptime_ms + 1_000;
+                    }
+                }
+            }
+        }
+        for socket in self.gateway.take_sockets() {
+            self.open(Socket::Local(socket));
+        }
+        self.reply();
+        self.deliver();
+        Ok(())
+    }
+
+    fn look_after_rooms(&mut self) -> io::Result<()> {
+        if self.clock.uptime_ms >= self.work_after_ms
+            && let Some(work) = self.shard.take_work()
+        {
+            self.workers.work(work);
+        }
+        if self.clock.uptime_ms < self.tick_ms {
+            return Ok(());
+        }
+        let next = self.shard.tick(self.clock.wall);
+        let until = next.map_or(1_000, |at| at.since(self.clock.wall).clamp(TICK_MS, 1_000));
+        self.tick_ms = self.clock.uptime_ms + until;
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPT_STEP {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((socket, _)) => {
+                    let _ = socket.set_nodelay(true);
+                    self.open(Socket::Tcp(socket));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Out of file handles, most likely: those in use must come back first.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    break;
+                }
+            }
+        }
+        // The listener is edge-triggered, so what is left must be asked for.
+        self.rearm_listener();
+    }
+
+    fn rearm_listener(&mut self) {
+        if let Some(listener) = &mut self.listener
+            && let Err(error) = self.poll.registry().reregister(listener, LISTENER, Interest::READABLE)
+        {
+            tracing::error!(%error, "the listener could not be polled");
+        }
+    }
+
+    fn open(&mut self, mut socket: Socket) {
+        if self.conns.len() >= self.limits.http_connections_max {
+            self.metrics.error(Code::Overloaded);
+            self.out.clear();
+            let envelope = Envelope { date: self.clock.date(), cors: false, close: true, head: false };
+            http::error(&mut self.out, &envelope, Code::Overloaded, "http.connections_max is reached");
+            let _ = socket.write(&self.out);
+            return;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
+        let entry = self.conns.vacant_entry();
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut socket, Token(entry.key()), interests) {
+            tracing::warn!(%error, "a connection could not be polled");
+            return;
+        }
+        entry.insert(Conn::new(socket, self.generation, deadline_ms));
+        self.deadline_ms = self.deadline_ms.min(deadline_ms);
+        self.metrics.connections(self.conns.len());
+    }
+
+    fn ready(&mut self, at: usize, readable: bool, writable: bool) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        conn.readable |= readable;
+        if writable && !conn.output.is_empty() {
+            self.flush(at);
+        }
+        if readable {
+            self.receive(at);
+        }
+    }
+
+    /// Sends what the connection still has; goes on with what waited for that.
+    fn flush(&mut self, at: usize) {
+        let uptime_ms = self.clock.uptime_ms;
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        match conn.output.flush(&mut conn.socket) {
+            Err(_) => return self.close(at),
+            Ok(sent) => {
+                self.metrics.sent(sent);
+                if !conn.output.is_empty() {
+                    if sent > 0 {
+                        conn.deadline_ms = uptime_ms + self.limits.reader_stall_timeout_ms;
+                    }
+                    return;
+                }
+            }
+        }
+        match conn.state {
+            State::Sse(sse) => {
+                conn.deadline_ms = sse.ends_ms;
+                self.follow(at);
+            }
+            State::Closing => self.drain(at),
+            State::Receiving => {
+                conn.deadline_ms = uptime_ms + self.limits.http_idle_timeout_ms;
+                self.receive(at);
+            }
+            State::Waiting(..) | State::LongPoll(_) | State::Draining => {}
+        }
+    }
+
+    /// Sends the answer in `self.out`, and more parts after it.
+    fn send(&mut self, at: usize) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        let mut rest = &self.out[..];
+        if conn.output.is_empty() {
+            match conn.socket.write(rest) {
+                Ok(sent) => {
+                    self.metrics.sent(sent as u64);
+                    rest = &rest[sent..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.close(at),
+            }
+        }
+        if !rest.is_empty() {
+            conn.output.push(Bytes::copy_from_slice(rest));
+            let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
+            self.set_deadline(at, deadline_ms);
+        }
+    }
+
+    /// Sends the answer in `self.out` and goes back to receiving, or ends the connection.
+    fn answer(&mut self, at: usize, context: Context) {
+        if let Some(conn) = self.conns.get_mut(at) {
+            conn.state = if context.close { State::Closing } else { State::Receiving };
+        }
+        self.send(at);
+        self.after_answer(at);
+    }
+
+    fn after_answer(&mut self, at: usize) {
+        let Some(conn) = self.conns.get(at) else { return };
+        if conn.output.is_empty() {
+            if matches!(conn.state, State::Closing) {
+                self.drain(at);
+            } else {
+                let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
+                self.set_deadline(at, deadline_ms);
+            }
+        }
+    }
+
+    /// Ends a connection whose last answer has left.
+    fn drain(&mut self, at: usize) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        if conn.ended {
+            return self.close(at);
+        }
+        conn.socket.shutdown_write();
+        conn.state = State::Draining;
+        conn.input = Vec::new();
+        let deadline_ms = self.clock.uptime_ms + DRAIN_MS;
+        self.set_deadline(at, deadline_ms);
+        self.receive(at);
+    }
+
+    fn close(&mut self, at: usize) {
+        self.unpark(at);
+        let mut conn = self.conns.remove(at);
+        let _ = self.poll.registry().deregister(&mut conn.socket);
+        self.metrics.connections(self.conns.len());
+        if self.conns.is_empty() {
+            self.deadline_ms = u64::MAX;
+        }
+    }
+
+    fn set_deadline(&mut self, at: usize, deadline_ms: u64) {
+        if let Some(conn) = self.conns.get_mut(at) {
+            conn.deadline_ms = deadline_ms;
+            self.deadline_ms = self.deadline_ms.min(deadline_ms);
+        }
+    }
+
+    /// Sends the replies that have become durable.
+    fn reply(&mut self) {
+        while let Some((ticket, reply)) = self.shard.poll_reply() {
+            let (at, generation) = place(ticket);
+            if self.conns.get(at).is_some_and(|conn| conn.generation == generation) {
+                self.answer_reply(at, reply);
+                self.resume(at);
+            }
+        }
+    }
+
+    /// Looks at what arrived while a connection was waiting.
+    fn resume(&mut self, at: usize) {
+        let Some(conn) = self.conns.get(at) else { return };
+        if conn.takes_requests() && (conn.readable || conn.ended || !conn.input.is_empty()) {
+            self.receive(at);
+        }
+    }
+
+    /// Ends what has waited too long.
+    fn time_out(&mut self) {
+        let now_ms = self.clock.uptime_ms;
+        if now_ms < self.deadline_ms {
+            return;
+        }
+        let mut next_ms = u64::MAX;
+        let due: Vec<usize> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| {
+                let due = conn.deadline_ms <= now_ms;
+                if !due {
+                    next_ms = next_ms.min(conn.deadline_ms);
+                }
+                due
+            })
+            .map(|(at, _)| at)
+            .collect();
+        self.deadline_ms = next_ms;
+        for at in due {
+            self.time_out_one(at);
+            self.resume(at);
+        }
+    }
+
+    fn time_out_one(&mut self, at: usize) {
+        let Some(conn) = self.conns.get(at) else { return };
+        let stalled = !conn.output.is_empty();
+        match conn.state {
+            _ if stalled => self.close(at),
+            State::LongPoll(_) => self.end_long_poll(at),
+            State::Sse(_) => self.end_sse(at),
+            State::Receiving if !conn.input.is_empty() => {
+                self.refuse(at, Context::default(), Code::RequestTimeout, "the request took longer than http.request_timeout_ms");
+            }
+            // A reply always comes; the disk decides when.
+            State::Waiting(..) => self.set_deadline(at, u64::MAX),
+            State::Receiving | State::Closing | State::Draining => self.close(at),
+        }
+    }
+
+    /// Answers a request that failed and ends the connection.
+    fn refuse(&mut self, at: usize, context: Context, code: Code, message: &str) {
+        self.answer_error(at, Context { close: true, ..context }, code, message);
+    }
+
+    fn answer_error(&mut self, at: usize, context: Context, code: Code, message: &str) {
+        self.metrics.error(code);
+        self.out.clear();
+        http::error(&mut self.out, &envelope(&mut self.clock, context), code, message);
+        self.answer(at, context);
+    }
+
+    /// One turn of stopping; returns whether everything is done.
+    fn stop_turn(&mut self) -> bool {
+        if self.stop_ms.is_none() {
+            self.stop_ms = Some(self.clock.uptime_ms + self.limits.stop_timeout_ms);
+            if let Some(mut listener) = self.listener.take() {
+                let _ = self.poll.registry().deregister(&mut listener);
+            }
+            let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
+            for at in all {
+                let Some(conn) = self.conns.get(at) else { continue };
+                match conn.state {
+                    State::LongPoll(_) => self.end_long_poll(at),
+                    State::Sse(_) => self.end_sse(at),
+                    State::Receiving if conn.input.is_empty() && conn.output.is_empty() => self.close(at),
+                    State::Receiving | State::Waiting(..) | State::Closing | State::Draining => {}
+                }
+            }
+        }
+        let idle = self.conns.iter().all(|(_, conn)| {
+            conn.output.is_empty() && matches!(conn.state, State::Receiving | State::Draining)
+        });
+        let late = self.stop_ms.is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
+        (idle || late) && !self.shard.is_busy() && self.commits == 0
+    }
+
+    /// Closes everything, the log last.
+    fn finish(mut self) -> io::Result<()> {
+        self.conns.clear();
+        self.workers.stop();
+        for finished in self.workers.take_finished() {
+            if let Finished::Work(done) = finished {
+                let _ = self.shard.finish_work(done)?;
+            }
+        }
+        self.shard.close()
+    }
+
+    /// Returns the next of a row of numbers that need only differ.
+    fn draw(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random ^ self.clock.wall.0
+    }
+
+    fn slot_of(&self, at: usize) -> Option<SlotId> {
+        self.conns.get(at)?.reads()
+    }
+}
+
+fn envelope(clock: &mut Clock, context: Context) -> Envelope<'_> {
+    Envelope { date: clock.date(), cors: context.cors, close: context.close, head: context.head }
+}

@@ -1,0 +1,135 @@
+//! One connection and what it is doing.
+
+use floe_surfaces::streams::SseStyle;
+
+use super::http1::ChunkScan;
+use super::output::Output;
+use super::socket::Socket;
+use crate::shard::{SlotId, Ticket};
+
+/// One connection. While idle it owns no buffer.
+#[derive(Debug)]
+pub struct Conn<F> {
+    pub socket: Socket,
+    /// Tells this connection from others that had its place before.
+    pub generation: u32,
+    pub state: State,
+    /// Bytes received and not yet understood.
+    pub input: Vec<u8>,
+    /// Bytes of input that must be there before another look makes sense.
+    pub needed: usize,
+    /// Where the scan of a chunked body stands.
+    pub chunks: ChunkScan,
+    pub output: Output<F>,
+    /// Uptime at which something must have happened, in milliseconds.
+    pub deadline_ms: u64,
+    /// Whether the socket may hold more than was read.
+    pub readable: bool,
+    /// Whether the peer will send nothing more.
+    pub ended: bool,
+    /// Whether part of a request has arrived.
+    pub started: bool,
+    /// Whether this request's client was told to send its body.
+    pub continued: bool,
+}
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub enum State {
+    /// Between two requests, or in the middle of receiving one.
+    Receiving,
+    /// A command was staged; its reply comes once it is durable.
+    Waiting(Context, Option<Box<Location>>),
+    /// Parked until a stream moves.
+    LongPoll(LongPoll),
+    /// Following a stream.
+    Sse(Sse),
+    /// The last answer is on its way.
+    Closing,
+    /// Everything is sent; what still arrives is thrown away for a moment, so that the peer can
+    /// read the answer before the connection resets.
+    Draining,
+}
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Context {
+    /// Whether the connection ends after the answer.
+    pub close: bool,
+    /// Whether the request named an origin.
+    pub cors: bool,
+    /// Whether the request was a HEAD.
+    pub head: bool,
+}
+
+/// Where a new stream is, for the `Location` of its answer.
+#[derive(Debug)]
+pub struct Location {
+    pub host: Option<Box<str>>,
+    pub path: Box<str>,
+}
+
+/// A parked long-poll.
+#[derive(Debug, Clone, Copy)]
+pub struct LongPoll {
+    pub context: Context,
+    pub slot: SlotId,
+    pub from: u64,
+    pub cursor: u64,
+}
+
+/// A reader of server-sent events.
+#[derive(Debug, Clone, Copy)]
+pub struct Sse {
+    pub slot: SlotId,
+    pub next: u64,
+    /// Cursor that the client must get at least, because it already saw the interval's own.
+    pub cursor_min: u64,
+    pub style: SseStyle,
+    pub close: bool,
+    /// Uptime at which the answer ends, in milliseconds.
+    pub ends_ms: u64,
+}
+
+impl<F: floe_log::DiskFile> Conn<F> {
+    pub fn new(socket: Socket, generation: u32, deadline_ms: u64) -> Self {
+        Self {
+            socket,
+            generation,
+            state: State::Receiving,
+            input: Vec::new(),
+            needed: 0,
+            chunks: ChunkScan::default(),
+            output: Output::new(),
+            deadline_ms,
+            readable: false,
+            ended: false,
+            started: false,
+            continued: false,
+        }
+    }
+
+    /// Returns whether the next request may be looked at.
+    pub fn takes_requests(&self) -> bool {
+        matches!(self.state, State::Receiving) && self.output.is_empty()
+    }
+
+    /// Returns the room that the connection is a live reader of.
+    pub fn reads(&self) -> Option<SlotId> {
+        match &self.state {
+            State::LongPoll(poll) => Some(poll.slot),
+            State::Sse(sse) => Some(sse.slot),
+            State::Receiving | State::Waiting(..) | State::Closing | State::Draining => None,
+        }
+    }
+}
+
+/// Packs a connection's place and generation into a ticket.
+pub fn ticket(at: usize, generation: u32) -> Ticket {
+    Ticket(u64::from(generation) << 32 | at as u64)
+}
+
+/// Unpacks [`ticket`].
+pub fn place(ticket: Ticket) -> (usize, u32) {
+    ((ticket.0 & 0xffff_ffff) as usize, (ticket.0 >> 32) as u32)
+}

@@ -1,0 +1,327 @@
+//! From requests to commands, and from replies to answers.
+
+use floe_core::Append;
+use floe_log::{Disk, Payload};
+use floe_proto::{Code, Millis, live_cursor};
+use floe_surfaces::http::{self, Answer, Method, Route};
+use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
+
+use super::conn::{Context, Location, State, ticket};
+use super::{Reactor, envelope};
+use crate::shard::{Failure, Fetched, ForkOf, ReadPlan, Reply, is_reserved};
+
+impl<D: Disk> Reactor<D> {
+    /// Serves one whole request.
+    pub(super) fn dispatch(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: &str,
+        target: &str,
+        fields: &[httparse::Header<'_>],
+        body: &[u8],
+    ) {
+        let method = Method::parse(method);
+        self.metrics.request(method);
+        if self.stop_ms.is_some() {
+            return self.refuse(at, context, Code::Stopping, "the server is stopping");
+        }
+        let (path, query) = split_target(target);
+        match Route::parse(path) {
+            Route::Stream(name) => {
+                if name.len() > self.limits.stream_path_bytes_max {
+                    let message = "the path is longer than stream.path_bytes_max";
+                    return self.answer_error(at, context, Code::PathTooLong, message);
+                }
+                let fields = fields.iter().map(|field| (field.name, field.value));
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let head = RequestHead { method, query };
+                match streams::read_request(head, fields, body, &mut scratch) {
+                    Ok(request) => self.stream_request(at, context, path, &name, request),
+                    Err(reject) => self.answer_error(at, context, reject.code, &reject.message),
+                }
+                self.scratch = scratch;
+            }
+            Route::Reserved(_) | Route::Unknown => {
+                self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
+            }
+            Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),
+            Route::Metrics => {
+                let text = self.metrics.render(&self.shard, self.readers);
+                self.answer_text(at, context, method, "text/plain; version=0.0.4", &text);
+            }
+            Route::Root => self.answer_text(at, context, method, "text/plain", ROOT),
+        }
+    }
+
+    fn stream_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        path: &str,
+        name: &[u8],
+        request: Request<'_>,
+    ) {
+        let writes = matches!(request, Request::Create(_) | Request::Append { .. } | Request::Delete);
+        if writes && is_reserved(name) {
+            let message = "the registry is written by the server alone";
+            return self.answer_error(at, context, Code::MethodNotAllowed, message);
+        }
+        let now = self.clock.wall;
+        match request {
+            Request::Append { append, body } => self.append(at, context, now, name, &append, body),
+            Request::Read(read) => self.read(at, context, now, name, &read),
+            Request::Create(create) => self.create(at, context, now, path, name, create),
+            Request::Delete => {
+                let ticket = self.wait(at, context, None);
+                self.shard.delete(now, ticket, name);
+            }
+            Request::Describe => {
+                self.out.clear();
+                match self.shard.describe(now, name) {
+                    Ok(room) => {
+                        streams::write_described(&mut self.out, &envelope(&mut self.clock, context), room);
+                        self.answer(at, context);
+                    }
+                    Err(failure) => self.answer_failure(at, context, &failure),
+                }
+            }
+            Request::Preflight => {
+                self.out.clear();
+                http::preflight(&mut self.out, &envelope(&mut self.clock, context));
+                self.answer(at, context);
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        at: usize,
+        context: Context,
+        now: Millis,
+        name: &[u8],
+        append: &Append<'_>,
+        body: Body<'_>,
+    ) {
+        let ticket = self.wait(at, context, None);
+        self.metrics.append(body.bytes.len() as u64);
+        self.shard.append(now, ticket, name, append, payload(body));
+    }
+
+    fn create(
+        &mut self,
+        at: usize,
+        context: Context,
+        now: Millis,
+        path: &str,
+        name: &[u8],
+        create: Create<'_>,
+    ) {
+        let location = Location { host: create.host.map(Into::into), path: path.into() };
+        let ticket = self.wait(at, context, Some(Box::new(location)));
+        let fork = create.fork.as_ref().map(|fork| ForkOf {
+            source: &fork.source,
+            at: fork.at,
+            beyond: fork.beyond,
+        });
+        let body = create.body;
+        self.shard.create(now, ticket, name, create.create, fork, body.json, payload(body));
+    }
+
+    /// Parks the connection until its command is durable.
+    fn wait(
+        &mut self,
+        at: usize,
+        context: Context,
+        location: Option<Box<Location>>,
+    ) -> crate::shard::Ticket {
+        let conn = &mut self.conns[at];
+        conn.state = State::Waiting(context, location);
+        conn.deadline_ms = u64::MAX;
+        ticket(at, conn.generation)
+    }
+
+    /// Answers a command whose reply has come.
+    pub(super) fn answer_reply(&mut self, at: usize, reply: Reply) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        let State::Waiting(context, location) = std::mem::replace(&mut conn.state, State::Receiving) else {
+            unreachable!("a reply comes to the connection that waits for it");
+        };
+        self.out.clear();
+        let envelope = envelope(&mut self.clock, context);
+        match reply {
+            Reply::Appended { edge, producer, duplicate } => {
+                streams::write_appended(&mut self.out, &envelope, edge, producer, duplicate);
+            }
+            Reply::Refused(refused) => {
+                self.metrics.error(refused.code());
+                streams::write_append_error(&mut self.out, &envelope, &refused);
+            }
+            Reply::Created { new, edge, content_type } => {
+                let location = location.as_deref();
+                let host = location.and_then(|location| location.host.as_deref());
+                let path = location.map_or("/", |location| &location.path);
+                let content_type = content_type.as_str();
+                streams::write_created(&mut self.out, &envelope, new, (host, path), content_type, edge);
+            }
+            Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
+            Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
+        }
+        self.answer(at, context);
+    }
+
+    pub(super) fn answer_failure(&mut self, at: usize, context: Context, failure: &Failure) {
+        self.answer_error(at, context, failure.code, &failure.message);
+    }
+
+    fn answer_text(&mut self, at: usize, context: Context, method: Method, content_type: &str, text: &str) {
+        if !matches!(method, Method::Get | Method::Head) {
+            return self.answer_error(at, context, Code::MethodNotAllowed, "this path takes GET and HEAD");
+        }
+        self.out.clear();
+        Answer::start(&mut self.out, &envelope(&mut self.clock, context), 200)
+            .field("Content-Type", content_type.as_bytes())
+            .field("Cache-Control", b"no-store")
+            .body(text.as_bytes());
+        self.answer(at, context);
+    }
+
+    fn read(&mut self, at: usize, context: Context, now: Millis, name: &[u8], read: &Read<'_>) {
+        let plan = match self.shard.plan_read(now, name, read.start) {
+            Ok(plan) => plan,
+            Err(failure) => return self.answer_failure(at, context, &failure),
+        };
+        let random = self.draw();
+        let cursor = live_cursor(now, read.cursor, random);
+        let waits = plan.span.from == plan.span.edge.tail;
+        match read.live {
+            Live::No => self.answer_read(at, context, plan, read, None),
+            Live::LongPoll if !waits => self.answer_read(at, context, plan, read, Some(cursor)),
+            Live::LongPoll => self.start_long_poll(at, context, plan, cursor),
+            Live::Sse => self.start_sse(at, context, plan, cursor),
+        }
+    }
+
+    fn answer_read(
+        &mut self,
+        at: usize,
+        context: Context,
+        plan: ReadPlan,
+        read: &Read<'_>,
+        cursor: Option<u64>,
+    ) {
+        match self.shard.fetch(plan.slot, plan.span.from, self.limits.read_chunk_bytes_max) {
+            Ok(fetched) => {
+                let now = read.start == floe_core::Start::Now;
+                self.answer_fetched(at, context, plan, fetched, cursor, now, read.if_none_match);
+            }
+            Err(failure) => self.answer_failure(at, context, &failure),
+        }
+    }
+
+    /// Answers with what a read found.
+    #[expect(clippy::too_many_arguments, reason = "each is another fact of one answer")]
+    pub(super) fn answer_fetched(
+        &mut self,
+        at: usize,
+        context: Context,
+        plan: ReadPlan,
+        mut fetched: Fetched<D::File>,
+        cursor: Option<u64>,
+        now: bool,
+        if_none_match: Option<&str>,
+    ) {
+        let room = self.shard.room(plan.slot);
+        let json = room.is_json();
+        if json {
+            fetched.trim_last_comma();
+        }
+        let edge = room.visible();
+        let closed = edge.closed && fetched.next == edge.tail;
+        let answer = ReadAnswer {
+            room: room.id(),
+            content_type: room.content_type(),
+            from: plan.span.from,
+            next: fetched.next,
+            edge,
+            cursor: cursor.filter(|_| !closed),
+            now,
+            if_none_match,
+            body_len: fetched.bytes + if json { 2 } else { 0 },
+        };
+        self.out.clear();
+        let follows = streams::write_read(&mut self.out, &envelope(&mut self.clock, context), &answer);
+        if follows {
+            if json {
+                self.out.push(b'[');
+            }
+            return self.send_fetched(at, context, fetched, json);
+        }
+        self.answer(at, context);
+    }
+
+    /// Sends the head in `self.out` and the parts after it.
+    fn send_fetched(&mut self, at: usize, context: Context, fetched: Fetched<D::File>, json: bool) {
+        let copied = fetched.bytes <= COPY_BYTES_MAX && fetched.in_memory();
+        let mut parts = fetched.parts;
+        if copied {
+            for part in parts.drain(..) {
+                if let floe_log::Part::Memory(bytes) = part {
+                    self.out.extend_from_slice(&bytes);
+                }
+            }
+        }
+        if parts.is_empty() {
+            if json {
+                self.out.push(b']');
+            }
+            return self.answer(at, context);
+        }
+        let head = bytes::Bytes::copy_from_slice(&self.out);
+        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        conn.state = if context.close { State::Closing } else { State::Receiving };
+        conn.output.push(head);
+        for part in parts {
+            conn.output.push_part(part);
+        }
+        if json {
+            conn.output.push(bytes::Bytes::from_static(b"]"));
+        }
+        self.set_deadline(at, deadline_ms);
+        // A request being served is never the place to serve the next one from.
+        self.flush_only(at);
+    }
+
+    fn flush_only(&mut self, at: usize) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        match conn.output.flush(&mut conn.socket) {
+            Ok(sent) => {
+                self.metrics.sent(sent);
+                self.after_answer(at);
+            }
+            Err(_) => self.close(at),
+        }
+    }
+}
+
+/// Bodies up to this size are copied behind their head, to leave in one system call.
+const COPY_BYTES_MAX: u64 = 32 << 10;
+
+const ROOT: &str = "Floe is running. Streams are under /v1/stream/, health is /healthz, metrics are /metrics.\n";
+
+fn payload(body: Body<'_>) -> Payload<'_> {
+    Payload { bytes: body.bytes, lens: body.lens }
+}
+
+/// Splits a request target into path and query; an absolute target loses its authority.
+fn split_target(target: &str) -> (&str, Option<&str>) {
+    let target = match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        Some(_) | None => target,
+    };
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}

@@ -1,0 +1,353 @@
+//! Readers that wait: long-polls and server-sent events.
+
+use bytes::Bytes;
+use floe_core::Span;
+use floe_log::Disk;
+use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, Code};
+use floe_surfaces::streams::{self, SseControl, SseStyle};
+
+use super::conn::{Context, LongPoll, Sse, State, place, ticket};
+use super::{Reactor, envelope};
+use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
+
+/// Events encoded for one reader, as they are for every other at the same place.
+#[derive(Debug, Clone)]
+struct Frame {
+    from: u64,
+    cursor_min: u64,
+    bytes: Bytes,
+    next: u64,
+    /// Whether the stream ends with it.
+    ends: bool,
+}
+
+impl<D: Disk> Reactor<D> {
+    /// Answers a long-poll at the tail, or parks it there.
+    pub(super) fn start_long_poll(&mut self, at: usize, context: Context, plan: ReadPlan, cursor: u64) {
+        if plan.span.edge.closed {
+            self.out.clear();
+            let envelope = envelope(&mut self.clock, context);
+            streams::write_up_to_date(&mut self.out, &envelope, plan.span.edge, cursor);
+            return self.answer(at, context);
+        }
+        if let Err(failure) = self.admit_reader(plan.slot) {
+            return self.answer_failure(at, context, &failure);
+        }
+        let poll = LongPoll { context, slot: plan.slot, from: plan.span.from, cursor };
+        self.park(at, State::LongPoll(poll), plan.slot, self.limits.long_poll_timeout_ms);
+    }
+
+    /// Begins an event stream.
+    pub(super) fn start_sse(&mut self, at: usize, context: Context, plan: ReadPlan, cursor: u64) {
+        if let Err(failure) = self.admit_reader(plan.slot) {
+            return self.answer_failure(at, context, &failure);
+        }
+        let style = SseStyle::of(self.shard.room(plan.slot).content_type());
+        let sse = Sse {
+            slot: plan.slot,
+            next: plan.span.from,
+            cursor_min: if cursor > self.interval() { cursor } else { 0 },
+            style,
+            close: context.close,
+            ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
+        };
+        self.park(at, State::Sse(sse), plan.slot, self.limits.sse_timeout_ms);
+        self.out.clear();
+        streams::write_sse_head(&mut self.out, &envelope(&mut self.clock, context), style);
+        // The head leaves with the first event, which always comes at once.
+        match self.frame(sse) {
+            Ok(frame) => {
+                self.out.extend_from_slice(&frame.bytes);
+                self.send(at);
+                self.moved(at, &frame);
+                if !frame.ends {
+                    self.follow(at);
+                }
+            }
+            Err(failure) => {
+                self.unpark(at);
+                self.answer_failure(at, context, &failure);
+            }
+        }
+    }
+
+    fn admit_reader(&self, slot: SlotId) -> Result<(), Failure> {
+        if self.readers >= self.limits.readers_max {
+            return Err(Failure::new(Code::LimitReached, "the server has readers.max live readers"));
+        }
+        if self.shard.readers(slot).len() >= self.limits.stream_readers_max {
+            return Err(Failure::new(Code::LimitReached, "the stream has stream.readers_max live readers"));
+        }
+        Ok(())
+    }
+
+    fn park(&mut self, at: usize, state: State, slot: SlotId, timeout_ms: u64) {
+        let conn = &mut self.conns[at];
+        conn.state = state;
+        // A parked connection owns no buffer.
+        conn.input.shrink_to_fit();
+        let reader = ticket(at, conn.generation);
+        self.shard.add_reader(slot, reader);
+        self.readers += 1;
+        let deadline_ms = self.clock.uptime_ms + timeout_ms;
+        self.set_deadline(at, deadline_ms);
+    }
+
+    /// Takes a connection off the list of its stream's readers.
+    pub(super) fn unpark(&mut self, at: usize) {
+        if let Some(slot) = self.slot_of(at) {
+            let conn = &mut self.conns[at];
+            conn.state = State::Receiving;
+            let reader = ticket(at, conn.generation);
+            self.readers -= 1;
+            self.shard.remove_reader(slot, reader);
+        }
+    }
+
+    /// Serves the readers of every stream that moved.
+    pub(super) fn deliver(&mut self) {
+        while let Some((slot, mut readers)) = self.shard.poll_advanced() {
+            let gone = self.shard.is_gone(slot);
+            let mut frame = None;
+            for reader in &readers {
+                self.deliver_one(*reader, gone, &mut frame);
+            }
+            let mut served = Vec::new();
+            readers.retain(|reader| {
+                let (at, generation) = place(*reader);
+                let conn = self.conns.get(at).filter(|conn| conn.generation == generation);
+                let stays = conn.is_some_and(|conn| conn.reads().is_some());
+                if !stays && conn.is_some() {
+                    served.push(at);
+                }
+                stays
+            });
+            self.shard.give_back(slot, readers);
+            // Only now: what a reader asks next may park it on the same stream again.
+            for at in served {
+                self.resume(at);
+            }
+        }
+    }
+
+    fn deliver_one(&mut self, reader: Ticket, gone: bool, frame: &mut Option<Frame>) {
+        let (at, generation) = place(reader);
+        let conn = self.conns.get(at).filter(|conn| conn.generation == generation);
+        match conn.map(|conn| &conn.state) {
+            Some(State::LongPoll(poll)) => {
+                let poll = *poll;
+                if gone { self.end_gone_poll(at) } else { self.answer_long_poll(at, poll) }
+            }
+            Some(State::Sse(_)) if gone => self.end_sse(at),
+            Some(State::Sse(sse)) => {
+                let sse = *sse;
+                self.push_frame(at, sse, frame);
+            }
+            Some(State::Receiving | State::Waiting(..) | State::Closing | State::Draining) | None => {}
+        }
+    }
+
+    fn answer_long_poll(&mut self, at: usize, poll: LongPoll) {
+        let edge = self.shard.room(poll.slot).visible();
+        if edge.tail == poll.from {
+            if edge.closed {
+                self.end_long_poll(at);
+            }
+            return;
+        }
+        self.unpark(at);
+        match self.shard.fetch(poll.slot, poll.from, self.limits.read_chunk_bytes_max) {
+            Ok(fetched) => {
+                let plan = ReadPlan { slot: poll.slot, span: Span { from: poll.from, edge } };
+                self.answer_fetched(at, poll.context, plan, fetched, Some(poll.cursor), false, None);
+            }
+            Err(failure) => self.answer_failure(at, poll.context, &failure),
+        }
+    }
+
+    /// Ends a long-poll that has found nothing.
+    pub(super) fn end_long_poll(&mut self, at: usize) {
+        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let poll = *poll;
+        let edge = self.shard.room(poll.slot).visible();
+        self.unpark(at);
+        self.out.clear();
+        let context = Context { close: poll.context.close || self.stop_ms.is_some(), ..poll.context };
+        let envelope = envelope(&mut self.clock, context);
+        streams::write_up_to_date(&mut self.out, &envelope, edge, poll.cursor);
+        self.answer(at, context);
+    }
+
+    fn end_gone_poll(&mut self, at: usize) {
+        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let context = poll.context;
+        self.unpark(at);
+        self.answer_error(at, context, Code::NotFound, "the stream was deleted");
+    }
+
+    /// Sends the next events to a reader, sharing what others at the same place got.
+    fn push_frame(&mut self, at: usize, sse: Sse, shared: &mut Option<Frame>) {
+        // A reader that has not taken its last event catches up when it has, from the log.
+        if self.conns.get(at).is_none_or(|conn| !conn.output.is_empty()) {
+            return;
+        }
+        let fits = |frame: &Frame| frame.from == sse.next && frame.cursor_min == sse.cursor_min;
+        let frame = match shared.as_ref().filter(|frame| fits(frame)) {
+            Some(frame) => frame.clone(),
+            None => match self.frame(sse) {
+                Ok(frame) => shared.insert(frame).clone(),
+                Err(_) => return self.end_sse(at),
+            },
+        };
+        self.send_shared(at, frame.bytes.clone());
+        self.moved(at, &frame);
+        if !frame.ends {
+            self.follow(at);
+        }
+    }
+
+    /// Sends events until the reader is at the tail or its socket is full.
+    pub(super) fn follow(&mut self, at: usize) {
+        loop {
+            let Some(conn) = self.conns.get(at) else { return };
+            let State::Sse(sse) = conn.state else { return };
+            let edge = self.shard.room(sse.slot).visible();
+            if !conn.output.is_empty() || sse.next == edge.tail {
+                return;
+            }
+            match self.frame(sse) {
+                Ok(frame) => {
+                    self.send_shared(at, frame.bytes.clone());
+                    self.moved(at, &frame);
+                }
+                Err(_) => return self.end_sse(at),
+            }
+        }
+    }
+
+    /// Moves a reader past the events it was sent.
+    fn moved(&mut self, at: usize, frame: &Frame) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        let State::Sse(sse) = &mut conn.state else { return };
+        sse.next = frame.next;
+        if frame.ends {
+            self.finish_sse(at);
+        }
+    }
+
+    /// Encodes the events from where a reader stands.
+    fn frame(&mut self, sse: Sse) -> Result<Frame, Failure> {
+        let interval = self.interval();
+        let room = self.shard.room(sse.slot);
+        let edge = room.visible();
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(CHUNK_SIZE);
+        let mut next = sse.next;
+        if next < edge.tail {
+            let fetched = self.shard.fetch(sse.slot, next, self.limits.sse_event_bytes_max)?;
+            next = fetched.next;
+            let mut data = fetched.to_vec().map_err(|error| {
+                tracing::error!(%error, "a read failed");
+                Failure::new(Code::Internal, "the server could not read its log")
+            })?;
+            if sse.style == SseStyle::Text && next < edge.tail {
+                next -= trim_partial_char(&mut data) as u64;
+            }
+            streams::write_sse_data(&mut out, sse.style, std::iter::once(&data[..]));
+        }
+        let cursor = interval.max(sse.cursor_min);
+        streams::write_sse_control(&mut out, &SseControl { next, edge, cursor });
+        let ends = edge.closed && next == edge.tail;
+        let size = format!("{:08x}", out.len() - CHUNK_SIZE.len());
+        out[..8].copy_from_slice(size.as_bytes());
+        out.extend_from_slice(if ends { b"\r\n0\r\n\r\n" } else { b"\r\n" });
+        Ok(Frame { from: sse.next, cursor_min: sse.cursor_min, bytes: out.into(), next, ends })
+    }
+
+    fn interval(&self) -> u64 {
+        self.clock.wall.0.saturating_sub(CURSOR_EPOCH_MS) / CURSOR_INTERVAL_MS
+    }
+
+    /// Sends bytes that others are sent too; what the socket does not take is not copied.
+    fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
+        let Some(conn) = self.conns.get_mut(at) else { return };
+        match std::io::Write::write(&mut conn.socket, &bytes) {
+            Ok(sent) => {
+                self.metrics.delivered(sent as u64);
+                if sent == bytes.len() {
+                    return;
+                }
+                let _ = bytes.split_to(sent);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return self.close(at),
+        }
+        conn.output.push(bytes);
+        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
+        self.set_deadline(at, deadline_ms);
+    }
+
+    /// Ends an event stream between two events, so that the client comes back for more.
+    pub(super) fn end_sse(&mut self, at: usize) {
+        let Some(conn) = self.conns.get(at) else { return };
+        if !conn.output.is_empty() {
+            return self.close(at);
+        }
+        self.send_shared(at, Bytes::from_static(b"0\r\n\r\n"));
+        self.finish_sse(at);
+    }
+
+    /// Takes a reader whose event stream has ended back to requests.
+    fn finish_sse(&mut self, at: usize) {
+        let Some(State::Sse(sse)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let close = sse.close || self.stop_ms.is_some();
+        self.unpark(at);
+        if let Some(conn) = self.conns.get_mut(at) {
+            conn.state = if close { State::Closing } else { State::Receiving };
+        }
+        self.after_answer(at);
+    }
+}
+
+/// Room for the size of a chunk, which is known once it is encoded.
+const CHUNK_SIZE: &[u8] = b"00000000\r\n";
+
+/// Cuts a character that is not whole off the end of text; returns the bytes cut.
+fn trim_partial_char(text: &mut Vec<u8>) -> usize {
+    let tail = &text[text.len().saturating_sub(3)..];
+    let start = tail.iter().rposition(|byte| byte & 0xc0 != 0x80);
+    let Some(start) = start else { return 0 };
+    let have = tail.len() - start;
+    let want = match tail[start] {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf7 => 4,
+        _ => 1,
+    };
+    // A text of nothing but the beginning of a character goes out as it is.
+    if have >= want || have == text.len() {
+        return 0;
+    }
+    text.truncate(text.len() - have);
+    have
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_ends_between_two_characters() {
+        let cut = |text: &[u8]| {
+            let mut text = text.to_vec();
+            trim_partial_char(&mut text)
+        };
+        assert_eq!(cut("aé".as_bytes()), 0);
+        assert_eq!(cut(b"a\xc3"), 1);
+        assert_eq!(cut(b"a\xe2\x82"), 2);
+        assert_eq!(cut(b"a\xf0\x9f\x98"), 3);
+        assert_eq!(cut("a😀".as_bytes()), 0);
+        assert_eq!(cut(b"\xe2\x82"), 0);
+        assert_eq!(cut(b"a\x80\x80\x80"), 0);
+    }
+}

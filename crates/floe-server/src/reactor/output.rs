@@ -1,0 +1,128 @@
+//! What a connection still has to send.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use floe_log::{DiskFile, Part};
+
+use super::socket::Socket;
+
+/// Bytes waiting for a socket to take them; nothing is allocated while there are none.
+#[derive(Debug)]
+pub struct Output<F>(Option<Box<VecDeque<Piece<F>>>>);
+
+#[derive(Debug)]
+enum Piece<F> {
+    Memory(Bytes),
+    File { file: Arc<F>, at: u64, len: u64 },
+}
+
+/// Slices given to one system call.
+const SLICES_MAX: usize = 32;
+
+impl<F: DiskFile> Output<F> {
+    /// Nothing to send.
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Returns whether everything has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().push_back(Piece::Memory(bytes));
+        }
+    }
+
+    /// Adds what a read found.
+    pub fn push_part(&mut self, part: Part<F>) {
+        match part {
+            Part::Memory(bytes) => self.push(bytes),
+            Part::File { file, at, len } => {
+                if len > 0 {
+                    self.0.get_or_insert_default().push_back(Piece::File { file, at, len });
+                }
+            }
+        }
+    }
+
+    /// Sends as much as the socket takes; returns the bytes sent.
+    pub fn flush(&mut self, socket: &mut Socket) -> io::Result<u64> {
+        let mut sent = 0;
+        while let Some(queue) = &mut self.0 {
+            let taken = match queue.front() {
+                None => {
+                    self.0 = None;
+                    break;
+                }
+                Some(Piece::Memory(_)) => write_memory(queue, socket),
+                Some(Piece::File { file, at, len }) => send_file(socket, &**file, *at, *len),
+            };
+            match taken {
+                Ok(bytes) => {
+                    advance(queue, bytes);
+                    sent += bytes;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+}
+
+fn write_memory<F>(queue: &VecDeque<Piece<F>>, socket: &mut Socket) -> io::Result<u64> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(queue) {
+        let Piece::Memory(bytes) = piece else { break };
+        *slice = IoSlice::new(bytes);
+        count += 1;
+    }
+    match socket.write_vectored(&slices[..count])? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        bytes => Ok(bytes as u64),
+    }
+}
+
+fn send_file<F: DiskFile>(socket: &mut Socket, file: &F, at: u64, len: u64) -> io::Result<u64> {
+    if let Some(file) = file.as_std() {
+        return socket.send_file(file, at, len);
+    }
+    let mut buffer = vec![0; len.min(64 << 10) as usize];
+    file.read_exact_at(&mut buffer, at)?;
+    Ok(socket.write(&buffer)? as u64)
+}
+
+/// Drops the first `bytes` bytes of the queue.
+fn advance<F>(queue: &mut VecDeque<Piece<F>>, mut bytes: u64) {
+    while bytes > 0 {
+        let Some(piece) = queue.front_mut() else { return };
+        let len = match piece {
+            Piece::Memory(memory) => memory.len() as u64,
+            Piece::File { len, .. } => *len,
+        };
+        if bytes >= len {
+            queue.pop_front();
+            bytes -= len;
+            continue;
+        }
+        match piece {
+            Piece::Memory(memory) => {
+                let _ = memory.split_to(bytes as usize);
+            }
+            Piece::File { at, len, .. } => {
+                *at += bytes;
+                *len -= bytes;
+            }
+        }
+        return;
+    }
+}

@@ -1,0 +1,99 @@
+//! The two kinds of socket a connection may have.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+/// A connected, non-blocking socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// From the network.
+    Tcp(mio::net::TcpStream),
+    /// From the HTTP/2 gateway of the same process.
+    Local(mio::net::UnixStream),
+}
+
+impl Socket {
+    /// Sends a range of a file, or some of it.
+    pub fn send_file(&self, file: &std::fs::File, at: u64, len: u64) -> io::Result<u64> {
+        let mut offset = at;
+        let count = usize::try_from(len).unwrap_or(usize::MAX);
+        let sent = rustix::fs::sendfile(self, file, Some(&mut offset), count)?;
+        if sent == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(sent as u64)
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn shutdown_write(&self) {
+        // The peer may be gone already, which is as good.
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
+            Self::Local(socket) => socket.shutdown(std::net::Shutdown::Write),
+        };
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Local(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(buffer),
+            Self::Local(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Local(socket) => socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write_vectored(slices),
+            Self::Local(socket) => socket.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.register(registry, token, interests),
+            Self::Local(socket) => socket.register(registry, token, interests),
+        }
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.reregister(registry, token, interests),
+            Self::Local(socket) => socket.reregister(registry, token, interests),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.deregister(registry),
+            Self::Local(socket) => socket.deregister(registry),
+        }
+    }
+}

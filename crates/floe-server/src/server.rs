@@ -1,0 +1,130 @@
+//! One server, from start to stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use floe_log::{DirDisk, OpenError, Recovery};
+use mio::Waker;
+
+use crate::metrics::Metrics;
+use crate::reactor::Reactor;
+use crate::settings::Settings;
+use crate::shard::Shard;
+
+/// A server that has recovered its data and listens.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    reactor: Box<Reactor<DirDisk>>,
+    stopper: Stopper,
+    recovery: Recovery,
+    recovery_time: Duration,
+}
+
+/// Asks a running server to stop; usable from any thread.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stopper {
+    /// Asks the server to take no new work, tell its live readers to come back, finish what is
+    /// under way and return from [`Server::run`].
+    ///
+    /// # Errors
+    /// The operating system's, if the event loop could not be woken.
+    pub fn stop(&self) -> io::Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake()
+    }
+}
+
+/// Why a server did not start, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {folder}: {source}")]
+    Open {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// The disk or the operating system failed. What was acknowledged is durable.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Server {
+    /// Recovers the data folder and listens; requests are served once [`run`](Self::run) runs.
+    ///
+    /// # Errors
+    /// See [`StartError`]. A damaged folder is left as it is.
+    pub fn open(settings: &Settings) -> Result<Self, StartError> {
+        raise_file_limit();
+        let listener = TcpListener::bind(settings.listen)
+            .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        let address = listener.local_addr()?;
+        let started = Instant::now();
+        let folder = settings.data.display().to_string();
+        let limits = Arc::new(settings.limits.clone());
+        let disk = DirDisk::new(&settings.data)?;
+        let (shard, recovery) = Shard::open(disk, settings.log.clone(), Arc::clone(&limits))
+            .map_err(|source| StartError::Open { folder, source })?;
+        let recovery_time = started.elapsed();
+        let metrics = Metrics::new();
+        metrics.recovered(recovery_time.as_secs_f64());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (reactor, waker) = Reactor::new(listener, shard, limits, metrics, Arc::clone(&stop))?;
+        let stopper = Stopper { stop, waker };
+        Ok(Self { address, reactor: Box::new(reactor), stopper, recovery, recovery_time })
+    }
+
+    /// Returns the address that is listened on.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns what recovery found, and how long it took.
+    #[must_use]
+    pub const fn recovery(&self) -> (&Recovery, Duration) {
+        (&self.recovery, self.recovery_time)
+    }
+
+    /// Returns a handle that stops the server.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until a [`Stopper`] says otherwise. Everything acknowledged is durable on return.
+    ///
+    /// # Errors
+    /// When the disk fails: the process must end, and the next start recovers.
+    pub fn run(self) -> Result<(), StartError> {
+        Ok(self.reactor.run()?)
+    }
+}
+
+/// Raises the limit of open files as far as is allowed, since each connection is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,96 @@
+//! What an operator may set.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything that a server is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Address to listen on; `127.0.0.1:4437`.
+    pub listen: SocketAddr,
+    /// Folder of all data, made if it is not there; `floe-data`.
+    pub data: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+    /// Bounds of the log.
+    pub log: floe_log::Options,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4437)),
+            data: PathBuf::from("floe-data"),
+            limits: Limits::default(),
+            log: floe_log::Options::default(),
+        }
+    }
+}
+
+/// Every bound of the server, each with what happens at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request body; 8 MiB. Above: 413 `BODY_TOO_LARGE`.
+    pub http_body_bytes_max: usize,
+    /// Bytes of a request line and header fields; 16 KiB. Above: 431 `HEAD_TOO_LARGE`.
+    pub http_head_bytes_max: usize,
+    /// Milliseconds from the first byte of a request to its last; 30 s. Later: 408
+    /// `REQUEST_TIMEOUT`.
+    pub http_request_timeout_ms: u64,
+    /// Milliseconds that a connection may be open without a request; 75 s. Later: closed.
+    pub http_idle_timeout_ms: u64,
+    /// Connections at once; 60 000. Above: 503 `OVERLOADED`, and closed.
+    pub http_connections_max: usize,
+    /// Bytes of a decoded stream path; 1 024. Above: 414 `PATH_TOO_LONG`.
+    pub stream_path_bytes_max: usize,
+    /// Streams of the server; 100 million. Above: creates get 429 `LIMIT_REACHED`.
+    pub streams_max: usize,
+    /// Producers that one stream remembers; 10 000. Above: new ones get 429 `LIMIT_REACHED`.
+    pub stream_producers_max: usize,
+    /// Bytes of one answer to a read, about; 4 MiB. A longer read is answered in pieces.
+    pub read_chunk_bytes_max: usize,
+    /// Bytes of one server-sent data event, about; 64 KiB. More comes as several events.
+    pub sse_event_bytes_max: usize,
+    /// Live readers of one stream; 50 000. Above: 429 `LIMIT_REACHED`.
+    pub stream_readers_max: usize,
+    /// Live readers of the server; 50 000. Above: 429 `LIMIT_REACHED`.
+    pub readers_max: usize,
+    /// Milliseconds that a live reader may leave its answer untaken; 30 s. Later: closed; it
+    /// resumes from its offset. Unsent bytes are bounded by one event or chunk.
+    pub reader_stall_timeout_ms: u64,
+    /// Milliseconds that a long-poll waits; 20 s. Later: 204.
+    pub long_poll_timeout_ms: u64,
+    /// Milliseconds that one SSE answer lasts; 60 s. Later: it ends, and the client comes back.
+    pub sse_timeout_ms: u64,
+    /// Milliseconds after which an unused room leaves memory; 60 s.
+    pub room_idle_timeout_ms: u64,
+    /// Rooms in memory from which unused ones leave at once; 100 000.
+    pub rooms_loaded_max: usize,
+    /// Milliseconds that a stop waits for answers under way; 5 s.
+    pub stop_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            http_body_bytes_max: 8 << 20,
+            http_head_bytes_max: 16 << 10,
+            http_request_timeout_ms: 30_000,
+            http_idle_timeout_ms: 75_000,
+            http_connections_max: 60_000,
+            stream_path_bytes_max: 1024,
+            streams_max: 100_000_000,
+            stream_producers_max: 10_000,
+            read_chunk_bytes_max: 4 << 20,
+            sse_event_bytes_max: 64 << 10,
+            stream_readers_max: 50_000,
+            readers_max: 50_000,
+            reader_stall_timeout_ms: 30_000,
+            long_poll_timeout_ms: 20_000,
+            sse_timeout_ms: 60_000,
+            room_idle_timeout_ms: 60_000,
+            rooms_loaded_max: 100_000,
+            stop_timeout_ms: 5_000,
+        }
+    }
+}

@@ -1,0 +1,540 @@
+//! One shard: its rooms, its log, and the order in which everything becomes visible.
+//!
+//! A shard is called with commands and never waits for a disk to sync. What a command changes is
+//! staged in the log at once; its reply comes from [`Shard::poll_reply`] once the log says that it
+//! is durable. Replies leave in the order of the log, and an answer that was computed from
+//! something staged waits for that to be durable too.
+
+mod append;
+mod create;
+mod delete;
+mod fetch;
+mod registry;
+mod value;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use floe_core::{AppendError, ContentType, Edge, Room};
+use floe_log::{
+    CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload, Progress,
+    RecordView, Recovery, StageError, Work, WorkDone,
+};
+use floe_proto::{Code, Millis, NameHash, RoomId};
+use slab::Slab;
+
+use crate::identity_hash::IdentityHash;
+use crate::settings::Limits;
+
+pub use create::ForkOf;
+pub use fetch::{Fetched, ReadPlan};
+pub use registry::is_reserved;
+
+/// Who asked, in the host's own terms; handed back with the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Place of a loaded room. It stays the room's for as long as somebody reads or waits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(u32);
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The room is there.
+    Created {
+        /// Whether this command made it.
+        new: bool,
+        /// How far it reaches.
+        edge: Edge,
+        /// Its content type.
+        content_type: ContentType,
+    },
+    /// The data is durable, or was already.
+    Appended {
+        /// How far the room reaches.
+        edge: Edge,
+        /// Epoch and highest accepted sequence of the producer.
+        producer: Option<(u64, u64)>,
+        /// Whether nothing was written.
+        duplicate: bool,
+    },
+    /// The room refused the append.
+    Refused(AppendError),
+    /// The room is gone.
+    Deleted,
+    /// The command failed.
+    Failed(Failure),
+}
+
+/// Why a command failed, as the wire says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The code.
+    pub code: Code,
+    /// What to tell a person.
+    pub message: std::borrow::Cow<'static, str>,
+}
+
+impl Failure {
+    /// Makes a failure.
+    pub fn new(code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is no such stream")
+    }
+}
+
+/// The rooms of one log.
+#[derive(Debug)]
+pub struct Shard<D: Disk> {
+    log: Log<D>,
+    limits: Arc<Limits>,
+    slots: Slab<Slot>,
+    names: HashMap<NameHash, SlotId, IdentityHash>,
+    pending: VecDeque<Pending>,
+    ready: VecDeque<(Ticket, Reply)>,
+    advanced: VecDeque<SlotId>,
+    /// End of the newest delete: what is missing may not be called so before it is durable.
+    deleted_until: Lsn,
+    /// Where the next look for idle rooms begins.
+    sweep_at: usize,
+    /// Names of rooms that came, moved or went, for subscriptions; kept only while asked for.
+    changes: Option<Vec<Change>>,
+    meta: Vec<u8>,
+}
+
+/// A loaded room.
+#[derive(Debug)]
+struct Slot {
+    room: Room,
+    name: NameHash,
+    /// Live readers, in no order.
+    readers: Vec<Ticket>,
+    /// Staged records that are not durable yet.
+    in_flight: u32,
+    /// When it was last used, in seconds.
+    used_s: u32,
+    /// Whether its create is durable.
+    born: bool,
+    /// Whether it is deleted, durable or not.
+    gone: bool,
+    /// Whether the host has been told that the visible edge moved.
+    queued: bool,
+}
+
+/// What happens once the log is durable up to `lsn`.
+#[derive(Debug)]
+struct Pending {
+    lsn: Lsn,
+    /// The room that a record was staged for, and its edge with that record.
+    staged: Option<(SlotId, Edge)>,
+    reply: Option<(Ticket, Reply)>,
+}
+
+/// Something that became visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The room's name.
+    pub name: Box<[u8]>,
+    /// What happened.
+    pub kind: ChangeKind,
+}
+
+/// What happened to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It came to be, with this tail.
+    Created(u64),
+    /// Its tail moved here.
+    Advanced(u64),
+    /// It is gone.
+    Deleted,
+}
+
+impl<D: Disk> Shard<D> {
+    /// Opens the log and recovers what is durable.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(disk: D, options: floe_log::Options, limits: Arc<Limits>) -> Result<(Self, Recovery), OpenError> {
+        let (log, recovery) = Log::open(disk, options, Arc::new(CoreFold))?;
+        let shard = Self {
+            log,
+            limits,
+            slots: Slab::new(),
+            names: HashMap::default(),
+            pending: VecDeque::new(),
+            ready: VecDeque::new(),
+            advanced: VecDeque::new(),
+            deleted_until: Lsn::default(),
+            sweep_at: 0,
+            changes: None,
+            meta: Vec::new(),
+        };
+        Ok((shard, recovery))
+    }
+
+    /// Takes what has been staged and must be written and synced, on any thread.
+    pub fn take_commit(&mut self) -> Option<CommitJob<D>> {
+        self.log.take_commit()
+    }
+
+    /// Takes note of a commit; replies and moved rooms can be polled now.
+    ///
+    /// # Errors
+    /// The disk's. The process must end: what is on disk is unknown until it is recovered.
+    pub fn finish_commit(&mut self, done: CommitDone) -> std::io::Result<()> {
+        let durable = self.log.finish_commit(done)?;
+        while self.pending.front().is_some_and(|pending| pending.lsn <= durable) {
+            let Some(pending) = self.pending.pop_front() else { break };
+            if let Some((slot, edge)) = pending.staged {
+                self.show(slot, edge);
+            }
+            self.ready.extend(pending.reply);
+        }
+        Ok(())
+    }
+
+    /// Takes background work on the log, for a thread that may block.
+    pub fn take_work(&mut self) -> Option<Work<D>> {
+        self.log.take_work()
+    }
+
+    /// Takes note of background work.
+    ///
+    /// # Errors
+    /// The disk's. The process must end, as after a failed commit.
+    pub fn finish_work(&mut self, done: WorkDone<D>) -> std::io::Result<Progress> {
+        self.log.finish_work(done).map_err(std::io::Error::other)
+    }
+
+    /// Marks the log as cleanly closed, once everything staged has been committed.
+    ///
+    /// # Errors
+    /// The disk's; the next start recovers.
+    pub fn close(self) -> std::io::Result<()> {
+        self.log.close()
+    }
+
+    /// Returns whether something staged is not durable yet.
+    pub fn is_busy(&self) -> bool {
+        !self.pending.is_empty() || self.log.staged() > self.log.durable()
+    }
+
+    /// Returns the next reply, in the order of the log.
+    pub fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
+        self.ready.pop_front()
+    }
+
+    /// Returns the next room whose visible edge moved, or that is gone, with its live readers.
+    ///
+    /// The readers are the host's until it gives those that stay back to
+    /// [`give_back`](Self::give_back).
+    pub fn poll_advanced(&mut self) -> Option<(SlotId, Vec<Ticket>)> {
+        let id = self.advanced.pop_front()?;
+        let readers = std::mem::take(&mut self.slots[id.0 as usize].readers);
+        Some((id, readers))
+    }
+
+    /// Ends what [`poll_advanced`](Self::poll_advanced) began.
+    pub fn give_back(&mut self, id: SlotId, readers: Vec<Ticket>) {
+        let slot = &mut self.slots[id.0 as usize];
+        slot.queued = false;
+        slot.readers = readers;
+        self.drop_if_gone(id);
+    }
+
+    /// Adds a live reader to a room, which stays loaded for it.
+    pub fn add_reader(&mut self, slot: SlotId, reader: Ticket) {
+        self.slots[slot.0 as usize].readers.push(reader);
+    }
+
+    /// Removes a live reader.
+    pub fn remove_reader(&mut self, slot: SlotId, reader: Ticket) {
+        let entry = &mut self.slots[slot.0 as usize];
+        if let Some(at) = entry.readers.iter().position(|other| *other == reader) {
+            entry.readers.swap_remove(at);
+        }
+        if entry.readers.is_empty() {
+            entry.readers = Vec::new();
+            self.drop_if_gone(slot);
+        }
+    }
+
+    /// Returns the live readers of a room.
+    pub fn readers(&self, slot: SlotId) -> &[Ticket] {
+        &self.slots[slot.0 as usize].readers
+    }
+
+    /// Returns a loaded room.
+    pub fn room(&self, slot: SlotId) -> &Room {
+        &self.slots[slot.0 as usize].room
+    }
+
+    /// Returns whether a loaded room is deleted, and durably so.
+    pub fn is_gone(&self, slot: SlotId) -> bool {
+        let slot = &self.slots[slot.0 as usize];
+        (slot.gone || slot.room.is_deleted()) && slot.in_flight == 0
+    }
+
+    /// Rooms there are.
+    pub fn rooms(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Rooms in memory.
+    pub fn loaded(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes of memory by part: records that no segment holds, the index, loaded rooms.
+    pub fn memory(&self) -> [u64; 3] {
+        let rooms = self.slots.capacity() * size_of::<Slot>();
+        [0, 0, rooms as u64]
+    }
+
+    /// Bytes on disk by part: the write-ahead log, segments.
+    pub fn disk_bytes(&self) -> [u64; 2] {
+        [0, 0]
+    }
+
+    /// Does what time asks for: ends rooms whose lifetime is over and drops idle ones from memory.
+    ///
+    /// Returns when it wants to be called again, if anything is waiting.
+    pub fn tick(&mut self, now: Millis) -> Option<Millis> {
+        self.expire_due(now);
+        self.sweep_idle(now);
+        self.log.next_wake()
+    }
+
+    /// Begins to note changes for [`take_changes`](Self::take_changes), or stops.
+    pub fn note_changes(&mut self, wanted: bool) {
+        self.changes = if wanted { Some(self.changes.take().unwrap_or_default()) } else { None };
+    }
+
+    /// Takes the changes noted since the last call, in the order of the log.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Returns the names of all rooms, those not loaded included, for a slow walk.
+    pub fn room_ids(&self) -> Vec<RoomId> {
+        let mut rooms: Vec<_> = self.log.rooms().map(|(_, room)| room).collect();
+        rooms.sort_unstable();
+        rooms
+    }
+
+    /// Moves a room's visible edge and says so to whom it concerns.
+    fn show(&mut self, id: SlotId, edge: Edge) {
+        let slot = &mut self.slots[id.0 as usize];
+        slot.in_flight -= 1;
+        let was_born = std::mem::replace(&mut slot.born, true);
+        let before = slot.room.visible();
+        slot.room.show(edge);
+        let after = slot.room.visible();
+        let gone = (slot.gone || slot.room.is_deleted()) && slot.in_flight == 0;
+        if let Some(changes) = &mut self.changes {
+            let kind = match () {
+                () if gone => Some(ChangeKind::Deleted),
+                () if !was_born => Some(ChangeKind::Created(after.tail)),
+                () if before.tail < after.tail => Some(ChangeKind::Advanced(after.tail)),
+                () => None,
+            };
+            changes.extend(kind.map(|kind| Change { name: slot.room.name().into(), kind }));
+        }
+        if (gone || before != after) && !slot.readers.is_empty() && !slot.queued {
+            slot.queued = true;
+            self.advanced.push_back(id);
+        }
+        self.drop_if_gone(id);
+    }
+
+    /// Finds a room that is there, loading it if need be.
+    ///
+    /// A room whose lifetime is over is deleted on the way.
+    fn find(&mut self, now: Millis, name: &[u8]) -> Result<Option<SlotId>, Failure> {
+        let hash = self.log.hash(NAMESPACE, name);
+        let Some(id) = self.find_hash(now, hash)? else { return Ok(None) };
+        if self.slots[id.0 as usize].room.name() != name {
+            return Err(Failure::new(Code::Internal, "two names share one hash"));
+        }
+        Ok(Some(id))
+    }
+
+    fn find_hash(&mut self, now: Millis, hash: NameHash) -> Result<Option<SlotId>, Failure> {
+        let id = match self.names.get(&hash) {
+            Some(id) => *id,
+            None => match self.log.find(hash) {
+                Some(room) => self.load(room, hash)?,
+                None => return Ok(None),
+            },
+        };
+        let slot = &mut self.slots[id.0 as usize];
+        slot.used_s = seconds(now);
+        if slot.room.deadline().is_some_and(|deadline| deadline <= now) && !slot.room.is_deleted() {
+            self.remove(id, now)?;
+            return Ok(self.names.get(&hash).copied());
+        }
+        Ok(Some(id))
+    }
+
+    fn load(&mut self, room: RoomId, name: NameHash) -> Result<SlotId, Failure> {
+        let loaded = self.load_state(room)?;
+        Ok(self.insert(loaded, name, true))
+    }
+
+    fn load_state(&self, room: RoomId) -> Result<Room, Failure> {
+        let folded = self.log.state(room).map_err(|error| read_failure(&error))?;
+        Room::decode(room, &folded.state).ok_or_else(|| Failure::new(Code::Corrupt, "a room's state does not decode"))
+    }
+
+    fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
+        let slot = Slot {
+            room,
+            name,
+            readers: Vec::new(),
+            in_flight: 0,
+            used_s: 0,
+            born,
+            gone: false,
+            queued: false,
+        };
+        // A process has no memory for four thousand million rooms.
+        let id = SlotId(self.slots.insert(slot) as u32);
+        self.names.insert(name, id);
+        id
+    }
+
+    /// Answers now, or once what the answer was computed from is durable.
+    fn answer(&mut self, from: Option<SlotId>, ticket: Ticket, reply: Reply) {
+        let waits = match from {
+            Some(slot) => self.slots[slot.0 as usize].in_flight > 0,
+            None => self.deleted_until > self.log.durable(),
+        };
+        if waits {
+            let lsn = self.log.staged();
+            self.pending.push_back(Pending { lsn, staged: None, reply: Some((ticket, reply)) });
+        } else {
+            self.ready.push_back((ticket, reply));
+        }
+    }
+
+    fn fail(&mut self, ticket: Ticket, failure: Failure) {
+        self.ready.push_back((ticket, Reply::Failed(failure)));
+    }
+
+    /// Stages a record for a loaded room and applies it.
+    fn stage(
+        &mut self,
+        id: SlotId,
+        record: &floe_core::Record<'_>,
+        payload: Payload<'_>,
+        now: Millis,
+    ) -> Result<Lsn, Failure> {
+        let slot = &mut self.slots[id.0 as usize];
+        self.meta.clear();
+        record.encode(&mut self.meta);
+        let units = units_of(slot.room.is_json(), &payload);
+        let lsn = self
+            .log
+            .append(slot.room.id(), now, &self.meta, payload)
+            .map_err(|error| stage_failure(&error))?;
+        slot.room.apply(record, units, now);
+        slot.in_flight += 1;
+        Ok(lsn)
+    }
+
+    /// Queues what happens once a staged record is durable.
+    fn queue(&mut self, lsn: Lsn, id: SlotId, reply: Option<(Ticket, Reply)>) {
+        let edge = self.slots[id.0 as usize].room.staged();
+        self.pending.push_back(Pending { lsn, staged: Some((id, edge)), reply });
+    }
+
+    /// Frees the slot of a deleted room once nobody needs it.
+    fn drop_if_gone(&mut self, id: SlotId) {
+        let slot = &self.slots[id.0 as usize];
+        if slot.gone && slot.in_flight == 0 && slot.readers.is_empty() && !slot.queued {
+            self.slots.remove(id.0 as usize);
+        }
+    }
+
+    /// Drops rooms from memory that nobody has used for a while, a few at a time.
+    fn sweep_idle(&mut self, now: Millis) {
+        let idle_s = (self.limits.room_idle_timeout_ms / 1000) as u32;
+        let crowded = self.slots.len() > self.limits.rooms_loaded_max;
+        let keep_after = seconds(now).saturating_sub(if crowded { 0 } else { idle_s });
+        let end = self.sweep_at + SWEEP_STEP.min(self.slots.capacity());
+        for at in self.sweep_at..end {
+            let Some(slot) = self.slots.get(at) else { continue };
+            let idle = slot.readers.is_empty() && slot.in_flight == 0 && !slot.queued && !slot.gone;
+            if idle && slot.used_s < keep_after {
+                self.log.set_wake(slot.room.id(), slot.room.deadline());
+                self.names.remove(&slot.name);
+                self.slots.remove(at);
+            }
+        }
+        self.sweep_at = if end >= self.slots.capacity() { 0 } else { end };
+    }
+}
+
+/// Folds with the same code that a live room runs.
+#[derive(Debug)]
+pub struct CoreFold;
+
+impl Fold for CoreFold {
+    fn fold(
+        &self,
+        room: RoomId,
+        state: Option<&[u8]>,
+        records: &mut dyn Iterator<Item = RecordView<'_>>,
+    ) -> Result<Folded, FoldError> {
+        let records = records.map(|record| (record.time, record.meta, record.units));
+        let folding = floe_core::fold(room, state, records)
+            .ok_or_else(|| FoldError { room, reason: "its records do not decode".into() })?;
+        Ok(Folded { state: folding.state, wake_at: folding.deadline, keep_from: folding.start })
+    }
+}
+
+/// The only namespace there is so far.
+const NAMESPACE: &str = "default";
+
+/// Slots looked at in one sweep.
+const SWEEP_STEP: usize = 4096;
+
+fn units_of(json: bool, payload: &Payload<'_>) -> u64 {
+    if json { payload.lens.len() as u64 } else { payload.bytes.len() as u64 }
+}
+
+fn seconds(now: Millis) -> u32 {
+    // Enough for a hundred years from 1970.
+    (now.0 / 1000) as u32
+}
+
+fn stage_failure(error: &StageError) -> Failure {
+    let code = match error {
+        StageError::Full => Code::DiskFull,
+        StageError::Busy { .. } => Code::Overloaded,
+        StageError::TooLarge { .. } => Code::BodyTooLarge,
+        StageError::Exists { .. } | StageError::NoRoom { .. } | StageError::Io(_) => Code::Internal,
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn read_failure(error: &floe_log::ReadError) -> Failure {
+    match error {
+        floe_log::ReadError::Corrupt(corrupt) => {
+            tracing::error!(%corrupt, "stored bytes are damaged");
+            Failure::new(Code::Corrupt, "stored bytes are damaged")
+        }
+        floe_log::ReadError::Gone { .. } => Failure::new(Code::OffsetExpired, error.to_string()),
+        floe_log::ReadError::NoRoom { .. }
+        | floe_log::ReadError::Fold(_)
+        | floe_log::ReadError::Io(_) => {
+            tracing::error!(%error, "a read failed");
+            Failure::new(Code::Internal, "the server could not read its log")
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Appending and closing.
+
+use floe_core::Append;
+use floe_log::{Disk, Payload};
+use floe_proto::{Code, Millis};
+
+use super::{Failure, Reply, Shard, SlotId, Ticket};
+
+impl<D: Disk> Shard<D> {
+    /// Appends to a room, closes it, or both; replies [`Reply::Appended`] or [`Reply::Refused`].
+    pub fn append(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        name: &[u8],
+        append: &Append<'_>,
+        payload: Payload<'_>,
+    ) {
+        match self.find(now, name) {
+            Ok(Some(slot)) => self.append_at(now, ticket, slot, append, payload),
+            Ok(None) => self.answer(None, ticket, Reply::Failed(Failure::not_found())),
+            Err(failure) => self.fail(ticket, failure),
+        }
+    }
+
+    fn append_at(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        id: SlotId,
+        append: &Append<'_>,
+        payload: Payload<'_>,
+    ) {
+        let slot = &self.slots[id.0 as usize];
+        let decision = match slot.room.decide_append(append) {
+            Ok(decision) => decision,
+            Err(refused) => return self.answer(Some(id), ticket, Reply::Refused(refused)),
+        };
+        let (edge, producer) = (decision.edge, decision.producer);
+        let reply = |duplicate| Reply::Appended { edge, producer, duplicate };
+        let Some(record) = &decision.record else {
+            return self.answer(Some(id), ticket, reply(true));
+        };
+        if append.producer.is_some_and(|producer| slot.room.is_new_producer(producer.id))
+            && slot.room.producers() >= self.limits.stream_producers_max
+        {
+            let message = "the stream knows stream.producers_max producers already";
+            return self.fail(ticket, Failure::new(Code::LimitReached, message));
+        }
+        match self.stage(id, record, payload, now) {
+            Ok(lsn) => self.queue(lsn, id, Some((ticket, reply(false)))),
+            Err(failure) => self.fail(ticket, failure),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Creating rooms and forks.
+
+use floe_core::{Create, Fork, Record, Room};
+use floe_log::{Disk, Payload};
+use floe_proto::{Code, Millis};
+
+use super::{Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, stage_failure, units_of};
+
+/// A fork as a command names it.
+#[derive(Debug, Clone, Copy)]
+pub struct ForkOf<'a> {
+    /// Name of the source.
+    pub source: &'a [u8],
+    /// Unit to fork at; `None` is the tail.
+    pub at: Option<u64>,
+    /// Units to inherit beyond it.
+    pub beyond: u64,
+}
+
+impl<D: Disk> Shard<D> {
+    /// Creates a room, or finds it as asked for; replies [`Reply::Created`].
+    ///
+    /// `json` says whether the payload was read as JSON messages.
+    pub fn create(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        name: &[u8],
+        create: Create,
+        fork: Option<ForkOf<'_>>,
+        json: bool,
+        payload: Payload<'_>,
+    ) {
+        let outcome = match self.find(now, name) {
+            Ok(Some(slot)) => self.create_again(now, ticket, slot, &create, fork),
+            Ok(None) => self.create_new(now, ticket, name, create, fork, json, payload),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = outcome {
+            self.fail(ticket, failure);
+        }
+    }
+
+    fn create_again(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        id: SlotId,
+        create: &Create,
+        fork: Option<ForkOf<'_>>,
+    ) -> Result<(), Failure> {
+        let source = match fork {
+            None => None,
+            Some(fork) => {
+                let source = self.find(now, fork.source)?.ok_or_else(Failure::not_found)?;
+                let at = fork.at.map(|at| at.saturating_add(fork.beyond));
+                Some((self.slots[source.0 as usize].room.id(), at))
+            }
+        };
+        let room = &self.slots[id.0 as usize].room;
+        let reply = match room.decide_create(create, source) {
+            Ok(()) => Reply::Created {
+                new: false,
+                edge: room.staged(),
+                content_type: room.content_type().clone(),
+            },
+            Err(error) => Reply::Failed(Failure::new(Code::Exists, error.to_string())),
+        };
+        self.answer(Some(id), ticket, reply);
+        Ok(())
+    }
+
+    fn create_new(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        name: &[u8],
+        mut create: Create,
+        fork: Option<ForkOf<'_>>,
+        json: bool,
+        payload: Payload<'_>,
+    ) -> Result<(), Failure> {
+        if self.log.len() >= self.limits.streams_max {
+            return Err(Failure::new(Code::LimitReached, "the server holds streams.max streams"));
+        }
+        let source = match fork {
+            Some(fork) => Some(self.resolve_fork(now, &mut create, fork)?),
+            None => None,
+        };
+        let is_json = create.content_type.as_ref().is_some_and(floe_core::ContentType::is_json);
+        if is_json != json && !payload.bytes.is_empty() {
+            let message = "a fork with a body must name the content type of its source";
+            return Err(Failure::new(Code::ContentTypeRequired, message));
+        }
+        if let Some(source) = source {
+            // Before the fork itself: a crash between the two must not leave a fork whose source
+            // does not know of it.
+            let added = Record::ForkAdded(self.log.next_room());
+            let lsn = self.stage(source, &added, Payload::NONE, now)?;
+            self.queue(lsn, source, None);
+        }
+        let id = self.stage_create(now, name, &create, is_json, payload)?;
+        let room = &self.slots[id.0 as usize].room;
+        let reply =
+            Reply::Created { new: true, edge: room.staged(), content_type: room.content_type().clone() };
+        if let Some(pending) = self.pending.back_mut() {
+            pending.reply = Some((ticket, reply));
+        }
+        self.announce_created(id, now);
+        Ok(())
+    }
+
+    /// Fills in what a fork takes from its source, and returns the source.
+    fn resolve_fork(
+        &mut self,
+        now: Millis,
+        create: &mut Create,
+        fork: ForkOf<'_>,
+    ) -> Result<SlotId, Failure> {
+        let source = self.find(now, fork.source)?.ok_or_else(Failure::not_found)?;
+        let room = &self.slots[source.0 as usize].room;
+        let resolved: Fork = room
+            .decide_fork(create.content_type.as_ref(), fork.at, fork.beyond)
+            .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        create.content_type.get_or_insert_with(|| room.content_type().clone());
+        create.lifetime.get_or_insert(room.lifetime());
+        create.fork = Some(resolved);
+        Ok(source)
+    }
+
+    /// Stages a create and loads the room; the reply is for the caller to add.
+    pub(super) fn stage_create(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        create: &Create,
+        is_json: bool,
+        payload: Payload<'_>,
+    ) -> Result<SlotId, Failure> {
+        let hash = self.log.hash(NAMESPACE, name);
+        let record = create.record(name, now);
+        self.meta.clear();
+        record.encode(&mut self.meta);
+        let units = units_of(is_json, &payload);
+        let (room, lsn) = self
+            .log
+            .create(hash, now, &self.meta, payload)
+            .map_err(|error| stage_failure(&error))?;
+        let room = Room::create(room, &record, units, now).expect("a create record makes a room");
+        if let Some(deadline) = room.deadline() {
+            self.log.set_wake(room.id(), Some(deadline));
+        }
+        let id = self.insert(room, hash, false);
+        let slot = &mut self.slots[id.0 as usize];
+        slot.used_s = super::seconds(now);
+        slot.in_flight += 1;
+        self.queue(lsn, id, None);
+        Ok(id)
+    }
+}

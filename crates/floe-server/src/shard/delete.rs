@@ -1,0 +1,131 @@
+//! Deleting rooms, and ending those whose lifetime is over.
+
+use floe_core::Record;
+use floe_log::{Disk, Payload};
+use floe_proto::{Code, Millis, RoomId};
+
+use super::{Failure, Reply, Shard, SlotId, Ticket, stage_failure};
+
+impl<D: Disk> Shard<D> {
+    /// Deletes a room; replies [`Reply::Deleted`].
+    ///
+    /// A room with forks stays readable for them and keeps its name until the last one is gone.
+    pub fn delete(&mut self, now: Millis, ticket: Ticket, name: &[u8]) {
+        let outcome = match self.find(now, name) {
+            Ok(Some(id)) if self.slots[id.0 as usize].room.is_deleted() => {
+                Err(Failure::new(Code::Gone, "the stream is deleted and kept for its forks"))
+            }
+            Ok(Some(id)) => self.remove(id, now),
+            Ok(None) => {
+                return self.answer(None, ticket, Reply::Failed(Failure::not_found()));
+            }
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => {
+                let lsn = self.log.staged();
+                let reply = Some((ticket, Reply::Deleted));
+                self.pending.push_back(super::Pending { lsn, staged: None, reply });
+            }
+            Err(failure) => self.fail(ticket, failure),
+        }
+    }
+
+    /// Stages the end of a room: at once, or softly while forks read it.
+    pub(super) fn remove(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+        if self.has_forks(id) {
+            let lsn = self.stage(id, &Record::SoftDelete, Payload::NONE, now)?;
+            self.queue(lsn, id, None);
+        } else {
+            self.remove_for_good(id, now)?;
+        }
+        self.announce_deleted(id, now);
+        Ok(())
+    }
+
+    /// Stages the end of a room that nobody inherits from, and of sources that only it kept.
+    fn remove_for_good(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+        let mut next = Some(id);
+        while let Some(id) = next.take() {
+            let slot = &mut self.slots[id.0 as usize];
+            let (room, source) = (slot.room.id(), slot.room.source());
+            let lsn = self.log.delete(room, slot.name, now).map_err(|error| stage_failure(&error))?;
+            slot.gone = true;
+            slot.in_flight += 1;
+            self.names.remove(&slot.name);
+            self.deleted_until = lsn;
+            self.queue(lsn, id, None);
+            if let Some((source, _)) = source {
+                next = self.release(source, room, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a source that a fork is gone; returns it if nothing keeps it any more.
+    fn release(&mut self, source: RoomId, fork: RoomId, now: Millis) -> Result<Option<SlotId>, Failure> {
+        let Some(id) = self.find_room(source)? else { return Ok(None) };
+        let lsn = self.stage(id, &Record::ForkRemoved(fork), Payload::NONE, now)?;
+        self.queue(lsn, id, None);
+        let unused = self.slots[id.0 as usize].room.is_deleted() && !self.has_forks(id);
+        Ok(unused.then_some(id))
+    }
+
+    /// Finds a room by its number, loading it if need be.
+    fn find_room(&mut self, room: RoomId) -> Result<Option<SlotId>, Failure> {
+        if self.log.end(room).is_none() {
+            return Ok(None);
+        }
+        let loaded = self.load_state(room)?;
+        let name = self.log.hash(super::NAMESPACE, loaded.name());
+        match self.names.get(&name) {
+            Some(id) => Ok(Some(*id)),
+            None => Ok(Some(self.insert(loaded, name, true))),
+        }
+    }
+
+    /// Returns whether a fork of the room lives.
+    ///
+    /// A crash may leave the note of a fork that was never made, so each is looked at.
+    fn has_forks(&self, id: SlotId) -> bool {
+        let room = &self.slots[id.0 as usize].room;
+        room.forks().any(|fork| {
+            self.log.end(fork).is_some()
+                && self
+                    .load_state(fork)
+                    .is_ok_and(|fork| fork.source().is_some_and(|(source, _)| source == room.id()))
+        })
+    }
+
+    /// Deletes the rooms whose lifetime is over.
+    pub(super) fn expire_due(&mut self, now: Millis) {
+        for _ in 0..EXPIRE_STEP {
+            let Some(room) = self.log.due(now) else { return };
+            let found = match self.find_room(room) {
+                Ok(Some(id)) => self.find_hash(now, self.slots[id.0 as usize].name),
+                other => other,
+            };
+            let wake_at = match found {
+                // It was read or written meanwhile, or lives on for its forks.
+                Ok(Some(id)) => {
+                    let room = &self.slots[id.0 as usize].room;
+                    room.deadline().filter(|_| !room.is_deleted())
+                }
+                Ok(None) => None,
+                Err(failure) => {
+                    let code = failure.code.as_str();
+                    tracing::warn!(code, room = room.0, "an expired stream could not be deleted");
+                    Some(now.plus(EXPIRE_RETRY_MS))
+                }
+            };
+            if wake_at.is_some() {
+                self.log.set_wake(room, wake_at);
+            }
+        }
+    }
+}
+
+/// Rooms ended in one tick.
+const EXPIRE_STEP: usize = 256;
+/// Time until a failed expiry is tried again.
+const EXPIRE_RETRY_MS: u64 = 1_000;
