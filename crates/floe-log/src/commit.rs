@@ -119,8 +119,4 @@ impl InFlight {
         }
         Ok(durable)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.commits.is_empty()
-    }
 }

@@ -4,7 +4,32 @@ use std::io;
 
 use floe_proto::RoomId;
 
+use crate::disk::is_full;
 use crate::fold::FoldError;
+
+/// Why background work failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// Bytes could not be read, or did not fold.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The host could not fold the records.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The disk failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl WorkError {
+    /// Returns whether space ran out, which may pass.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io(error) | Self::Read(ReadError::Io(error)) => is_full(error),
+            Self::Fold(_) | Self::Read(_) => false,
+        }
+    }
+}
 
 /// Bytes that are not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +63,18 @@ pub enum OpenError {
     /// The disk failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::NoRoom { .. } | ReadError::Gone { .. } | ReadError::Fold(_) => {
+                unreachable!("a start reads tables, not rooms")
+            }
+        }
+    }
 }
 
 /// Why a record was not staged; nothing has changed.

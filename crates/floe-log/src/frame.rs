@@ -232,6 +232,11 @@ impl<'a> Frame<'a> {
         HEADER_LEN + self.header.lens_at() + self.header.lens_len()
     }
 
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        let at = self.payload_at() - HEADER_LEN;
+        &self.body[at..at + self.header.payload_len as usize]
+    }
+
     /// The payload bytes before a unit, counted from the frame's first.
     pub(crate) fn bytes_before(&self, unit: u64) -> u64 {
         if self.header.messages {

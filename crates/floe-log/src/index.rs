@@ -19,10 +19,9 @@ pub(crate) struct Room {
     /// The unit after the last.
     pub(crate) end: u64,
     wake_at: u64,
-    /// Slot in the memtable that is being filled, or [`NO_SLOT`].
-    pub(crate) active: u32,
-    /// Slot in the memtable that is being flushed, or [`NO_SLOT`].
-    pub(crate) frozen: u32,
+    /// Slots in the two memtables, or [`NO_SLOT`]. They take turns in being filled and flushed,
+    /// so that a flush begins without a visit to every room.
+    pub(crate) slots: [u32; 2],
     /// The room's rows in segments, oldest first.
     pub(crate) runs: SmallVec<[Run; 2]>,
 }
@@ -81,6 +80,11 @@ impl Index {
         })
     }
 
+    /// Returns the rooms in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomId, &Room)> {
+        self.rooms.iter().map(|(&id, room)| (id, room))
+    }
+
     /// Bytes that the tables take.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.names.allocation_size() + self.rooms.allocation_size()
@@ -97,8 +101,7 @@ impl Room {
         Self {
             end: 0,
             wake_at: NEVER,
-            active: NO_SLOT,
-            frozen: NO_SLOT,
+            slots: [NO_SLOT; 2],
             runs: SmallVec::new(),
         }
     }

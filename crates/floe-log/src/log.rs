@@ -11,11 +11,16 @@ use crate::commit::{CommitDone, CommitJob, InFlight, Write, Writes};
 use crate::disk::Disk;
 use crate::fold::Fold;
 use crate::hash;
-use crate::index::Index;
+use crate::index::Run;
+use crate::install::Installs;
 use crate::lsn::Lsn;
 use crate::manifest::{Shared, lock};
 use crate::memtable::Memtable;
 use crate::options::Options;
+use crate::rooms::Rooms;
+use crate::segment::Segment;
+use crate::segments::Segments;
+use crate::trash::Trash;
 use crate::wake::Wakes;
 use crate::wal::Wal;
 
@@ -32,15 +37,23 @@ pub struct Log<D: Disk> {
     pub(crate) fold: Arc<dyn Fold>,
     pub(crate) hash_key: [u8; 16],
     pub(crate) manifest: Arc<Shared>,
-    pub(crate) index: Index,
+    pub(crate) rooms: Rooms,
+    pub(crate) segments: Segments<D::File>,
+    /// The memtable that is being flushed.
+    pub(crate) frozen: Option<Frozen<D>>,
+    pub(crate) installs: Installs,
+    pub(crate) trash: Trash<D::File>,
+    pub(crate) next_segment: u32,
+    /// Which jobs are on their way.
+    pub(crate) flushing: bool,
+    pub(crate) merging: bool,
+    pub(crate) settling: bool,
+    pub(crate) flush_wanted: bool,
     pub(crate) wakes: Wakes,
     pub(crate) wal: Wal<D>,
-    /// Records that are being gathered.
-    pub(crate) active: Memtable,
     pub(crate) staging: Staging<D>,
     pub(crate) in_flight: InFlight,
     pub(crate) durable: Lsn,
-    pub(crate) next_room: u64,
     pub(crate) _lock: D::Lock,
 }
 
@@ -54,6 +67,20 @@ pub(crate) struct Staging<D: Disk> {
     pub(crate) writes: Writes<D::File>,
 }
 
+/// A memtable on its way to a segment, and what the flush needs to know.
+///
+/// It stays until all rooms have moved over, and for the next try if space ran out.
+#[derive(Debug)]
+pub(crate) struct Frozen<D: Disk> {
+    pub(crate) memtable: Arc<Memtable>,
+    /// Segments that the memtable's rooms had rows in.
+    pub(crate) segments: Vec<Arc<Segment<D::File>>>,
+    /// Where the log went on when the memtable was full.
+    pub(crate) replay: Lsn,
+    pub(crate) next_room: u64,
+    pub(crate) deaths: Vec<Run>,
+}
+
 impl<D: Disk> Log<D> {
     /// Hashes a room's namespace and name with the folder's key.
     #[must_use]
@@ -64,19 +91,19 @@ impl<D: Disk> Log<D> {
     /// Returns the room of that name, counting what is staged.
     #[must_use]
     pub fn find(&self, name: NameHash) -> Option<RoomId> {
-        self.index.find(name)
+        self.rooms.index.find(name)
     }
 
     /// Returns the unit after the room's last, counting what is staged.
     #[must_use]
     pub fn end(&self, room: RoomId) -> Option<u64> {
-        self.index.room(room).map(|room| room.end)
+        self.rooms.index.room(room).map(|room| room.end)
     }
 
     /// Returns how many rooms there are, counting what is staged.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.rooms.index.len()
     }
 
     /// Returns whether there is no room at all.
@@ -87,7 +114,13 @@ impl<D: Disk> Log<D> {
 
     /// Returns the names' hashes and the rooms, in no particular order.
     pub fn rooms(&self) -> impl Iterator<Item = (NameHash, RoomId)> {
-        self.index.names()
+        self.rooms.index.names()
+    }
+
+    /// Returns the number that the next room gets.
+    #[must_use]
+    pub const fn next_room(&self) -> RoomId {
+        RoomId(self.rooms.next_room)
     }
 
     /// Returns the end of what is staged.
@@ -106,6 +139,7 @@ impl<D: Disk> Log<D> {
     ///
     /// Several jobs may run at once. The next may be taken before this one has run.
     pub fn take_commit(&mut self) -> Option<CommitJob<D>> {
+        self.install_some();
         self.share_buffer();
         if self.staging.writes.is_empty() {
             return None;
@@ -123,8 +157,7 @@ impl<D: Disk> Log<D> {
     /// there. It must not stage, commit or acknowledge anything more.
     pub fn finish_commit(&mut self, done: CommitDone) -> io::Result<Lsn> {
         if let Some(durable) = self.in_flight.finish(done)? {
-            // A flush may have made more durable than the commit did.
-            self.durable = self.durable.max(durable);
+            self.durable = durable;
         }
         Ok(self.durable)
     }
@@ -144,7 +177,11 @@ impl<D: Disk> Log<D> {
 
     /// Bytes of records in memory that no segment holds.
     pub(crate) fn unflushed_bytes(&self) -> u64 {
-        self.active.bytes
+        let frozen = self
+            .frozen
+            .as_ref()
+            .map_or(0, |frozen| frozen.memtable.bytes);
+        self.rooms.active.bytes + frozen
     }
 
     /// Makes the staged frames shareable, so that commit and readers use the same bytes.
@@ -153,7 +190,7 @@ impl<D: Disk> Log<D> {
         if bytes.is_empty() {
             return;
         }
-        self.active.push_chunk(bytes.clone());
+        self.rooms.active.push_chunk(bytes.clone());
         self.staging.writes.push(Write {
             file: self.wal.current().file.clone(),
             at: self.staging.at,

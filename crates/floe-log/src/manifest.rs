@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_proto::codec::{Put, Reader};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::{Corrupt, OpenError};
 use crate::lsn::Lsn;
+use crate::segment;
 
 /// Name of the live manifest.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -144,12 +145,25 @@ impl Manifest {
         Self::decode(&bytes).map(Some)
     }
 
+    /// Like [`write`](Self::write), but gives back the space of a new segment when there was none
+    /// for the manifest.
+    pub(crate) fn write_for<D: Disk>(&self, disk: &D, segment: u32) -> io::Result<()> {
+        self.write(disk).inspect_err(|error| {
+            if is_full(error) {
+                // A file that stays is removed by the next start.
+                let _ = disk.remove(&segment::file_name(segment));
+            }
+        })
+    }
+
     /// Replaces the live manifest in one step; durable on return.
     pub(crate) fn write<D: Disk>(&self, disk: &D) -> io::Result<()> {
         let file = disk.create(MANIFEST_NEW)?;
         file.write_all_at(&self.encode(), 0)?;
         file.sync_data()?;
         disk.rename(MANIFEST_NEW, MANIFEST)?;
-        disk.sync_dir()
+        // From here on it is unknown which manifest a start would find, so even an error that
+        // says no more than that space ran out must not look as if nothing had happened.
+        disk.sync_dir().map_err(io::Error::other)
     }
 }

@@ -5,6 +5,7 @@ use floe_proto::RoomId;
 
 use crate::fold::RecordView;
 use crate::frame::{Frame, Kind};
+use crate::index::Run;
 
 /// Records of all rooms since the last flush, sharing the bytes that went to the log.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Memtable {
 #[derive(Debug)]
 pub(crate) struct MemRoom {
     pub(crate) room: RoomId,
+    /// The room's youngest row in a segment when the memtable was flushed.
+    pub(crate) previous: Option<Run>,
     pub(crate) frames: Vec<FrameRef>,
 }
 
@@ -43,13 +46,19 @@ impl Memtable {
     }
 
     /// Begins a room and returns its slot.
-    pub(crate) fn add_room(&mut self, room: RoomId) -> u32 {
+    pub(crate) fn add_room(&mut self, room: RoomId, previous: Option<Run>) -> u32 {
         let slot = u32::try_from(self.rooms.len()).expect("fewer rooms than bytes in a log");
         self.rooms.push(MemRoom {
             room,
+            previous,
             frames: Vec::new(),
         });
         slot
+    }
+
+    /// Notes that the room in `slot` has a younger row in a segment by now.
+    pub(crate) fn set_previous(&mut self, slot: u32, run: Run) {
+        self.rooms[slot as usize].previous = Some(run);
     }
 
     /// Notes a frame of `len` bytes of the room in `slot`.

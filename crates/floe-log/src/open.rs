@@ -11,14 +11,17 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError};
 use crate::fold::Fold;
 use crate::frame::{Frame, HEADER_LEN, Kind};
-use crate::index::Index;
+use crate::install::Installs;
+use crate::load;
 use crate::log::{Log, Staging};
 use crate::lsn::Lsn;
 use crate::manifest::{MANIFEST, Manifest};
-use crate::memtable::{FrameRef, Memtable};
+use crate::memtable::FrameRef;
 use crate::options::Options;
 use crate::replay::{self, End, Remains, Sink, corrupt};
-use crate::stage::note;
+use crate::rooms::Rooms;
+use crate::segments::Segments;
+use crate::trash::Trash;
 use crate::wake::Wakes;
 use crate::wal::{self, Wal, WalSegment};
 
@@ -60,21 +63,32 @@ impl<D: Disk> Log<D> {
         options: Options,
         fold: Arc<dyn Fold>,
     ) -> Result<(Self, Recovery), OpenError> {
-        let lock = disk.lock().map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::Locked,
-            _ => OpenError::Io(error),
+        let lock = disk.lock().map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                OpenError::Locked
+            } else {
+                OpenError::Io(error)
+            }
         })?;
         let start = match Manifest::read(&disk)? {
             Some(manifest) => recover(&disk, manifest)?,
             None => begin(&disk, &options)?,
         };
-        let log = Self {
+        let mut log = Self {
             hash_key: start.manifest.hash_key,
             durable: start.wal.position(),
             manifest: Arc::new(Mutex::new(start.manifest)),
-            index: start.rooms.index,
-            active: start.rooms.memtable,
-            next_room: start.rooms.next_room,
+            rooms: start.rooms,
+            segments: start.segments,
+            frozen: None,
+            installs: Installs::default(),
+            trash: Trash::new(),
+            next_segment: start.next_segment,
+            flushing: false,
+            merging: false,
+            settling: false,
+            // Only a flush learns when rooms with unflushed records want to be looked at.
+            flush_wanted: start.recovery.records > 0,
             staging: Staging {
                 buffer: BytesMut::new(),
                 at: start.wal.position().at(),
@@ -88,6 +102,7 @@ impl<D: Disk> Log<D> {
             fold,
             _lock: lock,
         };
+        log.wakes.fill(&log.rooms.index);
         Ok((log, start.recovery))
     }
 }
@@ -96,17 +111,10 @@ impl<D: Disk> Log<D> {
 struct Start<D: Disk> {
     manifest: Manifest,
     rooms: Rooms,
+    segments: Segments<D::File>,
+    next_segment: u32,
     wal: Wal<D>,
     recovery: Recovery,
-}
-
-/// Rooms as far as they have been read back.
-#[derive(Default)]
-struct Rooms {
-    index: Index,
-    memtable: Memtable,
-    next_room: u64,
-    records: u64,
 }
 
 /// Begins a new log.
@@ -128,10 +136,9 @@ fn begin<D: Disk>(disk: &D, options: &Options) -> Result<Start<D>, OpenError> {
     };
     manifest.write(disk)?;
     Ok(Start {
-        rooms: Rooms {
-            next_room: manifest.next_room,
-            ..Rooms::default()
-        },
+        rooms: Rooms::new(manifest.next_room),
+        segments: Segments::new(),
+        next_segment: manifest.next_segment,
         manifest,
         wal,
         recovery: Recovery::default(),
@@ -161,11 +168,11 @@ fn refuse_orphans<D: Disk>(disk: &D) -> Result<(), OpenError> {
 
 /// Reads an existing log back.
 fn recover<D: Disk>(disk: &D, manifest: Manifest) -> Result<Start<D>, OpenError> {
-    let mut rooms = Rooms {
-        next_room: manifest.next_room,
-        ..Rooms::default()
-    };
-    let (live, end) = replay_all(disk, manifest.replay, &mut rooms)?;
+    let mut rooms = Rooms::new(manifest.next_room);
+    let segments = load::load_segments(disk, &manifest.segments, &mut rooms)?;
+    let mut replayed = Replayed { rooms, records: 0 };
+    let (live, end) = replay_all(disk, manifest.replay, &mut replayed)?;
+    let Replayed { rooms, records } = replayed;
     let cut = match end == manifest.durable {
         // The log was closed here.
         true => None,
@@ -188,25 +195,29 @@ fn recover<D: Disk>(disk: &D, manifest: Manifest) -> Result<Start<D>, OpenError>
         segment.file.sync_data()?;
     }
     let (retired, next_number) = sort_out(disk, manifest.replay, &live)?;
+    let next_segment = load::remove_orphans(disk, &manifest)?;
     Ok(Start {
         recovery: Recovery {
-            records: rooms.records,
-            bytes: rooms.memtable.bytes,
+            records,
+            bytes: rooms.active.bytes,
             cut,
         },
         wal: Wal::resume(live, retired, end.at(), next_number),
+        segments,
+        next_segment,
         rooms,
         manifest,
     })
 }
 
+type Retired<D> = Vec<WalSegment<<D as Disk>::File>>;
 type Live<D> = VecDeque<WalSegment<<D as Disk>::File>>;
 
 /// Reads all segments from `start` on; returns them and where the log ends.
 fn replay_all<D: Disk>(
     disk: &D,
     start: Lsn,
-    rooms: &mut Rooms,
+    rooms: &mut Replayed,
 ) -> Result<(Live<D>, Lsn), OpenError> {
     let mut live = VecDeque::new();
     let mut next = start;
@@ -226,12 +237,13 @@ fn replay_all<D: Disk>(
 }
 
 fn open_segment<D: Disk>(disk: &D, number: u32) -> Result<WalSegment<D::File>, OpenError> {
-    let file = disk
-        .open(&wal::file_name(number))
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => corrupt(number, 0, "the file is missing"),
-            _ => OpenError::Io(error),
-        })?;
+    let file = disk.open(&wal::file_name(number)).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            corrupt(number, 0, "the file is missing")
+        } else {
+            OpenError::Io(error)
+        }
+    })?;
     let bytes = u32::try_from(file.len()?)
         .map_err(|_| corrupt(number, u64::from(u32::MAX), "the file is too long"))?;
     Ok(WalSegment {
@@ -278,7 +290,7 @@ fn sort_out<D: Disk>(
     disk: &D,
     replay: Lsn,
     live: &Live<D>,
-) -> Result<(Vec<WalSegment<D::File>>, u32), OpenError> {
+) -> Result<(Retired<D>, u32), OpenError> {
     let mut retired = Vec::new();
     let mut last = 0;
     for name in disk.list()? {
@@ -296,14 +308,18 @@ fn sort_out<D: Disk>(
     Ok((retired, last + 1))
 }
 
-impl Sink for Rooms {
+/// Rooms as far as they have been read back.
+struct Replayed {
+    rooms: Rooms,
+    records: u64,
+}
+
+impl Sink for Replayed {
     fn frame(&mut self, frame: Frame<'_>, at: u32) -> Result<(), &'static str> {
         let header = &frame.header;
-        let known = self.index.room(header.room);
+        let known = self.rooms.index.room(header.room);
         match (header.kind, known) {
-            (Kind::Create, None) if header.room.0 >= self.next_room && header.first == 0 => {
-                self.next_room = header.room.0 + 1;
-            }
+            (Kind::Create, None) if header.room.0 >= self.rooms.next_room && header.first == 0 => {}
             (Kind::Create, _) => return Err("it creates a room that is there"),
             (_, None) => return Err("its room is unknown"),
             (_, Some(room)) if room.end != header.first => {
@@ -312,21 +328,15 @@ impl Sink for Rooms {
             (_, Some(_)) => {}
         }
         let at = FrameRef {
-            chunk: self.memtable.next_chunk(),
+            chunk: self.rooms.active.next_chunk(),
             at,
         };
-        note(
-            &mut self.index,
-            &mut self.memtable,
-            header,
-            frame.name(),
-            at,
-        );
+        self.rooms.note(header, frame.name(), at);
         self.records += 1;
         Ok(())
     }
 
     fn window(&mut self, window: Bytes) {
-        self.memtable.push_chunk(window);
+        self.rooms.active.push_chunk(window);
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_proto::RoomId;
+use smallvec::SmallVec;
 
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::fold::Folded;
-use crate::index::{NO_SLOT, Room};
+use crate::index::{NO_SLOT, Room, Run};
 use crate::log::Log;
 use crate::memtable::RoomFrames;
+use crate::reading::Reading;
 
 /// Units of a room, in order.
 #[derive(Debug)]
@@ -75,22 +77,40 @@ impl<D: Disk> Log<D> {
     /// [`ReadError::NoRoom`] when there is no such room, or the disk or the fold failed.
     pub fn state(&self, room: RoomId) -> Result<Folded, ReadError> {
         let entry = self.entry(room)?;
-        let mut records = self
-            .memories(entry)
-            .into_iter()
-            .flatten()
-            .flat_map(RoomFrames::views);
-        Ok(self.fold.fold(room, None, &mut records)?)
+        let before = match entry.runs.last() {
+            Some(run) => Some(self.flushed_state(*run)?),
+            None => None,
+        };
+        let memories = self.memories(entry);
+        let mut records = memories.into_iter().flatten().flat_map(RoomFrames::views);
+        match before {
+            Some(folded) if memories.iter().all(Option::is_none) => Ok(folded),
+            before => {
+                let state = before.as_ref().map(|folded| &folded.state[..]);
+                Ok(self.fold.fold(room, state, &mut records)?)
+            }
+        }
+    }
+
+    fn flushed_state(&self, run: Run) -> Result<Folded, ReadError> {
+        let segment = self.segments.get(run.segment);
+        let row = segment.row(run.row)?;
+        Ok(Folded {
+            state: segment.read(row.at, row.state_len as usize)?,
+            wake_at: row.wake_at,
+            keep_from: row.keep_from,
+        })
     }
 
     /// Reads units of a room from `from` on: up to `to`, and up to `bytes_max` bytes, but one
     /// unit at least if there is one.
     ///
     /// What is staged is there, too: a host shows nothing beyond what it knows to be durable by
-    /// its choice of `to`.
+    /// its choice of `to`. What is in memory is shared, not copied.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError::Gone`] when `from` was dropped by retention, [`ReadError::NoRoom`], or what
+    /// the disk says.
     pub fn read(
         &self,
         room: RoomId,
@@ -99,98 +119,60 @@ impl<D: Disk> Log<D> {
         bytes_max: usize,
     ) -> Result<Chunk<D::File>, ReadError> {
         let entry = self.entry(room)?;
-        let mut reading = Reading {
-            next: from,
-            to: to.min(entry.end),
-            bytes_left: bytes_max as u64,
-            parts: Vec::new(),
-        };
-        for frames in self.memories(entry).into_iter().flatten() {
-            if !reading.is_done() {
-                reading.read_frames(frames);
+        let mut reading = Reading::new(from, to.min(entry.end), bytes_max as u64);
+        let memories = self.memories(entry);
+        let in_memory = memories
+            .iter()
+            .flatten()
+            .map(|frames| frames.range().0)
+            .min();
+        if in_memory.is_none_or(|first| from < first) {
+            self.read_runs(&entry.runs, &mut reading)?;
+        }
+        for frames in memories.into_iter().flatten() {
+            reading.read_frames(frames)?;
+        }
+        Ok(reading.into_chunk())
+    }
+
+    fn read_runs(&self, runs: &[Run], reading: &mut Reading<D::File>) -> Result<(), ReadError> {
+        // Most reads are near the end, so the first run to read is looked for from there.
+        let mut rows = SmallVec::<[_; 4]>::new();
+        for run in runs.iter().rev() {
+            let segment = self.segments.get(run.segment);
+            let row = segment.row(run.row)?;
+            if row.end <= reading.next() {
+                break;
+            }
+            rows.push((segment, row));
+            if row.first <= reading.next() {
+                break;
             }
         }
-        Ok(Chunk {
-            parts: reading.parts,
-            next: reading.next,
-        })
+        for (segment, row) in rows.iter().rev() {
+            reading.read_row(segment, row)?;
+        }
+        Ok(())
     }
 
     fn entry(&self, room: RoomId) -> Result<&Room, ReadError> {
-        self.index.room(room).ok_or(ReadError::NoRoom { room })
+        self.rooms
+            .index
+            .room(room)
+            .ok_or(ReadError::NoRoom { room })
     }
 
     /// The room's records in memory, oldest first.
-    fn memories(&self, room: &Room) -> [Option<RoomFrames<'_>>; 1] {
+    fn memories(&self, room: &Room) -> [Option<RoomFrames<'_>>; 2] {
+        let side = self.rooms.side;
+        let slots = [room.slots[1 - side], room.slots[side]];
         let tail = &self.staging.buffer[..];
-        let active = (room.active != NO_SLOT).then(|| self.active.room(room.active, tail));
-        [active]
-    }
-}
-
-/// A read on its way.
-struct Reading<F> {
-    next: u64,
-    to: u64,
-    bytes_left: u64,
-    parts: Vec<Part<F>>,
-}
-
-impl<F> Reading<F> {
-    fn is_done(&self) -> bool {
-        self.next >= self.to || self.bytes_left == 0
-    }
-
-    fn read_frames(&mut self, frames: RoomFrames<'_>) {
-        let mut index = frames.find(self.next);
-        while !self.is_done() && index < frames.len() {
-            let frame = frames.frame(index);
-            let header = frame.header;
-            let skip = self.next - header.first;
-            let from = frame.bytes_before(skip);
-            let wanted = self.to.min(frame.end()) - self.next;
-            let (units, bytes) = self.fit(
-                wanted,
-                header
-                    .messages
-                    .then(|| frame.lens().skip(skip as usize).map(u64::from)),
-            );
-            if bytes > 0 {
-                let at = frame.payload_at() + from as usize;
-                let bytes = frames.slice(index, at, at + bytes as usize);
-                self.parts.push(Part::Memory(bytes));
-            }
-            if units < wanted {
-                self.bytes_left = 0;
-            }
-            self.next += units;
-            index += 1;
-        }
-    }
-
-    /// Returns how many of the wanted units fit, and their bytes; one unit always fits if nothing
-    /// was read before.
-    fn fit(&mut self, wanted: u64, lens: Option<impl Iterator<Item = u64>>) -> (u64, u64) {
-        let first = self.parts.is_empty();
-        let (units, bytes) = match lens {
-            None => {
-                let units = wanted.min(self.bytes_left.max(u64::from(first)));
-                (units, units)
-            }
-            Some(lens) => {
-                let (mut units, mut bytes) = (0, 0);
-                for len in lens.take(wanted as usize) {
-                    let must = first && units == 0;
-                    if bytes + len > self.bytes_left && !must {
-                        break;
-                    }
-                    units += 1;
-                    bytes += len;
-                }
-                (units, bytes)
-            }
-        };
-        self.bytes_left = self.bytes_left.saturating_sub(bytes);
-        (units, bytes)
+        let frozen = self
+            .frozen
+            .as_ref()
+            .filter(|_| slots[0] != NO_SLOT)
+            .map(|frozen| frozen.memtable.room(slots[0], &[]));
+        let active = (slots[1] != NO_SLOT).then(|| self.rooms.active.room(slots[1], tail));
+        [frozen, active]
     }
 }

@@ -6,10 +6,9 @@ use floe_proto::{Millis, NameHash, RoomId};
 use crate::disk::Disk;
 use crate::error::StageError;
 use crate::frame::{self, Body, HEADER_LEN, Header, Kind};
-use crate::index::{Index, NO_SLOT};
 use crate::log::Log;
 use crate::lsn::Lsn;
-use crate::memtable::{FrameRef, Memtable};
+use crate::memtable::FrameRef;
 
 /// Bytes of a staging buffer; commits share it until it is full.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -57,7 +56,7 @@ impl<D: Disk> Log<D> {
         if let Some(room) = self.find(name) {
             return Err(StageError::Exists { room });
         }
-        let room = RoomId(self.next_room);
+        let room = RoomId(self.rooms.next_room);
         let record = Record {
             kind: Kind::Create,
             room,
@@ -67,9 +66,7 @@ impl<D: Disk> Log<D> {
             meta,
             payload,
         };
-        let end = self.stage(&record)?;
-        self.next_room += 1;
-        Ok((room, end))
+        Ok((room, self.stage(&record)?))
     }
 
     /// Stages a record of a room.
@@ -124,12 +121,12 @@ impl<D: Disk> Log<D> {
         header.lsn = self.wal.position();
         header.durable = self.durable;
         let at = FrameRef {
-            chunk: self.active.next_chunk(),
+            chunk: self.rooms.active.next_chunk(),
             at: self.staging.buffer.len() as u32,
         };
         frame::put(&mut self.staging.buffer, &header, &record.body());
         self.wal.advance(len);
-        note(&mut self.index, &mut self.active, &header, record.name, at);
+        self.rooms.note(&header, record.name, at);
         Ok(self.wal.position())
     }
 
@@ -176,30 +173,6 @@ impl<D: Disk> Log<D> {
         self.wal.roll(next);
         self.staging.at = 0;
         Ok(())
-    }
-}
-
-/// Enters a frame into index and memtable; the room is known unless the frame creates it.
-pub(crate) fn note(
-    index: &mut Index,
-    memtable: &mut Memtable,
-    header: &Header,
-    name: Option<NameHash>,
-    at: FrameRef,
-) {
-    let room = match (header.kind, name) {
-        (Kind::Create, Some(name)) => index.insert(name, header.room),
-        (Kind::Create | Kind::Append | Kind::Delete | Kind::Seal, _) => index
-            .room_mut(header.room)
-            .expect("the caller has looked the room up"),
-    };
-    if room.active == NO_SLOT {
-        room.active = memtable.add_room(header.room);
-    }
-    room.end = header.first + u64::from(header.units);
-    memtable.push_frame(room.active, at, header.frame_len());
-    if let (Kind::Delete, Some(name)) = (header.kind, name) {
-        index.remove(name, header.room);
     }
 }
 

@@ -37,6 +37,14 @@ impl Wakes {
         }
     }
 
+    /// Enters the times of all rooms.
+    pub(crate) fn fill(&mut self, index: &Index) {
+        let times = index
+            .iter()
+            .filter_map(|(id, room)| Some((room.wake_at()?, id)));
+        self.heap = times.map(Reverse).collect();
+    }
+
     fn pop(&mut self, index: &mut Index, now: Millis) -> Option<RoomId> {
         while let Some(&Reverse((at, room))) = self.heap.peek() {
             if at > now {
@@ -80,16 +88,16 @@ impl<D: Disk> Log<D> {
     /// A flush does the same with what its fold says. A host calls this when it lets go of a room,
     /// because records that are not flushed yet may have moved the time.
     pub fn set_wake(&mut self, room: RoomId, at: Option<Millis>) {
-        self.wakes.set(&mut self.index, room, at);
+        self.wakes.set(&mut self.rooms.index, room, at);
     }
 
     /// Takes the next room whose time has come; each time is handed out once.
     pub fn due(&mut self, now: Millis) -> Option<RoomId> {
-        self.wakes.pop(&mut self.index, now)
+        self.wakes.pop(&mut self.rooms.index, now)
     }
 
     /// Returns when the next room's time comes.
     pub fn next_wake(&mut self) -> Option<Millis> {
-        self.wakes.next(&self.index)
+        self.wakes.next(&self.rooms.index)
     }
 }

@@ -171,21 +171,16 @@ impl<D: Disk> Wal<D> {
     /// Takes over what a job made.
     ///
     /// # Errors
-    /// The job's, unless space ran out: then there is no spare, and the next job may succeed.
-    pub(crate) fn finish_prepare(&mut self, done: PrepareDone<D>) -> io::Result<bool> {
+    /// The job's. After one that says that space ran out the next job may succeed.
+    pub(crate) fn finish_prepare(&mut self, done: PrepareDone<D>) -> io::Result<()> {
         self.preparing_bytes = None;
-        match done.result {
-            Ok(segment) if self.spare.is_none() && segment.number > self.current().number => {
-                self.spare = Some(segment);
-                Ok(true)
-            }
-            Ok(segment) => {
-                self.retired.push(segment);
-                Ok(true)
-            }
-            Err(error) if is_full(&error) => Ok(false),
-            Err(error) => Err(error),
+        let segment = done.result?;
+        if self.spare.is_none() && segment.number > self.current().number {
+            self.spare = Some(segment);
+        } else {
+            self.retired.push(segment);
         }
+        Ok(())
     }
 
     /// Gives up segments that lie before both positions.

@@ -4,28 +4,8 @@ use std::sync::Arc;
 
 use floe_proto::{Millis, RoomId};
 
-use crate::{DirDisk, Fold, FoldError, Folded, Log, Options, Part, Payload, RecordView, Recovery};
-
-/// A state that is all metas, one after another.
-struct Concat;
-
-impl Fold for Concat {
-    fn fold(
-        &self,
-        _: RoomId,
-        state: Option<&[u8]>,
-        records: &mut dyn Iterator<Item = RecordView<'_>>,
-    ) -> Result<Folded, FoldError> {
-        let mut state = state.unwrap_or_default().to_vec();
-        for record in records {
-            state.extend_from_slice(record.meta);
-        }
-        Ok(Folded {
-            state,
-            ..Folded::default()
-        })
-    }
-}
+use super::model::{Concat, bytes_of};
+use crate::{DirDisk, Log, Options, Payload, Recovery};
 
 fn open(disk: &DirDisk) -> (Log<DirDisk>, Recovery) {
     Log::open(disk.clone(), Options::default(), Arc::new(Concat)).unwrap()
@@ -39,13 +19,7 @@ fn commit(log: &mut Log<DirDisk>) {
 
 fn read(log: &Log<DirDisk>, room: RoomId, from: u64, bytes_max: usize) -> (Vec<u8>, u64) {
     let chunk = log.read(room, from, u64::MAX, bytes_max).unwrap();
-    let mut bytes = Vec::new();
-    for part in chunk.parts {
-        match part {
-            Part::Memory(part) => bytes.extend_from_slice(&part),
-            Part::File { .. } => unreachable!(),
-        }
-    }
+    let bytes = bytes_of(&chunk.parts);
     (bytes, chunk.next)
 }
 
@@ -70,7 +44,7 @@ fn records_are_there_after_a_restart() {
     let (log, recovery) = open(&disk);
     assert_eq!((recovery.records, recovery.cut), (2, None));
     assert_eq!(log.find(name), Some(room));
-    assert_eq!(log.state(room).unwrap().state, b"ab");
+    assert_eq!(log.state(room).unwrap().state[8..], b"ab"[..]);
     assert_eq!(read(&log, room, 0, 100), (b"1,22,333,".to_vec(), 3));
     assert_eq!(read(&log, room, 1, 1), (b"22,".to_vec(), 2));
     assert_eq!(read(&log, room, 1, 7), (b"22,333,".to_vec(), 3));

@@ -1,0 +1,220 @@
+//! Flush: the memtable's records become a segment, each room's side by side.
+
+use std::sync::Arc;
+
+use floe_proto::{Millis, RoomId};
+
+use crate::disk::Disk;
+use crate::error::WorkError;
+use crate::fold::{Fold, Folded};
+use crate::frame::Kind;
+use crate::index::Run;
+use crate::lsn::Lsn;
+use crate::manifest::{Shared, lock};
+use crate::memtable::{MemRoom, Memtable, RoomFrames};
+use crate::segment::{LensWriter, Row, Segment, SegmentWriter};
+use crate::segments::find;
+
+/// Writes a memtable to a new segment.
+pub(crate) struct FlushJob<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) fold: Arc<dyn Fold>,
+    pub(crate) manifest: Arc<Shared>,
+    pub(crate) memtable: Arc<Memtable>,
+    /// Where states from before the memtable are.
+    pub(crate) segments: Vec<Arc<Segment<D::File>>>,
+    /// Number of the new segment.
+    pub(crate) number: u32,
+    /// Where replay starts once the segment is live.
+    pub(crate) replay: Lsn,
+    pub(crate) durable: Lsn,
+    pub(crate) next_room: u64,
+    /// Rows that are of no use any more, to be weighed.
+    pub(crate) deaths: Vec<Run>,
+}
+
+/// What a [`FlushJob`] made.
+#[derive(Debug)]
+pub(crate) struct Flushed<D: Disk> {
+    /// `None` when nothing was left to write.
+    pub(crate) segment: Option<Segment<D::File>>,
+    /// One entry per row.
+    pub(crate) rows: Vec<FlushedRow>,
+    pub(crate) replay: Lsn,
+    /// Bytes found dead, by segment.
+    pub(crate) dead: Vec<(u32, u64)>,
+}
+
+/// What became of one room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlushedRow {
+    pub(crate) room: RoomId,
+    pub(crate) wake_at: Option<Millis>,
+    pub(crate) tombstone: bool,
+}
+
+impl<D: Disk> FlushJob<D> {
+    pub(crate) fn run(self) -> Result<Flushed<D>, WorkError> {
+        let mut dead = self.weigh()?;
+        let mut writer = SegmentWriter::create(&self.disk, self.number)?;
+        let rows = match self.write(&mut writer, &mut dead) {
+            Ok(rows) => rows,
+            Err(error) => {
+                writer.abandon();
+                return Err(error);
+            }
+        };
+        let mut segment = None;
+        let mut entry = None;
+        if rows.is_empty() {
+            writer.abandon();
+        } else {
+            let id = writer.finish()?;
+            self.disk.sync_dir()?;
+            entry = Some(id);
+            segment = Some(Segment::open(&self.disk, id)?);
+        }
+        let mut manifest = lock(&self.manifest);
+        let mut next = manifest.clone();
+        next.segments.extend(entry);
+        next.next_segment = next.next_segment.max(self.number + 1);
+        next.next_room = next.next_room.max(self.next_room);
+        next.replay = self.replay;
+        next.durable = next.durable.max(self.durable);
+        next.write_for(&self.disk, self.number)?;
+        *manifest = next;
+        Ok(Flushed {
+            segment,
+            rows,
+            replay: self.replay,
+            dead,
+        })
+    }
+
+    fn write(
+        &self,
+        writer: &mut SegmentWriter<D>,
+        dead: &mut Vec<(u32, u64)>,
+    ) -> Result<Vec<FlushedRow>, WorkError> {
+        let mut slots: Vec<u32> = (0..self.memtable.rooms().len() as u32).collect();
+        slots.sort_unstable_by_key(|&slot| self.memtable.rooms()[slot as usize].room);
+        let mut rows = Vec::with_capacity(slots.len());
+        let mut lens = LensWriter::default();
+        for slot in slots {
+            let room = &self.memtable.rooms()[slot as usize];
+            let frames = self.memtable.room(slot, &[]);
+            let Some(row) = self.write_room(writer, room, frames, &mut lens, dead)? else {
+                continue;
+            };
+            writer.push_row(&row);
+            rows.push(FlushedRow {
+                room: row.room,
+                wake_at: row.wake_at,
+                tombstone: row.tombstone,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Writes a room's block; `None` for a room that came and went within the memtable.
+    fn write_room(
+        &self,
+        writer: &mut SegmentWriter<D>,
+        room: &MemRoom,
+        frames: RoomFrames<'_>,
+        lens: &mut LensWriter,
+        dead: &mut Vec<(u32, u64)>,
+    ) -> Result<Option<Row>, WorkError> {
+        let (first_frame, last_frame) = (frames.frame(0), frames.frame(frames.len() - 1));
+        let created = first_frame.header.kind == Kind::Create;
+        let (first, end) = frames.range();
+        let mut row = Row {
+            room: room.room,
+            name: floe_proto::NameHash(0),
+            at: writer.at(),
+            state_len: 0,
+            lens_len: 0,
+            payload_len: 0,
+            first,
+            end,
+            wake_at: None,
+            keep_from: 0,
+            tombstone: false,
+            messages: false,
+        };
+        if last_frame.header.kind == Kind::Delete {
+            if created {
+                return Ok(None);
+            }
+            row.name = last_frame.name().expect("a delete names its room");
+            row.tombstone = true;
+            row.first = end;
+            return Ok(Some(row));
+        }
+        let (before, state) = self.before(room.previous)?;
+        if let (Some(run), Some(before)) = (room.previous, &before) {
+            dead.push((run.segment, dropped_bytes(before)));
+        }
+        row.name = match (first_frame.name(), &before) {
+            (Some(name), _) => name,
+            (None, Some(before)) => before.name,
+            (None, None) => unreachable!("a room starts with the record that creates it"),
+        };
+        let folded = self
+            .fold
+            .fold(room.room, state.as_deref(), &mut frames.views())?;
+        self.write_block(writer, &mut row, &folded, frames, lens)?;
+        Ok(Some(row))
+    }
+
+    fn write_block(
+        &self,
+        writer: &mut SegmentWriter<D>,
+        row: &mut Row,
+        folded: &Folded,
+        frames: RoomFrames<'_>,
+        lens: &mut LensWriter,
+    ) -> Result<(), WorkError> {
+        row.wake_at = folded.wake_at;
+        row.keep_from = folded.keep_from;
+        row.state_len = folded.state.len() as u32;
+        writer.write(&folded.state)?;
+        lens.clear();
+        for frame in frames.iter() {
+            row.messages |= frame.header.messages;
+            frame.lens().for_each(|len| lens.push(len.into()));
+            row.payload_len += u64::from(frame.header.payload_len);
+            writer.write(frame.payload())?;
+        }
+        for part in lens.parts() {
+            writer.write(part)?;
+        }
+        row.lens_len = lens.len() as u32;
+        Ok(())
+    }
+
+    /// Reads what a room was before the memtable.
+    fn before(&self, run: Option<Run>) -> Result<(Option<Row>, Option<Vec<u8>>), WorkError> {
+        let Some(run) = run else {
+            return Ok((None, None));
+        };
+        let segment = find(&self.segments, run);
+        let row = segment.row(run.row)?;
+        let state = segment.read(row.at, row.state_len as usize)?;
+        Ok((Some(row), Some(state)))
+    }
+
+    /// Finds how many bytes the rows take that are of no use any more.
+    fn weigh(&self) -> Result<Vec<(u32, u64)>, WorkError> {
+        let weigh = |run: &Run| {
+            let row = find(&self.segments, *run).row(run.row)?;
+            Ok((run.segment, row.bytes()))
+        };
+        self.deaths.iter().map(weigh).collect()
+    }
+}
+
+/// Bytes of a row that a younger row of the same room makes useless.
+fn dropped_bytes(row: &Row) -> u64 {
+    u64::from(row.state_len)
+}

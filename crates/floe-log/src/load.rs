@@ -1,0 +1,83 @@
+//! Opening the segments that the manifest names.
+
+use crate::disk::Disk;
+use crate::error::{OpenError, ReadError};
+use crate::index::Run;
+use crate::manifest::{Manifest, SegmentId};
+use crate::rooms::Rooms;
+use crate::segment::{self, Row, Segment};
+use crate::segments::Segments;
+
+/// Rows read at a time.
+const ROWS: u32 = 4096;
+
+/// Opens the segments, oldest data first, and enters their rooms into the index.
+pub(crate) fn load_segments<D: Disk>(
+    disk: &D,
+    ids: &[SegmentId],
+    rooms: &mut Rooms,
+) -> Result<Segments<D::File>, OpenError> {
+    let mut segments = Segments::new();
+    for &id in ids {
+        let segment = Segment::open(disk, id)?;
+        // Most rows of a younger segment are of rooms that are there.
+        let more = segment.row_count() as usize;
+        rooms.index.reserve(more.saturating_sub(rooms.index.len()));
+        load_rows(&segment, rooms)?;
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+fn load_rows<F: crate::disk::DiskFile>(
+    segment: &Segment<F>,
+    rooms: &mut Rooms,
+) -> Result<(), ReadError> {
+    let mut next = 0;
+    while next < segment.row_count() {
+        for row in segment.rows(next, ROWS)? {
+            let run = Run {
+                segment: segment.number(),
+                row: next,
+            };
+            load_row(&row, run, rooms)
+                .ok_or_else(|| segment.damaged(row.at, "a room's rows contradict each other"))?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+fn load_row(row: &Row, run: Run, rooms: &mut Rooms) -> Option<()> {
+    if row.tombstone {
+        rooms.remove(row.name, row.room);
+        return Some(());
+    }
+    if row.room.0 >= rooms.next_room {
+        return None;
+    }
+    let room = rooms.index.insert(row.name, row.room);
+    // Retention may have dropped units in between.
+    if row.first < room.end {
+        return None;
+    }
+    room.end = row.end;
+    room.set_wake_at(row.wake_at);
+    room.runs.push(run);
+    Some(())
+}
+
+/// Removes segments that no manifest names; returns the number of the next new one.
+pub(crate) fn remove_orphans<D: Disk>(disk: &D, manifest: &Manifest) -> Result<u32, OpenError> {
+    let mut next = manifest.next_segment;
+    for name in disk.list()? {
+        let Some(number) = segment::file_number(&name) else {
+            continue;
+        };
+        next = next.max(number + 1);
+        if manifest.segments.iter().all(|id| id.number != number) {
+            disk.remove(&name)?;
+        }
+    }
+    Ok(next)
+}

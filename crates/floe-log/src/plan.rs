@@ -1,0 +1,80 @@
+//! Which segments to merge.
+
+use crate::segments::Live;
+
+/// What the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) bytes: u64,
+    pub(crate) dead_bytes: u64,
+}
+
+impl Size {
+    pub(crate) fn of<F>(live: &Live<F>) -> Self {
+        Self {
+            bytes: live.segment.id.bytes,
+            dead_bytes: live.dead_bytes,
+        }
+    }
+}
+
+/// Segments of like size that make a merge worth it.
+const GROUP: usize = 4;
+/// A segment joins younger ones when it is at most this many times as large as all of them.
+const RATIO: u64 = 2;
+
+/// Chooses adjacent segments to merge, given all of them with the oldest data first.
+///
+/// A segment of which half is dead is written anew; else the youngest ones are merged while the
+/// next older one is not much larger than all of them, so each byte is written a logarithmic
+/// number of times.
+pub(crate) fn choose(sizes: &[Size], segment_bytes_max: u64) -> Option<std::ops::Range<usize>> {
+    if let Some(at) = sizes
+        .iter()
+        .position(|size| size.dead_bytes * 2 > size.bytes)
+    {
+        return Some(at..at + 1);
+    }
+    let mut total = 0;
+    let mut first = sizes.len();
+    while first > 0 {
+        let bytes = sizes[first - 1].bytes;
+        let large = total > 0 && bytes > total * RATIO;
+        if large || bytes >= segment_bytes_max || total + bytes > segment_bytes_max * 2 {
+            break;
+        }
+        total += bytes;
+        first -= 1;
+    }
+    (sizes.len() - first >= GROUP).then_some(first..sizes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(bytes: &[u64]) -> Vec<Size> {
+        let size = |&bytes| Size {
+            bytes,
+            dead_bytes: 0,
+        };
+        bytes.iter().map(size).collect()
+    }
+
+    #[test]
+    fn small_young_segments_are_merged_and_large_old_ones_are_left() {
+        assert_eq!(choose(&sizes(&[10, 10, 10]), 1000), None);
+        assert_eq!(choose(&sizes(&[10, 10, 10, 10]), 1000), Some(0..4));
+        assert_eq!(choose(&sizes(&[500, 10, 10, 10, 10]), 1000), Some(1..5));
+        assert_eq!(choose(&sizes(&[70, 10, 10, 10, 10]), 1000), Some(0..5));
+        assert_eq!(choose(&sizes(&[1000, 400, 300, 300]), 1000), None);
+        assert_eq!(choose(&[], 1000), None);
+    }
+
+    #[test]
+    fn a_segment_that_is_mostly_dead_is_written_anew() {
+        let mut all = sizes(&[1000, 5000, 10]);
+        all[1].dead_bytes = 2501;
+        assert_eq!(choose(&all, 1000), Some(1..2));
+    }
+}

@@ -1,0 +1,5 @@
+//! The log as a host uses it.
+
+mod crash;
+mod folder;
+mod model;
