@@ -46,6 +46,9 @@ pub struct Corrupt {
 /// Why a folder was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// There is no log in the folder.
+    #[error("there is no log")]
+    NoLog,
     /// Another process has the folder open.
     #[error("the folder is in use by another process")]
     Locked,

@@ -88,7 +88,10 @@ mod segments;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod stage;
+mod stats;
 mod trash;
+mod verify;
+mod view;
 mod wake;
 mod wal;
 mod work;
@@ -104,6 +107,9 @@ pub use open::{Cut, Recovery};
 pub use options::Options;
 pub use read::{Chunk, Part};
 pub use stage::Payload;
+pub use stats::{Memory, RoomInfo, SegmentInfo, Stats};
+pub use verify::{Verified, verify};
+pub use view::View;
 pub use work::{Progress, Work, WorkDone};
 
 #[cfg(test)]

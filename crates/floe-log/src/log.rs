@@ -54,7 +54,8 @@ pub struct Log<D: Disk> {
     pub(crate) staging: Staging<D>,
     pub(crate) in_flight: InFlight,
     pub(crate) durable: Lsn,
-    pub(crate) _lock: D::Lock,
+    /// Nothing where the folder is only looked at.
+    pub(crate) _lock: Option<D::Lock>,
 }
 
 /// Frames that no commit has taken yet.

@@ -67,6 +67,14 @@ impl Memtable {
         self.bytes += len as u64;
     }
 
+    /// Bytes that it takes to know where the frames lie.
+    pub(crate) fn index_bytes(&self) -> usize {
+        let frames = self.rooms.iter().map(|room| room.frames.capacity());
+        frames.sum::<usize>() * size_of::<FrameRef>()
+            + self.rooms.capacity() * size_of::<MemRoom>()
+            + self.chunks.capacity() * size_of::<Bytes>()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
     }

@@ -63,48 +63,74 @@ impl<D: Disk> Log<D> {
         options: Options,
         fold: Arc<dyn Fold>,
     ) -> Result<(Self, Recovery), OpenError> {
-        let lock = disk.lock().map_err(|error| {
-            if error.kind() == io::ErrorKind::WouldBlock {
-                OpenError::Locked
-            } else {
-                OpenError::Io(error)
-            }
-        })?;
-        let start = match Manifest::read(&disk)? {
-            Some(manifest) => recover(&disk, manifest)?,
-            None => begin(&disk, &options)?,
-        };
-        let mut log = Self {
-            hash_key: start.manifest.hash_key,
-            durable: start.wal.position(),
-            manifest: Arc::new(Mutex::new(start.manifest)),
-            rooms: start.rooms,
-            segments: start.segments,
-            frozen: None,
-            installs: Installs::default(),
-            trash: Trash::new(),
-            next_segment: start.next_segment,
-            flushing: false,
-            merging: false,
-            settling: false,
-            // Only a flush learns when rooms with unflushed records want to be looked at.
-            flush_wanted: start.recovery.records > 0,
-            staging: Staging {
-                buffer: BytesMut::new(),
-                at: start.wal.position().at(),
-                writes: Writes::new(),
-            },
-            wakes: Wakes::default(),
-            wal: start.wal,
-            in_flight: InFlight::default(),
-            disk,
-            options,
-            fold,
-            _lock: lock,
-        };
-        log.wakes.fill(&log.rooms.index);
-        Ok((log, start.recovery))
+        open(disk, options, fold, Access::Write)
     }
+}
+
+/// What is done with a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It is kept for this process, mended and written to.
+    Write,
+    /// It is looked at and left as it is.
+    Read,
+}
+
+pub(crate) fn open<D: Disk>(
+    disk: D,
+    options: Options,
+    fold: Arc<dyn Fold>,
+    access: Access,
+) -> Result<(Log<D>, Recovery), OpenError> {
+    let lock = match access {
+        Access::Write => Some(lock(&disk)?),
+        Access::Read => None,
+    };
+    let start = match (Manifest::read(&disk)?, access) {
+        (Some(manifest), _) => recover(&disk, manifest, access)?,
+        (None, Access::Write) => begin(&disk, &options)?,
+        (None, Access::Read) => return Err(OpenError::NoLog),
+    };
+    let mut log = Log {
+        hash_key: start.manifest.hash_key,
+        durable: start.wal.position(),
+        manifest: Arc::new(Mutex::new(start.manifest)),
+        rooms: start.rooms,
+        segments: start.segments,
+        frozen: None,
+        installs: Installs::default(),
+        trash: Trash::new(),
+        next_segment: start.next_segment,
+        flushing: false,
+        merging: false,
+        settling: false,
+        // Only a flush learns when rooms with unflushed records want to be looked at.
+        flush_wanted: start.recovery.records > 0,
+        staging: Staging {
+            buffer: BytesMut::new(),
+            at: start.wal.position().at(),
+            writes: Writes::new(),
+        },
+        wakes: Wakes::default(),
+        wal: start.wal,
+        in_flight: InFlight::default(),
+        disk,
+        options,
+        fold,
+        _lock: lock,
+    };
+    log.wakes.fill(&log.rooms.index);
+    Ok((log, start.recovery))
+}
+
+fn lock<D: Disk>(disk: &D) -> Result<D::Lock, OpenError> {
+    disk.lock().map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            OpenError::Locked
+        } else {
+            OpenError::Io(error)
+        }
+    })
 }
 
 /// What a log starts with.
@@ -167,11 +193,11 @@ fn refuse_orphans<D: Disk>(disk: &D) -> Result<(), OpenError> {
 }
 
 /// Reads an existing log back.
-fn recover<D: Disk>(disk: &D, manifest: Manifest) -> Result<Start<D>, OpenError> {
+fn recover<D: Disk>(disk: &D, manifest: Manifest, access: Access) -> Result<Start<D>, OpenError> {
     let mut rooms = Rooms::new(manifest.next_room);
     let segments = load::load_segments(disk, &manifest.segments, &mut rooms)?;
     let mut replayed = Replayed { rooms, records: 0 };
-    let (live, end) = replay_all(disk, manifest.replay, &mut replayed)?;
+    let (live, end) = replay_all(disk, manifest.replay, &mut replayed, access)?;
     let Replayed { rooms, records } = replayed;
     let cut = match end == manifest.durable {
         // The log was closed here.
@@ -186,16 +212,20 @@ fn recover<D: Disk>(disk: &D, manifest: Manifest) -> Result<Start<D>, OpenError>
             "the file is cut short",
         ));
     }
-    if let Some(cut) = &cut {
-        // What is left would otherwise follow upon a record yet to come.
-        wipe(&*last.file, cut)?;
+    let (mut retired, mut next_number) = (Vec::new(), 0);
+    let mut next_segment = manifest.next_segment;
+    if access == Access::Write {
+        if let Some(cut) = &cut {
+            // What is left would otherwise follow upon a record yet to come.
+            wipe(&*last.file, cut)?;
+        }
+        // A killed process leaves writes that only the system's cache has.
+        for segment in &live {
+            segment.file.sync_data()?;
+        }
+        (retired, next_number) = sort_out(disk, manifest.replay, &live)?;
+        next_segment = load::remove_orphans(disk, &manifest)?;
     }
-    // A killed process leaves writes that only the system's cache has.
-    for segment in &live {
-        segment.file.sync_data()?;
-    }
-    let (retired, next_number) = sort_out(disk, manifest.replay, &live)?;
-    let next_segment = load::remove_orphans(disk, &manifest)?;
     Ok(Start {
         recovery: Recovery {
             records,
@@ -218,11 +248,12 @@ fn replay_all<D: Disk>(
     disk: &D,
     start: Lsn,
     rooms: &mut Replayed,
+    access: Access,
 ) -> Result<(Live<D>, Lsn), OpenError> {
     let mut live = VecDeque::new();
     let mut next = start;
     loop {
-        let segment = open_segment(disk, next.segment())?;
+        let segment = open_segment(disk, next.segment(), access)?;
         let number = segment.number;
         let end = replay::read_segment(&*segment.file, number, next.at(), rooms)?;
         live.push_back(segment);
@@ -236,8 +267,17 @@ fn replay_all<D: Disk>(
     }
 }
 
-fn open_segment<D: Disk>(disk: &D, number: u32) -> Result<WalSegment<D::File>, OpenError> {
-    let file = disk.open(&wal::file_name(number)).map_err(|error| {
+fn open_segment<D: Disk>(
+    disk: &D,
+    number: u32,
+    access: Access,
+) -> Result<WalSegment<D::File>, OpenError> {
+    let name = wal::file_name(number);
+    let file = match access {
+        Access::Write => disk.open(&name),
+        Access::Read => disk.open_read(&name),
+    };
+    let file = file.map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
             corrupt(number, 0, "the file is missing")
         } else {
@@ -299,7 +339,7 @@ fn sort_out<D: Disk>(
         };
         last = last.max(number);
         if number < replay.segment() {
-            retired.push(open_segment(disk, number)?);
+            retired.push(open_segment(disk, number, Access::Write)?);
         } else if live.iter().all(|segment| segment.number != number) {
             // A spare that was never used, or one of whose records none was durable.
             disk.remove(&name)?;

@@ -155,7 +155,7 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    fn entry(&self, room: RoomId) -> Result<&Room, ReadError> {
+    pub(crate) fn entry(&self, room: RoomId) -> Result<&Room, ReadError> {
         self.rooms
             .index
             .room(room)
@@ -163,7 +163,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// The room's records in memory, oldest first.
-    fn memories(&self, room: &Room) -> [Option<RoomFrames<'_>>; 2] {
+    pub(crate) fn memories(&self, room: &Room) -> [Option<RoomFrames<'_>>; 2] {
         let side = self.rooms.side;
         let slots = [room.slots[1 - side], room.slots[side]];
         let tail = &self.staging.buffer[..];

@@ -1,0 +1,198 @@
+//! Checking every checksum of a folder, without changing it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use floe_proto::RoomId;
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Corrupt, OpenError, ReadError};
+use crate::fold::{Fold, FoldError, Folded, RecordView};
+use crate::frame::Frame;
+use crate::manifest::{MANIFEST, Manifest};
+use crate::replay::{self, End, Sink};
+use crate::segment::{Row, Segment, lens};
+use crate::view::View;
+use crate::wal;
+
+/// Rows read at a time.
+const ROWS: u32 = 1024;
+
+/// What a check of a whole folder found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Bytes that were checked.
+    pub bytes: u64,
+    /// All damage that was found; empty when everything is as it was written.
+    pub damage: Vec<Corrupt>,
+}
+
+/// Checks all checksums, and that what they cover fits together.
+///
+/// `progress` is called with the bytes checked and the bytes to check, every megabyte or so.
+///
+/// # Errors
+/// When the disk fails, or there is no log. Damage is no error; it is listed.
+pub fn verify<D: Disk>(
+    disk: &D,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verified, OpenError> {
+    let mut check = Check {
+        progress,
+        total: total_bytes(disk)?,
+        verified: Verified::default(),
+    };
+    let Some(manifest) = check.note(Manifest::read(disk))?.flatten() else {
+        return match check.verified.damage.is_empty() {
+            true => Err(OpenError::NoLog),
+            false => Ok(check.verified),
+        };
+    };
+    for &id in &manifest.segments {
+        if let Some(segment) = check.note(Segment::open(disk, id).map_err(OpenError::from))? {
+            check.segment(&segment)?;
+        }
+    }
+    let wal = check.wal(disk, &manifest);
+    check.note(wal)?;
+    // What is whole may still not fit together.
+    if check.verified.damage.is_empty() {
+        let opened = View::open(disk.clone(), Arc::new(NoFold));
+        check.note(opened)?;
+    }
+    let Check {
+        verified, total, ..
+    } = check;
+    progress(total, total);
+    Ok(verified)
+}
+
+struct Check<'a> {
+    progress: &'a mut dyn FnMut(u64, u64),
+    total: u64,
+    verified: Verified,
+}
+
+impl Check<'_> {
+    /// Lists damage; other errors go on.
+    fn note<T>(&mut self, result: Result<T, OpenError>) -> Result<Option<T>, OpenError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(OpenError::Corrupt(corrupt)) => {
+                self.verified.damage.push(corrupt);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.verified.bytes += bytes;
+        (self.progress)(self.verified.bytes, self.total.max(self.verified.bytes));
+    }
+
+    fn segment<F: DiskFile>(&mut self, segment: &Segment<F>) -> Result<(), OpenError> {
+        let mut buffer = Vec::new();
+        let before = self.verified.damage.len();
+        for chunk in 0..segment.chunks() {
+            let result = segment.verify_chunk(chunk, &mut buffer);
+            self.note(result.map_err(OpenError::from))?;
+            self.add(buffer.len() as u64);
+        }
+        if self.verified.damage.len() == before {
+            let result = check_rows(segment);
+            self.note(result.map_err(OpenError::from))?;
+        }
+        Ok(())
+    }
+
+    fn wal<D: Disk>(&mut self, disk: &D, manifest: &Manifest) -> Result<(), OpenError> {
+        let mut next = manifest.replay;
+        loop {
+            let number = next.segment();
+            let file = disk.open_read(&wal::file_name(number)).map_err(|error| {
+                if error.kind() == io::ErrorKind::NotFound {
+                    replay::corrupt(number, 0, "the file is missing")
+                } else {
+                    OpenError::Io(error)
+                }
+            })?;
+            let end = replay::read_segment(&file, number, next.at(), &mut Nothing)?;
+            self.add(file.len()?);
+            match end {
+                End::Sealed { next: follower } if follower > number => {
+                    next = crate::Lsn::new(follower, 0);
+                }
+                // How the log ends, and whether it may end there, a start finds out.
+                End::Sealed { .. } | End::Stopped { .. } => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Checks that rows follow upon one another and tables of lengths fit the payload.
+fn check_rows<F: DiskFile>(segment: &Segment<F>) -> Result<(), ReadError> {
+    let mut last = None;
+    let mut next = 0;
+    while next < segment.row_count() {
+        let rows = segment.rows(next, ROWS)?;
+        next += rows.len() as u32;
+        for row in rows {
+            if last >= Some(row.room) {
+                return Err(segment.damaged(row.at, "rows are out of order"));
+            }
+            last = Some(row.room);
+            if row.messages {
+                check_lens(segment, &row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_lens<F: DiskFile>(segment: &Segment<F>, row: &Row) -> Result<(), ReadError> {
+    let table = segment.read(row.lens_at(), row.lens_len as usize)?;
+    let total = lens::all(row.units(), &table)
+        .and_then(|mut lens| lens.try_fold(0u64, |total, len| total.checked_add(len?)));
+    match total == Some(row.payload_len) {
+        true => Ok(()),
+        false => Err(segment.damaged(row.lens_at(), "lengths do not make up the payload")),
+    }
+}
+
+fn total_bytes<D: Disk>(disk: &D) -> io::Result<u64> {
+    let mut total = 0;
+    for name in disk.list()? {
+        if name == MANIFEST || name.starts_with("seg-") || name.starts_with("wal-") {
+            total += disk.open_read(&name)?.len()?;
+        }
+    }
+    Ok(total)
+}
+
+/// Takes frames and forgets them.
+struct Nothing;
+
+impl Sink for Nothing {
+    fn frame(&mut self, _: Frame<'_>, _: u32) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn window(&mut self, _: Bytes) {}
+}
+
+/// A fold that is never asked.
+struct NoFold;
+
+impl Fold for NoFold {
+    fn fold(
+        &self,
+        room: RoomId,
+        _: Option<&[u8]>,
+        _: &mut dyn Iterator<Item = RecordView<'_>>,
+    ) -> Result<Folded, FoldError> {
+        let reason = "a check folds nothing".to_owned();
+        Err(FoldError { room, reason })
+    }
+}
