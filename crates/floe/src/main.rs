@@ -1,8 +1,11 @@
-//! The `floe` binary.
+//! The `floe` binary: the server and its tools.
 
+mod append;
 mod bench;
 mod cli;
 mod exit;
+mod manual;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -12,8 +15,26 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command {
+    exit::code_of(run(cli))
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Tail(arguments) => on_one_thread(tail::run(&arguments)),
+        Command::Append(arguments) => on_one_thread(append::run(&arguments)),
         Command::Bench(arguments) => bench::run(&arguments),
-    };
-    exit::code_of(result)
+        Command::Completions { shell } => manual::print_completions(shell),
+        Command::Man { directory } => manual::print_man(directory.as_deref()),
+    }
+}
+
+/// Runs a tool that waits for the network more than it works.
+fn on_one_thread(tool: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(tool);
+    // A read of stdin cannot be interrupted: leave it behind.
+    runtime.shutdown_background();
+    result
 }
