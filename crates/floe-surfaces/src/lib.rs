@@ -12,3 +12,4 @@
 pub mod http;
 pub mod json;
 pub mod streams;
+pub mod subscriptions;
