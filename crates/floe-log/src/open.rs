@@ -199,11 +199,7 @@ fn recover<D: Disk>(disk: &D, manifest: Manifest, access: Access) -> Result<Star
     let mut replayed = Replayed { rooms, records: 0 };
     let (live, end) = replay_all(disk, manifest.replay, &mut replayed, access)?;
     let Replayed { rooms, records } = replayed;
-    let cut = match end == manifest.durable {
-        // The log was closed here.
-        true => None,
-        false => check_end(disk, end, manifest.durable)?,
-    };
+    let cut = check_end(disk, end, manifest.durable)?;
     let last = live.back().expect("replay reads one segment at least");
     if u64::from(end.at()) + HEADER_LEN as u64 > u64::from(last.bytes) {
         return Err(corrupt(

@@ -38,9 +38,12 @@ pub(crate) fn read_segment<F: DiskFile>(
     sink: &mut impl Sink,
 ) -> Result<End, OpenError> {
     let file_len = file.len()?.min(u64::from(u32::MAX));
+    if file_len < u64::from(at) {
+        return Err(corrupt(number, file_len, "the file is cut short"));
+    }
     let mut wanted = WINDOW_BYTES;
     loop {
-        let len = wanted.min(file_len.saturating_sub(u64::from(at)));
+        let len = wanted.min(file_len - u64::from(at));
         let mut bytes = vec![0; len as usize];
         file.read_exact_at(&mut bytes, u64::from(at))?;
         let last = u64::from(at) + len == file_len;

@@ -125,6 +125,22 @@ impl Run {
         Ok(())
     }
 
+    /// Ends the log well and starts again: everything staged must be there.
+    fn restart(&mut self) {
+        self.commits.extend(self.log.take_commit());
+        while !self.commits.is_empty() {
+            self.run_commit().unwrap();
+        }
+        assert_eq!(self.durable, self.staged);
+        let (blank, _) = open(&SimDisk::new(), &self.options).unwrap();
+        std::mem::replace(&mut self.log, blank).close().unwrap();
+        self.works.clear();
+        let (log, recovery) = open(&self.disk, &self.options).unwrap();
+        assert_eq!(recovery.cut, None);
+        self.staged.compare(&log, &mut self.rng).unwrap();
+        self.log = log;
+    }
+
     /// Loses power, starts again, and compares: all that was acknowledged must be there, and
     /// then a beginning of what was staged.
     fn crash(&mut self) {
@@ -164,6 +180,12 @@ fn run(seed: u64) -> u32 {
         let ops = 1 + run.rng.below(400);
         if run.rng.chance(3, 4) {
             run.disk.die_after(ops);
+        }
+        if run.rng.chance(1, 3) && !run.disk.is_dead() {
+            let disk = run.disk.clone();
+            disk.die_after(u64::MAX / 2);
+            run.restart();
+            disk.die_after(ops);
         }
         let steps = 50 + run.rng.below(400);
         for _ in 0..steps {

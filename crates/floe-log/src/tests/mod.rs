@@ -1,5 +1,7 @@
 //! The log as a host uses it.
 
 mod crash;
+mod damage;
 mod folder;
 mod model;
+mod space;
