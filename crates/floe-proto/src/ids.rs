@@ -27,6 +27,11 @@ pub struct Offset(pub u64);
 impl Offset {
     /// Digits of an offset on the wire.
     pub const WIRE_LEN: usize = 16;
+    /// What an offset may begin with when it is read.
+    ///
+    /// Other servers of the protocol write two numbers, of which the first is zero, and clients
+    /// and test suites are known to make up the offset of a stream's start in that form.
+    const LONG_FORM: &str = "0000000000000000_";
     /// Largest offset that has a wire form.
     pub const MAX: Self = Self(9_999_999_999_999_999);
 
@@ -55,7 +60,10 @@ impl FromStr for Offset {
     type Err = ParseOffsetError;
 
     fn from_str(text: &str) -> Result<Self, ParseOffsetError> {
-        let bytes = text.as_bytes();
+        let bytes = text
+            .strip_prefix(Self::LONG_FORM)
+            .unwrap_or(text)
+            .as_bytes();
         if bytes.len() != Self::WIRE_LEN || !bytes.iter().all(u8::is_ascii_digit) {
             return Err(ParseOffsetError);
         }
@@ -93,6 +101,16 @@ mod tests {
             assert_eq!(text.as_bytes(), Offset(value).wire());
             assert_eq!(text.parse(), Ok(Offset(value)));
         }
+    }
+
+    #[test]
+    fn the_long_form_is_read_and_never_written() {
+        let long = "0000000000000000_0000000000000007";
+        assert_eq!(long.parse(), Ok(Offset(7)));
+        assert_eq!(
+            "0000000000000001_0000000000000007".parse::<Offset>(),
+            Err(ParseOffsetError)
+        );
     }
 
     #[test]

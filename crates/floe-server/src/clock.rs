@@ -33,7 +33,9 @@ impl Clock {
 
     /// Reads the time for the next turn.
     pub fn turn(&mut self) {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         self.wall = self.wall.max(Millis(wall.as_millis() as u64));
         self.uptime_ms = self.started.elapsed().as_millis() as u64;
     }
@@ -43,7 +45,8 @@ impl Clock {
         let second = self.wall.0 / 1000;
         if second != self.date_s {
             self.date_s = second;
-            self.date = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
+            self.date =
+                httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
         }
         &self.date
     }

@@ -49,14 +49,25 @@ struct Link {
 impl Gateway {
     /// Makes a gateway that has no thread yet.
     pub fn new(waker: Arc<Waker>) -> Self {
-        let link = Link { sockets: Mutex::default(), idle: Mutex::default(), waker };
-        Self { link: Arc::new(link), accepted: None }
+        let link = Link {
+            sockets: Mutex::default(),
+            idle: Mutex::default(),
+            waker,
+        };
+        Self {
+            link: Arc::new(link),
+            accepted: None,
+        }
     }
 
     /// Serves a connection whose first bytes have been read.
     pub fn serve(&mut self, socket: mio::net::TcpStream, first: &[u8]) {
         let socket = std::net::TcpStream::from(socket);
-        if self.accepted.as_ref().is_none_or(UnboundedSender::is_closed) {
+        if self
+            .accepted
+            .as_ref()
+            .is_none_or(UnboundedSender::is_closed)
+        {
             let (accepted, connections) = unbounded_channel();
             let link = Arc::clone(&self.link);
             let thread = std::thread::Builder::new().name("floe-http2".into());
@@ -79,7 +90,10 @@ impl Gateway {
 }
 
 fn run(mut connections: UnboundedReceiver<(std::net::TcpStream, Bytes)>, link: &Arc<Link>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the HTTP/2 runtime did not start");
@@ -101,7 +115,10 @@ fn run(mut connections: UnboundedReceiver<(std::net::TcpStream, Bytes)>, link: &
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn serve(socket: std::net::TcpStream, first: Bytes, link: Arc<Link>) -> Result<(), Failure> {
-    let io = Rewound { first, socket: TcpStream::from_std(socket)? };
+    let io = Rewound {
+        first,
+        socket: TcpStream::from_std(socket)?,
+    };
     let service = service_fn(move |request| {
         let link = Arc::clone(&link);
         async move { Ok::<_, Infallible>(forward(request, &link).await) }
@@ -131,18 +148,27 @@ async fn forward(request: Request<Incoming>, link: &Arc<Link>) -> Response<Body>
     }
 }
 
-async fn try_forward(mut request: Request<Incoming>, link: &Arc<Link>) -> Result<Response<Incoming>, Failure> {
+async fn try_forward(
+    mut request: Request<Incoming>,
+    link: &Arc<Link>,
+) -> Result<Response<Incoming>, Failure> {
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str())?;
         request.headers_mut().insert(HOST, host);
     }
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).parse()?;
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+        .parse()?;
     *request.uri_mut() = target;
     *request.version_mut() = Version::HTTP_11;
     let mut sender = connect(link).await?;
     let mut response = sender.send_request(request).await?;
     response.headers_mut().remove(CONNECTION);
-    response.headers_mut().remove(http::header::TRANSFER_ENCODING);
+    response
+        .headers_mut()
+        .remove(http::header::TRANSFER_ENCODING);
     *response.version_mut() = Version::HTTP_2;
     let link = Arc::clone(link);
     tokio::spawn(async move {
@@ -159,7 +185,9 @@ async fn try_forward(mut request: Request<Incoming>, link: &Arc<Link>) -> Result
 /// Returns a local connection that is ready for a request.
 async fn connect(link: &Link) -> Result<SendRequest<Incoming>, Failure> {
     loop {
-        let Some(sender) = lock(&link.idle).pop() else { break };
+        let Some(sender) = lock(&link.idle).pop() else {
+            break;
+        };
         if sender.is_ready() {
             return Ok(sender);
         }

@@ -79,7 +79,12 @@ impl Metrics {
         let memory = Family::<PartLabel, Gauge>::default();
         registry.register_with_unit("memory", "Memory by part", Unit::Bytes, memory.clone());
         let log = Family::<PartLabel, Gauge>::default();
-        registry.register_with_unit("disk", "Disk space of the log by part", Unit::Bytes, log.clone());
+        registry.register_with_unit(
+            "disk",
+            "Disk space of the log by part",
+            Unit::Bytes,
+            log.clone(),
+        );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -100,14 +105,35 @@ impl Metrics {
         let streams = gauge("streams", "Streams there are");
         let streams_loaded = gauge("streams_loaded", "Streams in memory");
         let recovery_seconds = Gauge::default();
-        registry.register_with_unit("recovery", "Time the last start took to recover", Unit::Seconds, recovery_seconds.clone());
+        registry.register_with_unit(
+            "recovery",
+            "Time the last start took to recover",
+            Unit::Seconds,
+            recovery_seconds.clone(),
+        );
         let commit_seconds = Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
-        registry.register_with_unit("commit", "Time of one write and sync of the log", Unit::Seconds, commit_seconds.clone());
+        registry.register_with_unit(
+            "commit",
+            "Time of one write and sync of the log",
+            Unit::Seconds,
+            commit_seconds.clone(),
+        );
         let commit_bytes = Histogram::new(exponential_buckets(128.0, 4.0, 10));
-        registry.register("commit_batch_bytes", "Bytes made durable by one commit", commit_bytes.clone());
+        registry.register(
+            "commit_batch_bytes",
+            "Bytes made durable by one commit",
+            commit_bytes.clone(),
+        );
         Self {
-            requests: METHODS.map(|(_, method)| requests.get_or_create(&MethodLabel { method }).clone()),
-            errors: Code::ALL.map(|code| errors.get_or_create(&CodeLabel { code: code.as_str() }).clone()),
+            requests: METHODS
+                .map(|(_, method)| requests.get_or_create(&MethodLabel { method }).clone()),
+            errors: Code::ALL.map(|code| {
+                errors
+                    .get_or_create(&CodeLabel {
+                        code: code.as_str(),
+                    })
+                    .clone()
+            }),
             memory: MEMORY.map(|part| memory.get_or_create(&PartLabel { part }).clone()),
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
             registry: Arc::new(registry),
@@ -206,7 +232,13 @@ mod tests {
         metrics.error(Code::DiskFull);
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
-        assert!(text.contains("floe_requests_total{method=\"POST\"} 1"), "{text}");
-        assert!(text.contains("floe_errors_total{code=\"DISK_FULL\"} 1"), "{text}");
+        assert!(
+            text.contains("floe_requests_total{method=\"POST\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("floe_errors_total{code=\"DISK_FULL\"} 1"),
+            "{text}"
+        );
     }
 }

@@ -91,7 +91,8 @@ impl<D: Disk> Reactor<D> {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
         let reactor = Self {
             poll,
             listener: Some(listener),
@@ -124,7 +125,9 @@ impl<D: Disk> Reactor<D> {
     /// The disk's or the poll's. What was acknowledged is durable all the same.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        self.shard.ensure_registry(self.clock.wall).map_err(|failure| io::Error::other(failure.message))?;
+        self.shard
+            .ensure_registry(self.clock.wall)
+            .map_err(|failure| io::Error::other(failure.message))?;
         loop {
             self.commit()?;
             match self.poll.poll(&mut events, Some(self.patience())) {
@@ -159,13 +162,19 @@ impl<D: Disk> Reactor<D> {
         if let Some(stop_ms) = self.stop_ms {
             wake_ms = wake_ms.min(stop_ms).min(self.clock.uptime_ms + 20);
         }
-        Duration::from_millis(wake_ms.saturating_sub(self.clock.uptime_ms).clamp(0, 60_000))
+        Duration::from_millis(
+            wake_ms
+                .saturating_sub(self.clock.uptime_ms)
+                .clamp(0, 60_000),
+        )
     }
 
     /// Gives what was staged to the committer.
     fn commit(&mut self) -> io::Result<()> {
         while self.commits < COMMITS_MAX {
-            let Some(job) = self.shard.take_commit() else { break };
+            let Some(job) = self.shard.take_commit() else {
+                break;
+            };
             self.commits += 1;
             self.workers.commit(job);
         }
@@ -176,7 +185,11 @@ impl<D: Disk> Reactor<D> {
     fn collect(&mut self) -> io::Result<()> {
         for finished in self.workers.take_finished() {
             match finished {
-                Finished::Commit { done, seconds, bytes } => {
+                Finished::Commit {
+                    done,
+                    seconds,
+                    bytes,
+                } => {
                     self.commits -= 1;
                     self.metrics.commit(seconds, bytes);
                     self.shard.finish_commit(done)?;
@@ -213,7 +226,9 @@ impl<D: Disk> Reactor<D> {
 
     fn accept(&mut self) {
         for _ in 0..ACCEPT_STEP {
-            let Some(listener) = &self.listener else { return };
+            let Some(listener) = &self.listener else {
+                return;
+            };
             match listener.accept() {
                 Ok((socket, _)) => {
                     let _ = socket.set_nodelay(true);
@@ -234,7 +249,10 @@ impl<D: Disk> Reactor<D> {
 
     fn rearm_listener(&mut self) {
         if let Some(listener) = &mut self.listener
-            && let Err(error) = self.poll.registry().reregister(listener, LISTENER, Interest::READABLE)
+            && let Err(error) =
+                self.poll
+                    .registry()
+                    .reregister(listener, LISTENER, Interest::READABLE)
         {
             tracing::error!(%error, "the listener could not be polled");
         }
@@ -244,8 +262,18 @@ impl<D: Disk> Reactor<D> {
         if self.conns.len() >= self.limits.http_connections_max {
             self.metrics.error(Code::Overloaded);
             self.out.clear();
-            let envelope = Envelope { date: self.clock.date(), cors: false, close: true, head: false };
-            http::error(&mut self.out, &envelope, Code::Overloaded, "http.connections_max is reached");
+            let envelope = Envelope {
+                date: self.clock.date(),
+                cors: false,
+                close: true,
+                head: false,
+            };
+            http::error(
+                &mut self.out,
+                &envelope,
+                Code::Overloaded,
+                "http.connections_max is reached",
+            );
             let _ = socket.write(&self.out);
             return;
         }
@@ -253,7 +281,11 @@ impl<D: Disk> Reactor<D> {
         let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
         let entry = self.conns.vacant_entry();
         let interests = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(entry.key()), interests) {
+        if let Err(error) =
+            self.poll
+                .registry()
+                .register(&mut socket, Token(entry.key()), interests)
+        {
             tracing::warn!(%error, "a connection could not be polled");
             return;
         }
@@ -263,7 +295,9 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn ready(&mut self, at: usize, readable: bool, writable: bool) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         conn.readable |= readable;
         if writable && !conn.output.is_empty() {
             self.flush(at);
@@ -276,7 +310,9 @@ impl<D: Disk> Reactor<D> {
     /// Sends what the connection still has; goes on with what waited for that.
     fn flush(&mut self, at: usize) {
         let uptime_ms = self.clock.uptime_ms;
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         match conn.output.flush(&mut conn.socket) {
             Err(_) => return self.close(at),
             Ok(sent) => {
@@ -294,7 +330,10 @@ impl<D: Disk> Reactor<D> {
                 conn.deadline_ms = sse.ends_ms;
                 self.follow(at);
             }
-            State::Closing => self.drain(at),
+            State::Closing => {
+                self.drain(at);
+                self.receive(at);
+            }
             State::Receiving => {
                 conn.deadline_ms = uptime_ms + self.limits.http_idle_timeout_ms;
                 self.receive(at);
@@ -305,7 +344,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends the answer in `self.out`, and more parts after it.
     fn send(&mut self, at: usize) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         let mut rest = &self.out[..];
         if conn.output.is_empty() {
             match conn.socket.write(rest) {
@@ -327,14 +368,20 @@ impl<D: Disk> Reactor<D> {
     /// Sends the answer in `self.out` and goes back to receiving, or ends the connection.
     fn answer(&mut self, at: usize, context: Context) {
         if let Some(conn) = self.conns.get_mut(at) {
-            conn.state = if context.close { State::Closing } else { State::Receiving };
+            conn.state = if context.close {
+                State::Closing
+            } else {
+                State::Receiving
+            };
         }
         self.send(at);
         self.after_answer(at);
     }
 
     fn after_answer(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else { return };
+        let Some(conn) = self.conns.get(at) else {
+            return;
+        };
         if conn.output.is_empty() {
             if matches!(conn.state, State::Closing) {
                 self.drain(at);
@@ -347,7 +394,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends a connection whose last answer has left.
     fn drain(&mut self, at: usize) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         if conn.ended {
             return self.close(at);
         }
@@ -356,7 +405,6 @@ impl<D: Disk> Reactor<D> {
         conn.input = Vec::new();
         let deadline_ms = self.clock.uptime_ms + DRAIN_MS;
         self.set_deadline(at, deadline_ms);
-        self.receive(at);
     }
 
     fn close(&mut self, at: usize) {
@@ -380,7 +428,11 @@ impl<D: Disk> Reactor<D> {
     fn reply(&mut self) {
         while let Some((ticket, reply)) = self.shard.poll_reply() {
             let (at, generation) = place(ticket);
-            if self.conns.get(at).is_some_and(|conn| conn.generation == generation) {
+            if self
+                .conns
+                .get(at)
+                .is_some_and(|conn| conn.generation == generation)
+            {
                 self.answer_reply(at, reply);
                 self.resume(at);
             }
@@ -389,8 +441,11 @@ impl<D: Disk> Reactor<D> {
 
     /// Looks at what arrived while a connection was waiting.
     fn resume(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else { return };
-        if conn.takes_requests() && (conn.readable || conn.ended || !conn.input.is_empty()) {
+        let Some(conn) = self.conns.get(at) else {
+            return;
+        };
+        let open = conn.takes_requests() || matches!(conn.state, State::Draining);
+        if open && (conn.readable || conn.ended || !conn.input.is_empty()) {
             self.receive(at);
         }
     }
@@ -422,14 +477,21 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn time_out_one(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else { return };
+        let Some(conn) = self.conns.get(at) else {
+            return;
+        };
         let stalled = !conn.output.is_empty();
         match conn.state {
             _ if stalled => self.close(at),
             State::LongPoll(_) => self.end_long_poll(at),
             State::Sse(_) => self.end_sse(at),
             State::Receiving if !conn.input.is_empty() => {
-                self.refuse(at, Context::default(), Code::RequestTimeout, "the request took longer than http.request_timeout_ms");
+                self.refuse(
+                    at,
+                    Context::default(),
+                    Code::RequestTimeout,
+                    "the request took longer than http.request_timeout_ms",
+                );
             }
             // A reply always comes; the disk decides when.
             State::Waiting(..) => self.set_deadline(at, u64::MAX),
@@ -439,13 +501,26 @@ impl<D: Disk> Reactor<D> {
 
     /// Answers a request that failed and ends the connection.
     fn refuse(&mut self, at: usize, context: Context, code: Code, message: &str) {
-        self.answer_error(at, Context { close: true, ..context }, code, message);
+        self.answer_error(
+            at,
+            Context {
+                close: true,
+                ..context
+            },
+            code,
+            message,
+        );
     }
 
     fn answer_error(&mut self, at: usize, context: Context, code: Code, message: &str) {
         self.metrics.error(code);
         self.out.clear();
-        http::error(&mut self.out, &envelope(&mut self.clock, context), code, message);
+        http::error(
+            &mut self.out,
+            &envelope(&mut self.clock, context),
+            code,
+            message,
+        );
         self.answer(at, context);
     }
 
@@ -458,11 +533,15 @@ impl<D: Disk> Reactor<D> {
             }
             let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
             for at in all {
-                let Some(conn) = self.conns.get(at) else { continue };
+                let Some(conn) = self.conns.get(at) else {
+                    continue;
+                };
                 match conn.state {
                     State::LongPoll(_) => self.end_long_poll(at),
                     State::Sse(_) => self.end_sse(at),
-                    State::Receiving if conn.input.is_empty() && conn.output.is_empty() => self.close(at),
+                    State::Receiving if conn.input.is_empty() && conn.output.is_empty() => {
+                        self.close(at)
+                    }
                     State::Receiving | State::Waiting(..) | State::Closing | State::Draining => {}
                 }
             }
@@ -470,7 +549,9 @@ impl<D: Disk> Reactor<D> {
         let idle = self.conns.iter().all(|(_, conn)| {
             conn.output.is_empty() && matches!(conn.state, State::Receiving | State::Draining)
         });
-        let late = self.stop_ms.is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
+        let late = self
+            .stop_ms
+            .is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
         (idle || late) && !self.shard.is_busy() && self.commits == 0
     }
 
@@ -500,5 +581,10 @@ impl<D: Disk> Reactor<D> {
 }
 
 fn envelope(clock: &mut Clock, context: Context) -> Envelope<'_> {
-    Envelope { date: clock.date(), cors: context.cors, close: context.close, head: context.head }
+    Envelope {
+        date: clock.date(),
+        cors: context.cors,
+        close: context.close,
+        head: context.head,
+    }
 }

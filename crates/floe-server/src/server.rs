@@ -74,8 +74,10 @@ impl Server {
     /// See [`StartError`]. A damaged folder is left as it is.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
         raise_file_limit();
-        let listener = TcpListener::bind(settings.listen)
-            .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        let listener = TcpListener::bind(settings.listen).map_err(|source| StartError::Listen {
+            address: settings.listen,
+            source,
+        })?;
         let address = listener.local_addr()?;
         let started = Instant::now();
         let folder = settings.data.display().to_string();
@@ -89,7 +91,13 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let (reactor, waker) = Reactor::new(listener, shard, limits, metrics, Arc::clone(&stop))?;
         let stopper = Stopper { stop, waker };
-        Ok(Self { address, reactor: Box::new(reactor), stopper, recovery, recovery_time })
+        Ok(Self {
+            address,
+            reactor: Box::new(reactor),
+            stopper,
+            recovery,
+            recovery_time,
+        })
     }
 
     /// Returns the address that is listened on.

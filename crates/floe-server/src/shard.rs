@@ -56,8 +56,8 @@ pub enum Reply {
         edge: Edge,
         /// Epoch and highest accepted sequence of the producer.
         producer: Option<(u64, u64)>,
-        /// Whether nothing was written.
-        duplicate: bool,
+        /// Whether data was added; a duplicate or a mere close adds none.
+        new_data: bool,
     },
     /// The room refused the append.
     Refused(AppendError),
@@ -79,7 +79,10 @@ pub struct Failure {
 impl Failure {
     /// Makes a failure.
     pub fn new(code: Code, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     fn not_found() -> Self {
@@ -159,7 +162,11 @@ impl<D: Disk> Shard<D> {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(disk: D, options: floe_log::Options, limits: Arc<Limits>) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(
+        disk: D,
+        options: floe_log::Options,
+        limits: Arc<Limits>,
+    ) -> Result<(Self, Recovery), OpenError> {
         let (log, recovery) = Log::open(disk, options, Arc::new(CoreFold))?;
         let shard = Self {
             log,
@@ -188,8 +195,14 @@ impl<D: Disk> Shard<D> {
     /// The disk's. The process must end: what is on disk is unknown until it is recovered.
     pub fn finish_commit(&mut self, done: CommitDone) -> std::io::Result<()> {
         let durable = self.log.finish_commit(done)?;
-        while self.pending.front().is_some_and(|pending| pending.lsn <= durable) {
-            let Some(pending) = self.pending.pop_front() else { break };
+        while self
+            .pending
+            .front()
+            .is_some_and(|pending| pending.lsn <= durable)
+        {
+            let Some(pending) = self.pending.pop_front() else {
+                break;
+            };
             if let Some((slot, edge)) = pending.staged {
                 self.show(slot, edge);
             }
@@ -312,12 +325,19 @@ impl<D: Disk> Shard<D> {
 
     /// Begins to note changes for [`take_changes`](Self::take_changes), or stops.
     pub fn note_changes(&mut self, wanted: bool) {
-        self.changes = if wanted { Some(self.changes.take().unwrap_or_default()) } else { None };
+        self.changes = if wanted {
+            Some(self.changes.take().unwrap_or_default())
+        } else {
+            None
+        };
     }
 
     /// Takes the changes noted since the last call, in the order of the log.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+        self.changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Returns the names of all rooms, those not loaded included, for a slow walk.
@@ -343,7 +363,10 @@ impl<D: Disk> Shard<D> {
                 () if before.tail < after.tail => Some(ChangeKind::Advanced(after.tail)),
                 () => None,
             };
-            changes.extend(kind.map(|kind| Change { name: slot.room.name().into(), kind }));
+            changes.extend(kind.map(|kind| Change {
+                name: slot.room.name().into(),
+                kind,
+            }));
         }
         if (gone || before != after) && !slot.readers.is_empty() && !slot.queued {
             slot.queued = true;
@@ -357,7 +380,9 @@ impl<D: Disk> Shard<D> {
     /// A room whose lifetime is over is deleted on the way.
     fn find(&mut self, now: Millis, name: &[u8]) -> Result<Option<SlotId>, Failure> {
         let hash = self.log.hash(NAMESPACE, name);
-        let Some(id) = self.find_hash(now, hash)? else { return Ok(None) };
+        let Some(id) = self.find_hash(now, hash)? else {
+            return Ok(None);
+        };
         if self.slots[id.0 as usize].room.name() != name {
             return Err(Failure::new(Code::Internal, "two names share one hash"));
         }
@@ -388,7 +413,8 @@ impl<D: Disk> Shard<D> {
 
     fn load_state(&self, room: RoomId) -> Result<Room, Failure> {
         let folded = self.log.state(room).map_err(|error| read_failure(&error))?;
-        Room::decode(room, &folded.state).ok_or_else(|| Failure::new(Code::Corrupt, "a room's state does not decode"))
+        Room::decode(room, &folded.state)
+            .ok_or_else(|| Failure::new(Code::Corrupt, "a room's state does not decode"))
     }
 
     fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
@@ -416,7 +442,11 @@ impl<D: Disk> Shard<D> {
         };
         if waits {
             let lsn = self.log.staged();
-            self.pending.push_back(Pending { lsn, staged: None, reply: Some((ticket, reply)) });
+            self.pending.push_back(Pending {
+                lsn,
+                staged: None,
+                reply: Some((ticket, reply)),
+            });
         } else {
             self.ready.push_back((ticket, reply));
         }
@@ -450,7 +480,11 @@ impl<D: Disk> Shard<D> {
     /// Queues what happens once a staged record is durable.
     fn queue(&mut self, lsn: Lsn, id: SlotId, reply: Option<(Ticket, Reply)>) {
         let edge = self.slots[id.0 as usize].room.staged();
-        self.pending.push_back(Pending { lsn, staged: Some((id, edge)), reply });
+        self.pending.push_back(Pending {
+            lsn,
+            staged: Some((id, edge)),
+            reply,
+        });
     }
 
     /// Frees the slot of a deleted room once nobody needs it.
@@ -468,7 +502,9 @@ impl<D: Disk> Shard<D> {
         let keep_after = seconds(now).saturating_sub(if crowded { 0 } else { idle_s });
         let end = self.sweep_at + SWEEP_STEP.min(self.slots.capacity());
         for at in self.sweep_at..end {
-            let Some(slot) = self.slots.get(at) else { continue };
+            let Some(slot) = self.slots.get(at) else {
+                continue;
+            };
             let idle = slot.readers.is_empty() && slot.in_flight == 0 && !slot.queued && !slot.gone;
             if idle && slot.used_s < keep_after {
                 self.log.set_wake(slot.room.id(), slot.room.deadline());
@@ -492,9 +528,15 @@ impl Fold for CoreFold {
         records: &mut dyn Iterator<Item = RecordView<'_>>,
     ) -> Result<Folded, FoldError> {
         let records = records.map(|record| (record.time, record.meta, record.units));
-        let folding = floe_core::fold(room, state, records)
-            .ok_or_else(|| FoldError { room, reason: "its records do not decode".into() })?;
-        Ok(Folded { state: folding.state, wake_at: folding.deadline, keep_from: folding.start })
+        let folding = floe_core::fold(room, state, records).ok_or_else(|| FoldError {
+            room,
+            reason: "its records do not decode".into(),
+        })?;
+        Ok(Folded {
+            state: folding.state,
+            wake_at: folding.deadline,
+            keep_from: folding.start,
+        })
     }
 }
 
@@ -505,7 +547,11 @@ const NAMESPACE: &str = "default";
 const SWEEP_STEP: usize = 4096;
 
 fn units_of(json: bool, payload: &Payload<'_>) -> u64 {
-    if json { payload.lens.len() as u64 } else { payload.bytes.len() as u64 }
+    if json {
+        payload.lens.len() as u64
+    } else {
+        payload.bytes.len() as u64
+    }
 }
 
 fn seconds(now: Millis) -> u32 {

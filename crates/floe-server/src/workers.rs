@@ -46,8 +46,10 @@ const WORK_THREADS: usize = 2;
 impl<D: Disk> Workers<D> {
     /// Starts the threads; they wake the event loop through `waker`.
     pub fn start(waker: &Arc<Waker>) -> io::Result<Self> {
-        let mailbox =
-            Arc::new(Mailbox { finished: Mutex::new(Vec::new()), waker: Arc::clone(waker) });
+        let mailbox = Arc::new(Mailbox {
+            finished: Mutex::new(Vec::new()),
+            waker: Arc::clone(waker),
+        });
         let (commits, commit_jobs) = channel();
         let (work, work_jobs) = channel();
         let mut threads = vec![spawn("floe-commit", {
@@ -59,26 +61,41 @@ impl<D: Disk> Workers<D> {
             let (jobs, mailbox) = (Arc::clone(&work_jobs), Arc::clone(&mailbox));
             threads.push(spawn("floe-work", move || run_work(&jobs, &mailbox))?);
         }
-        Ok(Self { commits: Some(commits), work: Some(work), finished: mailbox, threads })
+        Ok(Self {
+            commits: Some(commits),
+            work: Some(work),
+            finished: mailbox,
+            threads,
+        })
     }
 
     /// Runs a commit.
     pub fn commit(&self, job: CommitJob<D>) {
         if let Some(commits) = &self.commits {
-            commits.send(job).expect("the commit thread runs as long as the workers");
+            commits
+                .send(job)
+                .expect("the commit thread runs as long as the workers");
         }
     }
 
     /// Runs background work.
     pub fn work(&self, work: Work<D>) {
         if let Some(sender) = &self.work {
-            sender.send(work).expect("the work threads run as long as the workers");
+            sender
+                .send(work)
+                .expect("the work threads run as long as the workers");
         }
     }
 
     /// Takes what has been done since the last call, in the order in which it was finished.
     pub fn take_finished(&self) -> Vec<Finished<D>> {
-        std::mem::take(&mut *self.finished.finished.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .finished
+                .finished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Waits for all that is under way.
@@ -93,7 +110,10 @@ impl<D: Disk> Workers<D> {
 
 impl<D: Disk> Mailbox<D> {
     fn put(&self, finished: Finished<D>) {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+        self.finished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(finished);
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "the event loop could not be woken");
         }
@@ -111,7 +131,11 @@ pub fn run_commit<D: Disk>(job: CommitJob<D>) -> Finished<D> {
     let started = Instant::now();
     let bytes = job.bytes();
     let done = job.run();
-    Finished::Commit { done, seconds: started.elapsed().as_secs_f64(), bytes }
+    Finished::Commit {
+        done,
+        seconds: started.elapsed().as_secs_f64(),
+        bytes,
+    }
 }
 
 fn run_work<D: Disk>(jobs: &Mutex<Receiver<Work<D>>>, mailbox: &Mailbox<D>) {

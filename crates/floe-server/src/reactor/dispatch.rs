@@ -62,7 +62,10 @@ impl<D: Disk> Reactor<D> {
         name: &[u8],
         request: Request<'_>,
     ) {
-        let writes = matches!(request, Request::Create(_) | Request::Append { .. } | Request::Delete);
+        let writes = matches!(
+            request,
+            Request::Create(_) | Request::Append { .. } | Request::Delete
+        );
         if writes && is_reserved(name) {
             let message = "the registry is written by the server alone";
             return self.answer_error(at, context, Code::MethodNotAllowed, message);
@@ -80,7 +83,11 @@ impl<D: Disk> Reactor<D> {
                 self.out.clear();
                 match self.shard.describe(now, name) {
                     Ok(room) => {
-                        streams::write_described(&mut self.out, &envelope(&mut self.clock, context), room);
+                        streams::write_described(
+                            &mut self.out,
+                            &envelope(&mut self.clock, context),
+                            room,
+                        );
                         self.answer(at, context);
                     }
                     Err(failure) => self.answer_failure(at, context, &failure),
@@ -117,7 +124,10 @@ impl<D: Disk> Reactor<D> {
         name: &[u8],
         create: Create<'_>,
     ) {
-        let location = Location { host: create.host.map(Into::into), path: path.into() };
+        let location = Location {
+            host: create.host.map(Into::into),
+            path: path.into(),
+        };
         let ticket = self.wait(at, context, Some(Box::new(location)));
         let fork = create.fork.as_ref().map(|fork| ForkOf {
             source: &fork.source,
@@ -125,7 +135,15 @@ impl<D: Disk> Reactor<D> {
             beyond: fork.beyond,
         });
         let body = create.body;
-        self.shard.create(now, ticket, name, create.create, fork, body.json, payload(body));
+        self.shard.create(
+            now,
+            ticket,
+            name,
+            create.create,
+            fork,
+            body.json,
+            payload(body),
+        );
     }
 
     /// Parks the connection until its command is durable.
@@ -143,26 +161,45 @@ impl<D: Disk> Reactor<D> {
 
     /// Answers a command whose reply has come.
     pub(super) fn answer_reply(&mut self, at: usize, reply: Reply) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
-        let State::Waiting(context, location) = std::mem::replace(&mut conn.state, State::Receiving) else {
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        let State::Waiting(context, location) =
+            std::mem::replace(&mut conn.state, State::Receiving)
+        else {
             unreachable!("a reply comes to the connection that waits for it");
         };
         self.out.clear();
         let envelope = envelope(&mut self.clock, context);
         match reply {
-            Reply::Appended { edge, producer, duplicate } => {
-                streams::write_appended(&mut self.out, &envelope, edge, producer, duplicate);
+            Reply::Appended {
+                edge,
+                producer,
+                new_data,
+            } => {
+                streams::write_appended(&mut self.out, &envelope, edge, producer, new_data);
             }
             Reply::Refused(refused) => {
                 self.metrics.error(refused.code());
                 streams::write_append_error(&mut self.out, &envelope, &refused);
             }
-            Reply::Created { new, edge, content_type } => {
+            Reply::Created {
+                new,
+                edge,
+                content_type,
+            } => {
                 let location = location.as_deref();
                 let host = location.and_then(|location| location.host.as_deref());
                 let path = location.map_or("/", |location| &location.path);
                 let content_type = content_type.as_str();
-                streams::write_created(&mut self.out, &envelope, new, (host, path), content_type, edge);
+                streams::write_created(
+                    &mut self.out,
+                    &envelope,
+                    new,
+                    (host, path),
+                    content_type,
+                    edge,
+                );
             }
             Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
             Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
@@ -174,9 +211,21 @@ impl<D: Disk> Reactor<D> {
         self.answer_error(at, context, failure.code, &failure.message);
     }
 
-    fn answer_text(&mut self, at: usize, context: Context, method: Method, content_type: &str, text: &str) {
+    fn answer_text(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: Method,
+        content_type: &str,
+        text: &str,
+    ) {
         if !matches!(method, Method::Get | Method::Head) {
-            return self.answer_error(at, context, Code::MethodNotAllowed, "this path takes GET and HEAD");
+            return self.answer_error(
+                at,
+                context,
+                Code::MethodNotAllowed,
+                "this path takes GET and HEAD",
+            );
         }
         self.out.clear();
         Answer::start(&mut self.out, &envelope(&mut self.clock, context), 200)
@@ -210,7 +259,10 @@ impl<D: Disk> Reactor<D> {
         read: &Read<'_>,
         cursor: Option<u64>,
     ) {
-        match self.shard.fetch(plan.slot, plan.span.from, self.limits.read_chunk_bytes_max) {
+        match self
+            .shard
+            .fetch(plan.slot, plan.span.from, self.limits.read_chunk_bytes_max)
+        {
             Ok(fetched) => {
                 let now = read.start == floe_core::Start::Now;
                 self.answer_fetched(at, context, plan, fetched, cursor, now, read.if_none_match);
@@ -220,7 +272,10 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Answers with what a read found.
-    #[expect(clippy::too_many_arguments, reason = "each is another fact of one answer")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another fact of one answer"
+    )]
     pub(super) fn answer_fetched(
         &mut self,
         at: usize,
@@ -250,7 +305,8 @@ impl<D: Disk> Reactor<D> {
             body_len: fetched.bytes + if json { 2 } else { 0 },
         };
         self.out.clear();
-        let follows = streams::write_read(&mut self.out, &envelope(&mut self.clock, context), &answer);
+        let follows =
+            streams::write_read(&mut self.out, &envelope(&mut self.clock, context), &answer);
         if follows {
             if json {
                 self.out.push(b'[');
@@ -279,8 +335,14 @@ impl<D: Disk> Reactor<D> {
         }
         let head = bytes::Bytes::copy_from_slice(&self.out);
         let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
-        let Some(conn) = self.conns.get_mut(at) else { return };
-        conn.state = if context.close { State::Closing } else { State::Receiving };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        conn.state = if context.close {
+            State::Closing
+        } else {
+            State::Receiving
+        };
         conn.output.push(head);
         for part in parts {
             conn.output.push_part(part);
@@ -294,7 +356,9 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn flush_only(&mut self, at: usize) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         match conn.output.flush(&mut conn.socket) {
             Ok(sent) => {
                 self.metrics.sent(sent);
@@ -308,16 +372,22 @@ impl<D: Disk> Reactor<D> {
 /// Bodies up to this size are copied behind their head, to leave in one system call.
 const COPY_BYTES_MAX: u64 = 32 << 10;
 
-const ROOT: &str = "Floe is running. Streams are under /v1/stream/, health is /healthz, metrics are /metrics.\n";
+const ROOT: &str =
+    "Floe is running. Streams are under /v1/stream/, health is /healthz, metrics are /metrics.\n";
 
 fn payload(body: Body<'_>) -> Payload<'_> {
-    Payload { bytes: body.bytes, lens: body.lens }
+    Payload {
+        bytes: body.bytes,
+        lens: body.lens,
+    }
 }
 
 /// Splits a request target into path and query; an absolute target loses its authority.
 fn split_target(target: &str) -> (&str, Option<&str>) {
     let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.find('/').map_or("/", |at| &rest[at..])
+        }
         Some(_) | None => target,
     };
     match target.split_once('?') {

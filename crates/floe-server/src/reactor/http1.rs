@@ -46,7 +46,12 @@ pub fn parse<'b, 'h>(
     let head_len = match request.parse(buffer) {
         Ok(httparse::Status::Complete(len)) if len <= head_bytes_max => len,
         Ok(httparse::Status::Partial) if buffer.len() < head_bytes_max => return Ok(None),
-        Ok(_) => return Err((Code::HeadTooLarge, "the head is larger than http.head_bytes_max")),
+        Ok(_) => {
+            return Err((
+                Code::HeadTooLarge,
+                "the head is larger than http.head_bytes_max",
+            ));
+        }
         Err(httparse::Error::TooManyHeaders) => {
             return Err((Code::HeadTooLarge, "the head has more than 64 fields"));
         }
@@ -95,7 +100,10 @@ pub fn parse<'b, 'h>(
     framing.body = match (length, chunked) {
         (Some(_), true) => {
             // Two framings at once are how requests are smuggled (RFC 9112, section 6.1).
-            return Err((Code::InvalidRequest, "Content-Length and Transfer-Encoding exclude each other"));
+            return Err((
+                Code::InvalidRequest,
+                "Content-Length and Transfer-Encoding exclude each other",
+            ));
         }
         (_, true) if request.version == Some(0) => {
             return Err((Code::InvalidRequest, "HTTP/1.0 has no chunks"));
@@ -126,15 +134,24 @@ impl ChunkScan {
     ///
     /// # Errors
     /// The code and message of a body that can never be served.
-    pub fn scan(&mut self, encoded: &[u8], content_max: usize) -> Result<Option<usize>, (Code, &'static str)> {
+    pub fn scan(
+        &mut self,
+        encoded: &[u8],
+        content_max: usize,
+    ) -> Result<Option<usize>, (Code, &'static str)> {
         loop {
             let rest = &encoded[self.at..];
-            let Some((size, line_len)) = size_line(rest)? else { return Ok(None) };
+            let Some((size, line_len)) = size_line(rest)? else {
+                return Ok(None);
+            };
             if size == 0 {
                 return Ok(trailers(&rest[line_len..])?.map(|len| self.at + line_len + len));
             }
             if size > content_max - self.content {
-                return Err((Code::BodyTooLarge, "the body is larger than http.body_bytes_max"));
+                return Err((
+                    Code::BodyTooLarge,
+                    "the body is larger than http.body_bytes_max",
+                ));
             }
             let whole = line_len + size + 2;
             if rest.len() < whole {
@@ -167,13 +184,28 @@ const BAD_CHUNK: (Code, &str) = (Code::InvalidRequest, "a chunk of the body is m
 
 /// Reads a chunk's size line: the size, and the length of the line.
 fn size_line(bytes: &[u8]) -> Result<Option<(usize, usize)>, (Code, &'static str)> {
-    let Some(end) = bytes.iter().take(SIZE_LINE_MAX).position(|byte| *byte == b'\n') else {
-        return if bytes.len() < SIZE_LINE_MAX { Ok(None) } else { Err(BAD_CHUNK) };
+    let Some(end) = bytes
+        .iter()
+        .take(SIZE_LINE_MAX)
+        .position(|byte| *byte == b'\n')
+    else {
+        return if bytes.len() < SIZE_LINE_MAX {
+            Ok(None)
+        } else {
+            Err(BAD_CHUNK)
+        };
     };
     let line = bytes[..end].strip_suffix(b"\r").ok_or(BAD_CHUNK)?;
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let digits = line
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     let valid = !digits.is_empty() && digits.len() <= 8 && digits.iter().all(u8::is_ascii_hexdigit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| valid).ok_or(BAD_CHUNK)?;
+    let text = std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| valid)
+        .ok_or(BAD_CHUNK)?;
     let size = usize::from_str_radix(text, 16).map_err(|_| BAD_CHUNK)?;
     Ok(Some((size, end + 1)))
 }
@@ -184,7 +216,11 @@ fn trailers(bytes: &[u8]) -> Result<Option<usize>, (Code, &'static str)> {
     loop {
         let rest = &bytes[at..];
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            return if bytes.len() < TRAILER_BYTES_MAX { Ok(None) } else { Err(BAD_CHUNK) };
+            return if bytes.len() < TRAILER_BYTES_MAX {
+                Ok(None)
+            } else {
+                Err(BAD_CHUNK)
+            };
         };
         at += end + 1;
         if at > TRAILER_BYTES_MAX {
@@ -198,11 +234,17 @@ fn trailers(bytes: &[u8]) -> Result<Option<usize>, (Code, &'static str)> {
 
 fn parse_length(value: &[u8]) -> Option<usize> {
     let valid = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    if valid { std::str::from_utf8(value).ok()?.parse().ok() } else { None }
+    if valid {
+        std::str::from_utf8(value).ok()?.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn has_token(value: &[u8], token: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(token))
+    value
+        .split(|byte| *byte == b',')
+        .any(|one| one.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
@@ -219,11 +261,15 @@ mod tests {
     #[test]
     fn bodies_are_framed_by_a_length_or_by_chunks_and_never_by_both() {
         let body = |fields: &str| {
-            framing(&format!("POST / HTTP/1.1\r\n{fields}\r\n")).map(|framing| framing.unwrap().body)
+            framing(&format!("POST / HTTP/1.1\r\n{fields}\r\n"))
+                .map(|framing| framing.unwrap().body)
         };
         assert_eq!(body(""), Ok(BodyLen::Exact(0)));
         assert_eq!(body("Content-Length: 12\r\n"), Ok(BodyLen::Exact(12)));
-        assert_eq!(body("Content-Length: 12\r\ncontent-length: 12\r\n"), Ok(BodyLen::Exact(12)));
+        assert_eq!(
+            body("Content-Length: 12\r\ncontent-length: 12\r\n"),
+            Ok(BodyLen::Exact(12))
+        );
         assert_eq!(body("Transfer-Encoding: Chunked\r\n"), Ok(BodyLen::Chunked));
         for fields in [
             "Content-Length: 12\r\nContent-Length: 13\r\n",
@@ -270,7 +316,14 @@ mod tests {
 
     #[test]
     fn malformed_and_oversized_chunks_are_refused() {
-        for encoded in ["x\r\n", "\r\n", "5\nhello", "5\r\nhelloxx", "123456789\r\n", "-1\r\n"] {
+        for encoded in [
+            "x\r\n",
+            "\r\n",
+            "5\nhello",
+            "5\r\nhelloxx",
+            "123456789\r\n",
+            "-1\r\n",
+        ] {
             let outcome = ChunkScan::default().scan(encoded.as_bytes(), 1 << 40);
             assert_eq!(outcome, Err(BAD_CHUNK), "{encoded}");
         }

@@ -23,7 +23,13 @@ struct Frame {
 
 impl<D: Disk> Reactor<D> {
     /// Answers a long-poll at the tail, or parks it there.
-    pub(super) fn start_long_poll(&mut self, at: usize, context: Context, plan: ReadPlan, cursor: u64) {
+    pub(super) fn start_long_poll(
+        &mut self,
+        at: usize,
+        context: Context,
+        plan: ReadPlan,
+        cursor: u64,
+    ) {
         if plan.span.edge.closed {
             self.out.clear();
             let envelope = envelope(&mut self.clock, context);
@@ -33,8 +39,18 @@ impl<D: Disk> Reactor<D> {
         if let Err(failure) = self.admit_reader(plan.slot) {
             return self.answer_failure(at, context, &failure);
         }
-        let poll = LongPoll { context, slot: plan.slot, from: plan.span.from, cursor };
-        self.park(at, State::LongPoll(poll), plan.slot, self.limits.long_poll_timeout_ms);
+        let poll = LongPoll {
+            context,
+            slot: plan.slot,
+            from: plan.span.from,
+            cursor,
+        };
+        self.park(
+            at,
+            State::LongPoll(poll),
+            plan.slot,
+            self.limits.long_poll_timeout_ms,
+        );
     }
 
     /// Begins an event stream.
@@ -73,10 +89,16 @@ impl<D: Disk> Reactor<D> {
 
     fn admit_reader(&self, slot: SlotId) -> Result<(), Failure> {
         if self.readers >= self.limits.readers_max {
-            return Err(Failure::new(Code::LimitReached, "the server has readers.max live readers"));
+            return Err(Failure::new(
+                Code::LimitReached,
+                "the server has readers.max live readers",
+            ));
         }
         if self.shard.readers(slot).len() >= self.limits.stream_readers_max {
-            return Err(Failure::new(Code::LimitReached, "the stream has stream.readers_max live readers"));
+            return Err(Failure::new(
+                Code::LimitReached,
+                "the stream has stream.readers_max live readers",
+            ));
         }
         Ok(())
     }
@@ -115,7 +137,10 @@ impl<D: Disk> Reactor<D> {
             let mut served = Vec::new();
             readers.retain(|reader| {
                 let (at, generation) = place(*reader);
-                let conn = self.conns.get(at).filter(|conn| conn.generation == generation);
+                let conn = self
+                    .conns
+                    .get(at)
+                    .filter(|conn| conn.generation == generation);
                 let stays = conn.is_some_and(|conn| conn.reads().is_some());
                 if !stays && conn.is_some() {
                     served.push(at);
@@ -132,18 +157,26 @@ impl<D: Disk> Reactor<D> {
 
     fn deliver_one(&mut self, reader: Ticket, gone: bool, frame: &mut Option<Frame>) {
         let (at, generation) = place(reader);
-        let conn = self.conns.get(at).filter(|conn| conn.generation == generation);
+        let conn = self
+            .conns
+            .get(at)
+            .filter(|conn| conn.generation == generation);
         match conn.map(|conn| &conn.state) {
             Some(State::LongPoll(poll)) => {
                 let poll = *poll;
-                if gone { self.end_gone_poll(at) } else { self.answer_long_poll(at, poll) }
+                if gone {
+                    self.end_gone_poll(at)
+                } else {
+                    self.answer_long_poll(at, poll)
+                }
             }
             Some(State::Sse(_)) if gone => self.end_sse(at),
             Some(State::Sse(sse)) => {
                 let sse = *sse;
                 self.push_frame(at, sse, frame);
             }
-            Some(State::Receiving | State::Waiting(..) | State::Closing | State::Draining) | None => {}
+            Some(State::Receiving | State::Waiting(..) | State::Closing | State::Draining)
+            | None => {}
         }
     }
 
@@ -156,10 +189,27 @@ impl<D: Disk> Reactor<D> {
             return;
         }
         self.unpark(at);
-        match self.shard.fetch(poll.slot, poll.from, self.limits.read_chunk_bytes_max) {
+        match self
+            .shard
+            .fetch(poll.slot, poll.from, self.limits.read_chunk_bytes_max)
+        {
             Ok(fetched) => {
-                let plan = ReadPlan { slot: poll.slot, span: Span { from: poll.from, edge } };
-                self.answer_fetched(at, poll.context, plan, fetched, Some(poll.cursor), false, None);
+                let plan = ReadPlan {
+                    slot: poll.slot,
+                    span: Span {
+                        from: poll.from,
+                        edge,
+                    },
+                };
+                self.answer_fetched(
+                    at,
+                    poll.context,
+                    plan,
+                    fetched,
+                    Some(poll.cursor),
+                    false,
+                    None,
+                );
             }
             Err(failure) => self.answer_failure(at, poll.context, &failure),
         }
@@ -167,19 +217,26 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends a long-poll that has found nothing.
     pub(super) fn end_long_poll(&mut self, at: usize) {
-        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else {
+            return;
+        };
         let poll = *poll;
         let edge = self.shard.room(poll.slot).visible();
         self.unpark(at);
         self.out.clear();
-        let context = Context { close: poll.context.close || self.stop_ms.is_some(), ..poll.context };
+        let context = Context {
+            close: poll.context.close || self.stop_ms.is_some(),
+            ..poll.context
+        };
         let envelope = envelope(&mut self.clock, context);
         streams::write_up_to_date(&mut self.out, &envelope, edge, poll.cursor);
         self.answer(at, context);
     }
 
     fn end_gone_poll(&mut self, at: usize) {
-        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else {
+            return;
+        };
         let context = poll.context;
         self.unpark(at);
         self.answer_error(at, context, Code::NotFound, "the stream was deleted");
@@ -188,7 +245,11 @@ impl<D: Disk> Reactor<D> {
     /// Sends the next events to a reader, sharing what others at the same place got.
     fn push_frame(&mut self, at: usize, sse: Sse, shared: &mut Option<Frame>) {
         // A reader that has not taken its last event catches up when it has, from the log.
-        if self.conns.get(at).is_none_or(|conn| !conn.output.is_empty()) {
+        if self
+            .conns
+            .get(at)
+            .is_none_or(|conn| !conn.output.is_empty())
+        {
             return;
         }
         let fits = |frame: &Frame| frame.from == sse.next && frame.cursor_min == sse.cursor_min;
@@ -209,7 +270,9 @@ impl<D: Disk> Reactor<D> {
     /// Sends events until the reader is at the tail or its socket is full.
     pub(super) fn follow(&mut self, at: usize) {
         loop {
-            let Some(conn) = self.conns.get(at) else { return };
+            let Some(conn) = self.conns.get(at) else {
+                return;
+            };
             let State::Sse(sse) = conn.state else { return };
             let edge = self.shard.room(sse.slot).visible();
             if !conn.output.is_empty() || sse.next == edge.tail {
@@ -227,8 +290,12 @@ impl<D: Disk> Reactor<D> {
 
     /// Moves a reader past the events it was sent.
     fn moved(&mut self, at: usize, frame: &Frame) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
-        let State::Sse(sse) = &mut conn.state else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        let State::Sse(sse) = &mut conn.state else {
+            return;
+        };
         sse.next = frame.next;
         if frame.ends {
             self.finish_sse(at);
@@ -244,7 +311,9 @@ impl<D: Disk> Reactor<D> {
         out.extend_from_slice(CHUNK_SIZE);
         let mut next = sse.next;
         if next < edge.tail {
-            let fetched = self.shard.fetch(sse.slot, next, self.limits.sse_event_bytes_max)?;
+            let fetched = self
+                .shard
+                .fetch(sse.slot, next, self.limits.sse_event_bytes_max)?;
             next = fetched.next;
             let mut data = fetched.to_vec().map_err(|error| {
                 tracing::error!(%error, "a read failed");
@@ -261,7 +330,13 @@ impl<D: Disk> Reactor<D> {
         let size = format!("{:08x}", out.len() - CHUNK_SIZE.len());
         out[..8].copy_from_slice(size.as_bytes());
         out.extend_from_slice(if ends { b"\r\n0\r\n\r\n" } else { b"\r\n" });
-        Ok(Frame { from: sse.next, cursor_min: sse.cursor_min, bytes: out.into(), next, ends })
+        Ok(Frame {
+            from: sse.next,
+            cursor_min: sse.cursor_min,
+            bytes: out.into(),
+            next,
+            ends,
+        })
     }
 
     fn interval(&self) -> u64 {
@@ -270,7 +345,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends bytes that others are sent too; what the socket does not take is not copied.
     fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         match std::io::Write::write(&mut conn.socket, &bytes) {
             Ok(sent) => {
                 self.metrics.delivered(sent as u64);
@@ -289,7 +366,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends an event stream between two events, so that the client comes back for more.
     pub(super) fn end_sse(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else { return };
+        let Some(conn) = self.conns.get(at) else {
+            return;
+        };
         if !conn.output.is_empty() {
             return self.close(at);
         }
@@ -299,11 +378,17 @@ impl<D: Disk> Reactor<D> {
 
     /// Takes a reader whose event stream has ended back to requests.
     fn finish_sse(&mut self, at: usize) {
-        let Some(State::Sse(sse)) = self.conns.get(at).map(|conn| &conn.state) else { return };
+        let Some(State::Sse(sse)) = self.conns.get(at).map(|conn| &conn.state) else {
+            return;
+        };
         let close = sse.close || self.stop_ms.is_some();
         self.unpark(at);
         if let Some(conn) = self.conns.get_mut(at) {
-            conn.state = if close { State::Closing } else { State::Receiving };
+            conn.state = if close {
+                State::Closing
+            } else {
+                State::Receiving
+            };
         }
         self.after_answer(at);
     }

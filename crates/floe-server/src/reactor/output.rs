@@ -36,7 +36,9 @@ impl<F: DiskFile> Output<F> {
     /// Adds bytes.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.0.get_or_insert_default().push_back(Piece::Memory(bytes));
+            self.0
+                .get_or_insert_default()
+                .push_back(Piece::Memory(bytes));
         }
     }
 
@@ -46,7 +48,9 @@ impl<F: DiskFile> Output<F> {
             Part::Memory(bytes) => self.push(bytes),
             Part::File { file, at, len } => {
                 if len > 0 {
-                    self.0.get_or_insert_default().push_back(Piece::File { file, at, len });
+                    self.0
+                        .get_or_insert_default()
+                        .push_back(Piece::File { file, at, len });
                 }
             }
         }
@@ -104,7 +108,9 @@ fn send_file<F: DiskFile>(socket: &mut Socket, file: &F, at: u64, len: u64) -> i
 /// Drops the first `bytes` bytes of the queue.
 fn advance<F>(queue: &mut VecDeque<Piece<F>>, mut bytes: u64) {
     while bytes > 0 {
-        let Some(piece) = queue.front_mut() else { return };
+        let Some(piece) = queue.front_mut() else {
+            return;
+        };
         let len = match piece {
             Piece::Memory(memory) => memory.len() as u64,
             Piece::File { len, .. } => *len,

@@ -26,11 +26,18 @@ impl<D: Disk> Reactor<D> {
     /// Reads what a socket has, and serves the requests in it.
     pub(super) fn receive(&mut self, at: usize) {
         loop {
-            let Some(conn) = self.conns.get_mut(at) else { return };
-            if conn.takes_requests() && conn.input.len() >= conn.needed.max(1) && !self.serve_input(at) {
+            let Some(conn) = self.conns.get_mut(at) else {
+                return;
+            };
+            if conn.takes_requests()
+                && conn.input.len() >= conn.needed.max(1)
+                && !self.serve_input(at)
+            {
                 return;
             }
-            let Some(conn) = self.conns.get_mut(at) else { return };
+            let Some(conn) = self.conns.get_mut(at) else {
+                return;
+            };
             if !conn.readable || conn.ended {
                 return self.after_end(at);
             }
@@ -60,7 +67,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Takes `len` received bytes in; returns whether the connection is still there.
     fn take_in(&mut self, at: usize, len: usize) -> bool {
-        let Some(conn) = self.conns.get_mut(at) else { return false };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return false;
+        };
         if matches!(conn.state, State::Draining) {
             return true;
         }
@@ -85,10 +94,16 @@ impl<D: Disk> Reactor<D> {
 
     /// Serves requests that were put aside; returns whether the connection is still there.
     fn serve_input(&mut self, at: usize) -> bool {
-        let Some(conn) = self.conns.get_mut(at) else { return false };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return false;
+        };
         let mut input = std::mem::take(&mut conn.input);
-        let Some(used) = self.serve(at, &input) else { return false };
-        let Some(conn) = self.conns.get_mut(at) else { return false };
+        let Some(used) = self.serve(at, &input) else {
+            return false;
+        };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return false;
+        };
         if used < input.len() {
             input.drain(..used);
             conn.input = input;
@@ -99,7 +114,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Starts the clock of a request that has begun to arrive.
     fn note_partial(&mut self, at: usize) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         if conn.takes_requests() && !conn.input.is_empty() && !conn.started {
             conn.started = true;
             let deadline_ms = self.clock.uptime_ms + self.limits.http_request_timeout_ms;
@@ -134,7 +151,11 @@ impl<D: Disk> Reactor<D> {
 
     fn take_request(&mut self, at: usize, data: &[u8]) -> Taken {
         // An empty line before a request is to be passed over (RFC 9112, section 2.2).
-        let skipped = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count().min(4);
+        let skipped = data
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count()
+            .min(4);
         let data = &data[skipped..];
         if data.starts_with(b"PRI * HTTP/2") || HTTP2_PREFACE.starts_with(data) && data.len() >= 3 {
             return self.take_http2(at, data);
@@ -150,13 +171,22 @@ impl<D: Disk> Reactor<D> {
             }
         };
         let method = request.method.unwrap_or_default();
-        let context = Context { close: framing.close, cors: framing.has_origin, head: method == "HEAD" };
+        let context = Context {
+            close: framing.close,
+            cors: framing.has_origin,
+            head: method == "HEAD",
+        };
         let body_bytes_max = self.limits.http_body_bytes_max;
         let encoded = &data[framing.head_len..];
         let unchunked;
         let (body, body_len) = match framing.body {
             BodyLen::Exact(len) if len > body_bytes_max => {
-                self.refuse(at, context, Code::BodyTooLarge, "the body is larger than http.body_bytes_max");
+                self.refuse(
+                    at,
+                    context,
+                    Code::BodyTooLarge,
+                    "the body is larger than http.body_bytes_max",
+                );
                 return Taken::Ended;
             }
             BodyLen::Exact(len) if encoded.len() < len => {
@@ -179,7 +209,14 @@ impl<D: Disk> Reactor<D> {
                 }
             },
         };
-        self.dispatch(at, context, method, request.path.unwrap_or_default(), request.headers, body);
+        self.dispatch(
+            at,
+            context,
+            method,
+            request.path.unwrap_or_default(),
+            request.headers,
+            body,
+        );
         Taken::Request(skipped + framing.head_len + body_len)
     }
 
@@ -197,18 +234,25 @@ impl<D: Disk> Reactor<D> {
         encoded: &[u8],
         content_max: usize,
     ) -> Result<Option<(usize, usize)>, (Code, &'static str)> {
-        let Some(conn) = self.conns.get_mut(at) else { return Ok(None) };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return Ok(None);
+        };
         let end = conn.chunks.scan(encoded, content_max)?;
         // Tiny chunks must not let the encoding grow without bound.
         if encoded.len() > 2 * content_max + (64 << 10) {
-            return Err((Code::BodyTooLarge, "the body is larger than http.body_bytes_max"));
+            return Err((
+                Code::BodyTooLarge,
+                "the body is larger than http.body_bytes_max",
+            ));
         }
         Ok(end.map(|end| (end, conn.chunks.content)))
     }
 
     /// Tells a client that waits for it to send its body (RFC 9110, section 10.1.1).
     fn encourage(&mut self, at: usize, expected: bool) {
-        let Some(conn) = self.conns.get_mut(at) else { return };
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
         if expected && !conn.continued {
             conn.continued = true;
             self.out.clear();
@@ -224,7 +268,12 @@ impl<D: Disk> Reactor<D> {
         }
         let conn = &self.conns[at];
         if !data.starts_with(HTTP2_PREFACE) || !matches!(conn.socket, super::Socket::Tcp(_)) {
-            self.refuse(at, Context::default(), Code::InvalidRequest, "the request is not HTTP/1.1");
+            self.refuse(
+                at,
+                Context::default(),
+                Code::InvalidRequest,
+                "the request is not HTTP/1.1",
+            );
             return Taken::Ended;
         }
         let mut conn = self.conns.remove(at);
@@ -237,14 +286,18 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends the connection if its peer has, and nothing is left to answer.
     fn after_end(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else { return };
+        let Some(conn) = self.conns.get(at) else {
+            return;
+        };
         if !conn.ended {
             return;
         }
         match conn.state {
             State::Receiving if !conn.output.is_empty() => {}
             State::Waiting(..) | State::Closing => {}
-            State::Receiving | State::LongPoll(_) | State::Sse(_) | State::Draining => self.close(at),
+            State::Receiving | State::LongPoll(_) | State::Sse(_) | State::Draining => {
+                self.close(at)
+            }
         }
     }
 }

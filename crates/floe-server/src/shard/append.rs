@@ -37,18 +37,24 @@ impl<D: Disk> Shard<D> {
             Err(refused) => return self.answer(Some(id), ticket, Reply::Refused(refused)),
         };
         let (edge, producer) = (decision.edge, decision.producer);
-        let reply = |duplicate| Reply::Appended { edge, producer, duplicate };
-        let Some(record) = &decision.record else {
-            return self.answer(Some(id), ticket, reply(true));
+        let reply = |new_data| Reply::Appended {
+            edge,
+            producer,
+            new_data,
         };
-        if append.producer.is_some_and(|producer| slot.room.is_new_producer(producer.id))
+        let Some(record) = &decision.record else {
+            return self.answer(Some(id), ticket, reply(false));
+        };
+        if append
+            .producer
+            .is_some_and(|producer| slot.room.is_new_producer(producer.id))
             && slot.room.producers() >= self.limits.stream_producers_max
         {
             let message = "the stream knows stream.producers_max producers already";
             return self.fail(ticket, Failure::new(Code::LimitReached, message));
         }
         match self.stage(id, record, payload, now) {
-            Ok(lsn) => self.queue(lsn, id, Some((ticket, reply(false)))),
+            Ok(lsn) => self.queue(lsn, id, Some((ticket, reply(append.units > 0)))),
             Err(failure) => self.fail(ticket, failure),
         }
     }

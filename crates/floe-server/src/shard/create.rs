@@ -52,7 +52,9 @@ impl<D: Disk> Shard<D> {
         let source = match fork {
             None => None,
             Some(fork) => {
-                let source = self.find(now, fork.source)?.ok_or_else(Failure::not_found)?;
+                let source = self
+                    .find(now, fork.source)?
+                    .ok_or_else(Failure::not_found)?;
                 let at = fork.at.map(|at| at.saturating_add(fork.beyond));
                 Some((self.slots[source.0 as usize].room.id(), at))
             }
@@ -81,13 +83,19 @@ impl<D: Disk> Shard<D> {
         payload: Payload<'_>,
     ) -> Result<(), Failure> {
         if self.log.len() >= self.limits.streams_max {
-            return Err(Failure::new(Code::LimitReached, "the server holds streams.max streams"));
+            return Err(Failure::new(
+                Code::LimitReached,
+                "the server holds streams.max streams",
+            ));
         }
         let source = match fork {
             Some(fork) => Some(self.resolve_fork(now, &mut create, fork)?),
             None => None,
         };
-        let is_json = create.content_type.as_ref().is_some_and(floe_core::ContentType::is_json);
+        let is_json = create
+            .content_type
+            .as_ref()
+            .is_some_and(floe_core::ContentType::is_json);
         if is_json != json && !payload.bytes.is_empty() {
             let message = "a fork with a body must name the content type of its source";
             return Err(Failure::new(Code::ContentTypeRequired, message));
@@ -101,8 +109,11 @@ impl<D: Disk> Shard<D> {
         }
         let id = self.stage_create(now, name, &create, is_json, payload)?;
         let room = &self.slots[id.0 as usize].room;
-        let reply =
-            Reply::Created { new: true, edge: room.staged(), content_type: room.content_type().clone() };
+        let reply = Reply::Created {
+            new: true,
+            edge: room.staged(),
+            content_type: room.content_type().clone(),
+        };
         if let Some(pending) = self.pending.back_mut() {
             pending.reply = Some((ticket, reply));
         }
@@ -117,12 +128,16 @@ impl<D: Disk> Shard<D> {
         create: &mut Create,
         fork: ForkOf<'_>,
     ) -> Result<SlotId, Failure> {
-        let source = self.find(now, fork.source)?.ok_or_else(Failure::not_found)?;
+        let source = self
+            .find(now, fork.source)?
+            .ok_or_else(Failure::not_found)?;
         let room = &self.slots[source.0 as usize].room;
         let resolved: Fork = room
             .decide_fork(create.content_type.as_ref(), fork.at, fork.beyond)
             .map_err(|error| Failure::new(error.code(), error.to_string()))?;
-        create.content_type.get_or_insert_with(|| room.content_type().clone());
+        create
+            .content_type
+            .get_or_insert_with(|| room.content_type().clone());
         create.lifetime.get_or_insert(room.lifetime());
         create.fork = Some(resolved);
         Ok(source)

@@ -12,9 +12,10 @@ impl<D: Disk> Shard<D> {
     /// A room with forks stays readable for them and keeps its name until the last one is gone.
     pub fn delete(&mut self, now: Millis, ticket: Ticket, name: &[u8]) {
         let outcome = match self.find(now, name) {
-            Ok(Some(id)) if self.slots[id.0 as usize].room.is_deleted() => {
-                Err(Failure::new(Code::Gone, "the stream is deleted and kept for its forks"))
-            }
+            Ok(Some(id)) if self.slots[id.0 as usize].room.is_deleted() => Err(Failure::new(
+                Code::Gone,
+                "the stream is deleted and kept for its forks",
+            )),
             Ok(Some(id)) => self.remove(id, now),
             Ok(None) => {
                 return self.answer(None, ticket, Reply::Failed(Failure::not_found()));
@@ -25,7 +26,11 @@ impl<D: Disk> Shard<D> {
             Ok(()) => {
                 let lsn = self.log.staged();
                 let reply = Some((ticket, Reply::Deleted));
-                self.pending.push_back(super::Pending { lsn, staged: None, reply });
+                self.pending.push_back(super::Pending {
+                    lsn,
+                    staged: None,
+                    reply,
+                });
             }
             Err(failure) => self.fail(ticket, failure),
         }
@@ -49,7 +54,10 @@ impl<D: Disk> Shard<D> {
         while let Some(id) = next.take() {
             let slot = &mut self.slots[id.0 as usize];
             let (room, source) = (slot.room.id(), slot.room.source());
-            let lsn = self.log.delete(room, slot.name, now).map_err(|error| stage_failure(&error))?;
+            let lsn = self
+                .log
+                .delete(room, slot.name, now)
+                .map_err(|error| stage_failure(&error))?;
             slot.gone = true;
             slot.in_flight += 1;
             self.names.remove(&slot.name);
@@ -63,8 +71,15 @@ impl<D: Disk> Shard<D> {
     }
 
     /// Tells a source that a fork is gone; returns it if nothing keeps it any more.
-    fn release(&mut self, source: RoomId, fork: RoomId, now: Millis) -> Result<Option<SlotId>, Failure> {
-        let Some(id) = self.find_room(source)? else { return Ok(None) };
+    fn release(
+        &mut self,
+        source: RoomId,
+        fork: RoomId,
+        now: Millis,
+    ) -> Result<Option<SlotId>, Failure> {
+        let Some(id) = self.find_room(source)? else {
+            return Ok(None);
+        };
         let lsn = self.stage(id, &Record::ForkRemoved(fork), Payload::NONE, now)?;
         self.queue(lsn, id, None);
         let unused = self.slots[id.0 as usize].room.is_deleted() && !self.has_forks(id);
@@ -100,7 +115,9 @@ impl<D: Disk> Shard<D> {
     /// Deletes the rooms whose lifetime is over.
     pub(super) fn expire_due(&mut self, now: Millis) {
         for _ in 0..EXPIRE_STEP {
-            let Some(room) = self.log.due(now) else { return };
+            let Some(room) = self.log.due(now) else {
+                return;
+            };
             let found = match self.find_room(room) {
                 Ok(Some(id)) => self.find_hash(now, self.slots[id.0 as usize].name),
                 other => other,
@@ -114,7 +131,11 @@ impl<D: Disk> Shard<D> {
                 Ok(None) => None,
                 Err(failure) => {
                     let code = failure.code.as_str();
-                    tracing::warn!(code, room = room.0, "an expired stream could not be deleted");
+                    tracing::warn!(
+                        code,
+                        room = room.0,
+                        "an expired stream could not be deleted"
+                    );
                     Some(now.plus(EXPIRE_RETRY_MS))
                 }
             };

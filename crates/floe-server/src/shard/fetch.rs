@@ -31,7 +31,12 @@ impl<D: Disk> Shard<D> {
     ///
     /// # Errors
     /// When there is no such room, or nothing to read there.
-    pub fn plan_read(&mut self, now: Millis, name: &[u8], start: Start) -> Result<ReadPlan, Failure> {
+    pub fn plan_read(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        start: Start,
+    ) -> Result<ReadPlan, Failure> {
         let slot = self.find_visible(now, name)?;
         let span = self.slots[slot.0 as usize]
             .room
@@ -55,31 +60,52 @@ impl<D: Disk> Shard<D> {
         let slot = self.find_visible(now, name)?;
         let room = &self.slots[slot.0 as usize].room;
         if room.is_deleted() {
-            return Err(Failure::new(Code::Gone, "the stream is deleted and kept for its forks"));
+            return Err(Failure::new(
+                Code::Gone,
+                "the stream is deleted and kept for its forks",
+            ));
         }
         Ok(room)
     }
 
     fn find_visible(&mut self, now: Millis, name: &[u8]) -> Result<SlotId, Failure> {
         let slot = self.find(now, name)?.ok_or_else(Failure::not_found)?;
-        if self.slots[slot.0 as usize].born { Ok(slot) } else { Err(Failure::not_found()) }
+        if self.slots[slot.0 as usize].born {
+            Ok(slot)
+        } else {
+            Err(Failure::not_found())
+        }
     }
 
     /// Reads visible units from `from` on, about `bytes_max` bytes, but at least one unit.
     ///
     /// # Errors
     /// When stored bytes are damaged or cannot be read.
-    pub fn fetch(&self, slot: SlotId, from: u64, bytes_max: usize) -> Result<Fetched<D::File>, Failure> {
+    pub fn fetch(
+        &self,
+        slot: SlotId,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<Fetched<D::File>, Failure> {
         let room = &self.slots[slot.0 as usize].room;
         let tail = room.visible().tail;
-        let mut fetched = Fetched { parts: Vec::new(), bytes: 0, next: from };
+        let mut fetched = Fetched {
+            parts: Vec::new(),
+            bytes: 0,
+            next: from,
+        };
         while fetched.next < tail && fetched.bytes < bytes_max as u64 {
             let holder = room.holder(fetched.next);
             let until = holder.until.min(tail);
             let room_left = bytes_max - fetched.bytes as usize;
             let chunk = self
                 .log
-                .read(holder.room, fetched.next - holder.base, until - holder.base, room_left)
+                .read(
+                    holder.room,
+                    fetched.next - holder.base,
+                    until - holder.base,
+                    room_left,
+                )
                 .map_err(|error| read_failure(&error))?;
             fetched.bytes += chunk.parts.iter().map(part_len).sum::<u64>();
             fetched.parts.extend(chunk.parts);
@@ -103,7 +129,9 @@ pub fn part_len<F>(part: &Part<F>) -> u64 {
 impl<F: DiskFile> Fetched<F> {
     /// Returns whether all of it is in memory.
     pub fn in_memory(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Memory(_)))
+        self.parts
+            .iter()
+            .all(|part| matches!(part, Part::Memory(_)))
     }
 
     /// Cuts off the comma after the last JSON message.

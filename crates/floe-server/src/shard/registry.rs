@@ -27,7 +27,9 @@ impl<D: Disk> Shard<D> {
 
     pub(super) fn announce_created(&mut self, id: SlotId, now: Millis) {
         let room = &self.slots[id.0 as usize].room;
-        let Some(path) = listed(room.name()) else { return };
+        let Some(path) = listed(room.name()) else {
+            return;
+        };
         let event = serde_json::json!({
             "type": "stream",
             "key": path,
@@ -42,7 +44,9 @@ impl<D: Disk> Shard<D> {
     }
 
     pub(super) fn announce_deleted(&mut self, id: SlotId, now: Millis) {
-        let Some(path) = listed(self.slots[id.0 as usize].room.name()) else { return };
+        let Some(path) = listed(self.slots[id.0 as usize].room.name()) else {
+            return;
+        };
         let event = serde_json::json!({
             "type": "stream",
             "key": path,
@@ -54,16 +58,23 @@ impl<D: Disk> Shard<D> {
     fn announce(&mut self, event: &serde_json::Value, now: Millis) {
         let mut message = event.to_string().into_bytes();
         message.push(b',');
-        let payload = Payload { bytes: &message, lens: &[message.len() as u32] };
+        let payload = Payload {
+            bytes: &message,
+            lens: &[message.len() as u32],
+        };
         let record = Record::Data(DataRecord::default());
         let staged = match self.find(now, REGISTRY) {
-            Ok(Some(registry)) => self.stage(registry, &record, payload, now).map(|lsn| (registry, lsn)),
+            Ok(Some(registry)) => self
+                .stage(registry, &record, payload, now)
+                .map(|lsn| (registry, lsn)),
             Ok(None) => return,
             Err(failure) => Err(failure),
         };
         match staged {
             Ok((registry, lsn)) => self.queue(lsn, registry, None),
-            Err(failure) => tracing::warn!(code = failure.code.as_str(), "the registry missed an event"),
+            Err(failure) => {
+                tracing::warn!(code = failure.code.as_str(), "the registry missed an event")
+            }
         }
     }
 }

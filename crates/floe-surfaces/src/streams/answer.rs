@@ -34,9 +34,9 @@ pub fn write_appended(
     envelope: &Envelope<'_>,
     edge: Edge,
     producer: Option<(u64, u64)>,
-    duplicate: bool,
+    new_data: bool,
 ) {
-    let status = if producer.is_some() && !duplicate {
+    let status = if producer.is_some() && new_data {
         200
     } else {
         204

@@ -69,23 +69,17 @@ pub fn write_sse_data<'a>(
     style: SseStyle,
     parts: impl Iterator<Item = &'a [u8]>,
 ) {
-    out.extend_from_slice(b"event: data\n");
+    out.extend_from_slice(b"event: data\ndata:");
     match style {
-        SseStyle::Text => {
-            out.extend_from_slice(b"data: ");
-            write_lines(out, parts);
-        }
+        SseStyle::Text => write_lines(out, parts),
         SseStyle::Json => {
-            out.extend_from_slice(b"data: [");
+            out.push(b'[');
             write_lines(out, parts);
             // The comma after the last message.
             out.pop();
             out.push(b']');
         }
-        SseStyle::Base64 => {
-            out.extend_from_slice(b"data: ");
-            write_base64(out, parts);
-        }
+        SseStyle::Base64 => write_base64(out, parts),
     }
     out.extend_from_slice(b"\n\n");
 }
@@ -93,7 +87,7 @@ pub fn write_sse_data<'a>(
 /// Writes one `control` event.
 pub fn write_sse_control(out: &mut Vec<u8>, control: &SseControl) {
     let at_tail = control.next == control.edge.tail;
-    out.extend_from_slice(b"event: control\ndata: {\"streamNextOffset\":\"");
+    out.extend_from_slice(b"event: control\ndata:{\"streamNextOffset\":\"");
     out.extend_from_slice(&Offset(control.next).wire());
     out.push(b'"');
     if control.edge.closed && at_tail {
@@ -112,8 +106,11 @@ pub fn write_sse_control(out: &mut Vec<u8>, control: &SseControl) {
 }
 
 /// Writes text so that CR, LF and CRLF each begin a new `data:` line.
+///
+/// A parser drops one space after the colon, so a line that begins with a space gets another.
 fn write_lines<'a>(out: &mut Vec<u8>, parts: impl Iterator<Item = &'a [u8]>) {
     let mut after_cr = false;
+    let mut at_start = true;
     for part in parts {
         let mut rest = part;
         if after_cr && rest.first() == Some(&b'\n') {
@@ -121,13 +118,22 @@ fn write_lines<'a>(out: &mut Vec<u8>, parts: impl Iterator<Item = &'a [u8]>) {
         }
         after_cr = part.last() == Some(&b'\r') || (after_cr && part.is_empty());
         while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            out.extend_from_slice(&rest[..at]);
-            out.extend_from_slice(b"\ndata: ");
+            write_line(out, &rest[..at], at_start);
+            at_start = true;
+            out.extend_from_slice(b"\ndata:");
             let crlf = rest[at..].starts_with(b"\r\n");
             rest = &rest[at + 1 + usize::from(crlf)..];
         }
-        out.extend_from_slice(rest);
+        write_line(out, rest, at_start);
+        at_start &= rest.is_empty();
     }
+}
+
+fn write_line(out: &mut Vec<u8>, line: &[u8], at_start: bool) {
+    if at_start && line.first() == Some(&b' ') {
+        out.push(b' ');
+    }
+    out.extend_from_slice(line);
 }
 
 fn write_base64<'a>(out: &mut Vec<u8>, parts: impl Iterator<Item = &'a [u8]>) {
@@ -155,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_line_end_begins_a_new_data_line() {
-        let expected = "event: data\ndata: a\ndata: b\ndata: c\ndata: \ndata: d\n\n";
+        let expected = "event: data\ndata:a\ndata:b\ndata:c\ndata:\ndata:d\n\n";
         assert_eq!(data(SseStyle::Text, &[b"a\nb\r\nc\r\rd"]), expected);
         assert_eq!(
             data(SseStyle::Text, &[b"a\nb\r", b"\nc\r", b"\rd"]),
@@ -168,14 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_array_and_bytes_are_one_base64_text() {
+    fn a_leading_space_survives_a_parser() {
+        let expected = "event: data\ndata:  a: b\ndata:  \ndata:c d\n\n";
         assert_eq!(
-            data(SseStyle::Json, &[b"1,", b"{\"a\":\n2},"]),
-            "event: data\ndata: [1,{\"a\":\ndata: 2}]\n\n"
+            data(SseStyle::Text, &[b" a:", b" b\n \nc", b"", b" d"]),
+            expected
         );
+    }
+
+    #[test]
+    fn json_is_one_array_and_bytes_are_one_base64_text() {
+        let json = data(SseStyle::Json, &[b"1,", b"{\"a\":\n2},"]);
+        assert_eq!(json, "event: data\ndata:[1,{\"a\":\ndata:2}]\n\n");
         assert_eq!(
             data(SseStyle::Base64, &[b"\0", b"\x01\x02\x03"]),
-            "event: data\ndata: AAECAw==\n\n"
+            "event: data\ndata:AAECAw==\n\n"
         );
     }
 
@@ -194,7 +207,7 @@ mod tests {
             );
             String::from_utf8(out).unwrap()
         };
-        let start = "event: control\ndata: {\"streamNextOffset\":\"0000000000000003\"";
+        let start = "event: control\ndata:{\"streamNextOffset\":\"0000000000000003\"";
         assert_eq!(
             control(3, 5, true),
             format!("{start},\"streamCursor\":\"7\"}}\n\n")
