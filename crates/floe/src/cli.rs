@@ -1,5 +1,6 @@
 //! The command line, as plain data.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -7,9 +8,13 @@ use clap_complete::Shell;
 
 use crate::append::AppendArguments;
 use crate::bench::BenchArguments;
+use crate::inspect::InspectArguments;
+use crate::serve::ServeArguments;
 use crate::tail::TailArguments;
 
 /// Durable realtime streams: a server and its tools in one binary.
+///
+/// Without a command, `floe` serves: its options are those of `floe serve`.
 #[derive(Debug, Parser)]
 #[command(name = "floe", version, after_help = crate::exit::LIST)]
 pub struct Cli {
@@ -19,10 +24,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve streams from a folder (the default command).
+    Serve(ServeArguments),
     /// Print a stream, and then what comes.
     Tail(TailArguments),
     /// Append stdin to a stream.
     Append(AppendArguments),
+    /// Show what a data folder holds, without changing it.
+    Inspect(InspectArguments),
     /// Put a server under load and measure it.
     #[command(after_help = crate::bench::EXAMPLES)]
     Bench(BenchArguments),
@@ -36,4 +45,41 @@ pub enum Command {
         /// Folder for the pages.
         directory: Option<PathBuf>,
     },
+}
+
+/// Returns the arguments with the default command put in where none is.
+pub fn with_default_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.collect();
+    let is_serve = match arguments.get(1) {
+        None => true,
+        Some(first) => {
+            let first = first.to_string_lossy();
+            first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&&*first)
+        }
+    };
+    if is_serve {
+        let at = arguments.len().min(1);
+        arguments.insert(at, "serve".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_command_it_serves() {
+        for (given, expected) in [
+            ("floe", "floe serve"),
+            ("floe --data x", "floe serve --data x"),
+            ("floe --help", "floe --help"),
+            ("floe tail --json", "floe tail --json"),
+            ("floe help", "floe help"),
+        ] {
+            let found = with_default_command(given.split(' ').map(OsString::from));
+            let expected: Vec<_> = expected.split(' ').map(OsString::from).collect();
+            assert_eq!(found, expected);
+        }
+    }
 }

@@ -4,7 +4,9 @@ mod append;
 mod bench;
 mod cli;
 mod exit;
+mod inspect;
 mod manual;
+mod serve;
 mod tail;
 
 use std::process::ExitCode;
@@ -14,14 +16,17 @@ use clap::Parser;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = cli::with_default_command(std::env::args_os());
+    let cli = Cli::parse_from(arguments);
     exit::code_of(run(cli))
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Tail(arguments) => on_one_thread(tail::run(&arguments)),
         Command::Append(arguments) => on_one_thread(append::run(&arguments)),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::print_man(directory.as_deref()),

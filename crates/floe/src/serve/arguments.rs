@@ -1,0 +1,184 @@
+//! The settings of `floe serve` as arguments and environment variables.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use floe_server::{Limits, Settings};
+
+/// Serve streams from a folder.
+///
+/// SIGTERM and Ctrl-C stop it: it takes no new work, tells live readers to come back, finishes
+/// what is under way and exits with 0. Every option can be given by the environment variable that
+/// stands beside it.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Address and port to listen on.
+    ///
+    /// 0.0.0.0:4437 lets other machines in; there is no TLS, so put a proxy in front.
+    #[arg(long, env = "FLOE_LISTEN", value_name = "ADDRESS:PORT",
+          default_value_t = Settings::default().listen)]
+    listen: SocketAddr,
+    /// Folder of all data; made if it is not there.
+    #[arg(
+        long,
+        env = "FLOE_DATA",
+        value_name = "FOLDER",
+        default_value = "./floe-data"
+    )]
+    data: PathBuf,
+    /// How log lines look on stderr.
+    ///
+    /// Text is for people and greets them with what to try; JSON is one object a line.
+    #[arg(long, env = "FLOE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter by module.
+    #[arg(long, env = "FLOE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    #[command(flatten)]
+    limits: LimitArguments,
+    #[command(flatten)]
+    bounds: LogArguments,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl ServeArguments {
+    /// What the server is started with.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            listen: self.listen,
+            data: self.data.clone(),
+            limits: self.limits.limits(),
+            log: self.bounds.options(),
+        }
+    }
+}
+
+/// Declares one argument per field of a settings struct, with its name and default.
+macro_rules! arguments {
+    (
+        $heading:literal $name:ident -> $method:ident: $target:ty $(, keeping $kept:ident)?;
+        $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $env:literal;)+
+    ) => {
+        #[derive(Debug, Args)]
+        #[command(next_help_heading = $heading)]
+        struct $name {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, env = $env, value_name = "N",
+                      default_value_t = <$target>::default().$field)]
+                $field: $type,
+            )+
+        }
+
+        impl $name {
+            fn $method(&self) -> $target {
+                $(let $kept = <$target>::default().$kept;)?
+                type Target = $target;
+                Target { $($field: self.$field,)+ $($kept,)? }
+            }
+        }
+    };
+}
+
+arguments! {
+    "Limits" LimitArguments -> limits: Limits;
+
+    /// Bytes of a request body. Above: 413 BODY_TOO_LARGE.
+    http_body_bytes_max: usize = "FLOE_HTTP_BODY_BYTES_MAX";
+    /// Bytes of a request line and header fields. Above: 431 HEAD_TOO_LARGE.
+    http_head_bytes_max: usize = "FLOE_HTTP_HEAD_BYTES_MAX";
+    /// Milliseconds from the first byte of a request to its last. Later: 408 REQUEST_TIMEOUT.
+    http_request_timeout_ms: u64 = "FLOE_HTTP_REQUEST_TIMEOUT_MS";
+    /// Milliseconds that a connection may be open without a request. Later: closed.
+    http_idle_timeout_ms: u64 = "FLOE_HTTP_IDLE_TIMEOUT_MS";
+    /// Connections at once. Above: 503 OVERLOADED, and closed.
+    http_connections_max: usize = "FLOE_HTTP_CONNECTIONS_MAX";
+    /// Bytes of a decoded stream path. Above: 414 PATH_TOO_LONG.
+    stream_path_bytes_max: usize = "FLOE_STREAM_PATH_BYTES_MAX";
+    /// Streams of the server. Above: creates get 429 LIMIT_REACHED.
+    streams_max: usize = "FLOE_STREAMS_MAX";
+    /// Producers that one stream remembers. Above: new ones get 429 LIMIT_REACHED.
+    stream_producers_max: usize = "FLOE_STREAM_PRODUCERS_MAX";
+    /// Bytes of one answer to a read, about. A longer read is answered in pieces.
+    read_chunk_bytes_max: usize = "FLOE_READ_CHUNK_BYTES_MAX";
+    /// Bytes of one server-sent data event, about. More comes as several events.
+    sse_event_bytes_max: usize = "FLOE_SSE_EVENT_BYTES_MAX";
+    /// Live readers of one stream. Above: 429 LIMIT_REACHED.
+    stream_readers_max: usize = "FLOE_STREAM_READERS_MAX";
+    /// Live readers of the server. Above: 429 LIMIT_REACHED.
+    readers_max: usize = "FLOE_READERS_MAX";
+    /// Milliseconds that a live reader may leave its answer untaken. Later: closed; it resumes
+    /// from its offset.
+    reader_stall_timeout_ms: u64 = "FLOE_READER_STALL_TIMEOUT_MS";
+    /// Milliseconds that a long-poll waits. Later: 204.
+    long_poll_timeout_ms: u64 = "FLOE_LONG_POLL_TIMEOUT_MS";
+    /// Milliseconds that one SSE answer lasts. Later: it ends, and the client comes back.
+    sse_timeout_ms: u64 = "FLOE_SSE_TIMEOUT_MS";
+    /// Milliseconds after which an unused room leaves memory.
+    room_idle_timeout_ms: u64 = "FLOE_ROOM_IDLE_TIMEOUT_MS";
+    /// Rooms in memory from which unused ones leave at once.
+    rooms_loaded_max: usize = "FLOE_ROOMS_LOADED_MAX";
+    /// Milliseconds that a stop waits for answers under way.
+    stop_timeout_ms: u64 = "FLOE_STOP_TIMEOUT_MS";
+}
+
+arguments! {
+    "Limits of the log" LogArguments -> options: floe_log::Options, keeping hash_key;
+
+    /// Bytes of one write-ahead segment. Larger ones are made less often and cost more at a start.
+    wal_segment_bytes: u32 = "FLOE_WAL_SEGMENT_BYTES";
+    /// Bytes of all write-ahead segments together. Above: 507 DISK_FULL until a flush has caught
+    /// up.
+    wal_bytes_max: u64 = "FLOE_WAL_BYTES_MAX";
+    /// Bytes of records in memory at which they are gathered into a segment.
+    flush_bytes: u64 = "FLOE_FLUSH_BYTES";
+    /// Bytes of records in memory. Above: 503 OVERLOADED until a flush has caught up.
+    unflushed_bytes_max: u64 = "FLOE_UNFLUSHED_BYTES_MAX";
+    /// Bytes of one record with all that belongs to it. Above: 413 BODY_TOO_LARGE.
+    record_bytes_max: u32 = "FLOE_RECORD_BYTES_MAX";
+    /// Bytes from which a segment is no longer merged with others.
+    segment_bytes_max: u64 = "FLOE_SEGMENT_BYTES_MAX";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn without_arguments_the_settings_are_the_defaults() {
+        let expected = Settings {
+            data: "./floe-data".into(),
+            ..Settings::default()
+        };
+        assert_eq!(parse(&[]), expected);
+    }
+
+    #[test]
+    fn an_argument_changes_its_setting_alone() {
+        let mut expected = parse(&[]);
+        expected.limits.streams_max = 5;
+        expected.log.flush_bytes = 7;
+        assert_eq!(parse(&["--streams-max", "5", "--flush-bytes=7"]), expected);
+    }
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+
+    fn parse(arguments: &[&str]) -> Settings {
+        let all = std::iter::once("floe").chain(arguments.iter().copied());
+        Program::try_parse_from(all).unwrap().serve.settings()
+    }
+}
