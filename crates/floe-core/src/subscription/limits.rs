@@ -14,8 +14,8 @@ pub struct Limits {
     pub links_max: usize,
     /// Matched streams that are kept linked while nothing in them is pending.
     ///
-    /// Beyond it they are dropped from the list, in the order of their paths. Nothing is lost: the
-    /// next append links the stream again at the position before it.
+    /// Beyond it the least recently used are dropped from the list. Nothing is lost: the next append
+    /// links the stream again at the position before it.
     pub idle_links_max: usize,
     /// Bytes of a subscription's id.
     pub id_bytes_max: usize,

@@ -16,6 +16,8 @@ pub(super) struct Link {
     pub tail: u64,
     /// Whether the durable state knows the link. One that is idle may wait with it.
     pub stored: bool,
+    /// When it was last used, as a count of uses.
+    used: u64,
 }
 
 /// What is known about a stream's tail.
@@ -37,6 +39,7 @@ impl Link {
             acked,
             tail,
             stored: false,
+            used: 0,
         }
     }
 
@@ -54,7 +57,7 @@ impl Link {
 
     /// Whether dropping the link loses nothing but its line in a list.
     pub const fn is_idle(&self) -> bool {
-        !self.explicit && !self.is_pending() && !matches!(self.tail_known, TailKnown::Never)
+        !self.explicit && !self.is_pending() && matches!(self.tail_known, TailKnown::Now)
     }
 
     /// Takes the tail in; returns whether the durable state must learn of it.
@@ -83,6 +86,7 @@ pub(super) struct Links {
     map: BTreeMap<Box<str>, Link>,
     /// Paths added (`true`) and removed since the index was last told.
     changes: Vec<(Box<str>, bool)>,
+    uses: u64,
     /// Matched streams that found no room.
     pub refused: u64,
 }
@@ -92,8 +96,12 @@ impl Links {
         self.map.get(path)
     }
 
+    /// Returns a link, which counts as a use of it.
     pub fn get_mut(&mut self, path: &str) -> Option<&mut Link> {
-        self.map.get_mut(path)
+        let link = self.map.get_mut(path)?;
+        self.uses += 1;
+        link.used = self.uses;
+        Some(link)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Link)> {
@@ -108,7 +116,9 @@ impl Links {
         self.iter().filter(|(_, link)| link.is_pending())
     }
 
-    pub fn insert(&mut self, path: &str, link: Link) {
+    pub fn insert(&mut self, path: &str, mut link: Link) {
+        self.uses += 1;
+        link.used = self.uses;
         if self.map.insert(path.into(), link).is_none() {
             self.changes.push((path.into(), true));
         }
@@ -120,23 +130,28 @@ impl Links {
         }
     }
 
-    /// Links a matched stream if there is room; returns whether it did.
+    /// Links a matched stream that has come up; returns whether there was room.
     pub fn insert_matched(&mut self, path: &str, link: Link, limits: &Limits) -> bool {
-        if link.is_idle() && self.idle() >= limits.idle_links_max {
-            return false;
-        }
         if !self.make_room(1, limits) {
             self.refused += u64::from(link.is_pending());
             return false;
         }
         self.insert(path, link);
+        self.trim(limits);
         true
+    }
+
+    /// Links a matched stream that was there before, unless another would have to go for it.
+    pub fn insert_old(&mut self, path: &str, link: Link, limits: &Limits) {
+        if self.idle() < limits.idle_links_max && self.map.len() < limits.links_max {
+            self.insert(path, link);
+        }
     }
 
     /// Drops idle links until `count` more fit; returns whether they do.
     pub fn make_room(&mut self, count: usize, limits: &Limits) -> bool {
         while self.map.len() + count > limits.links_max {
-            if !self.drop_first_idle() {
+            if !self.drop_oldest_idle() {
                 return false;
             }
         }
@@ -146,7 +161,7 @@ impl Links {
     /// Drops idle links beyond their bound.
     pub fn trim(&mut self, limits: &Limits) {
         for _ in limits.idle_links_max..self.idle() {
-            self.drop_first_idle();
+            self.drop_oldest_idle();
         }
     }
 
@@ -170,14 +185,13 @@ impl Links {
         self.map.values().filter(|link| link.is_idle()).count()
     }
 
-    fn drop_first_idle(&mut self) -> bool {
-        let found = self.map.iter().find(|(_, link)| link.is_idle());
-        let Some((path, _)) = found else {
+    fn drop_oldest_idle(&mut self) -> bool {
+        let idle = self.map.iter().filter(|(_, link)| link.is_idle());
+        let Some((path, _)) = idle.min_by_key(|(_, link)| link.used) else {
             return false;
         };
         let path = path.clone();
-        self.map.remove(&path);
-        self.changes.push((path, false));
+        self.remove(&path);
         true
     }
 }

@@ -77,7 +77,7 @@ impl Subscription {
                 && !is_wake_stream
             {
                 let link = Link::new(false, tail, tail);
-                self.links.insert_matched(path, link, &turn.limits);
+                self.links.insert_old(path, link, &turn.limits);
             }
             return;
         };

@@ -834,6 +834,38 @@ fn idle_links_give_way_and_come_back_where_they_were() {
 }
 
 #[test]
+fn what_was_processed_last_stays_in_the_list() {
+    let limits = Limits {
+        idle_links_max: 2,
+        ..Limits::default()
+    };
+    let mut host = Host::with(limits);
+    host.streams = ["x", "y", "z"]
+        .map(|name| (format!("events/{name}").into(), 5))
+        .to_vec();
+    host.ask("pull", Request::Put(pull()));
+    assert_eq!(
+        host.view("pull").streams,
+        [link("events/x", false, 5), link("events/y", false, 5)]
+    );
+    host.create("events/a", 1);
+    let claim = host.claim();
+    host.ask(
+        "pull",
+        Request::Ack(ack_of(&claim, &[("events/a", 1)], true)),
+    );
+    assert_eq!(
+        host.view("pull").streams,
+        [link("events/a", false, 1), link("events/y", false, 5)]
+    );
+    host.create("events/b", 0);
+    assert_eq!(
+        host.view("pull").streams,
+        [link("events/a", false, 1), link("events/b", false, 0)]
+    );
+}
+
+#[test]
 fn every_bound_is_refused_by_name() {
     let limits = Limits {
         subscriptions_max: 1,
