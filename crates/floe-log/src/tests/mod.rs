@@ -1,7 +1,9 @@
 //! The log as a host uses it.
 
+mod codec;
 mod crash;
 mod damage;
 mod folder;
+mod golden;
 mod model;
 mod space;

@@ -20,10 +20,9 @@ impl Fold for Concat {
     ) -> Result<Folded, FoldError> {
         let mut state = state.unwrap_or(&[0; 8]).to_vec();
         for record in records {
-            if let ([b'K'], Some(keep)) = (&record.meta[..1], record.meta.get(1..9)) {
-                state[..8].copy_from_slice(keep);
-            } else {
-                state.extend_from_slice(record.meta);
+            match record.meta {
+                [b'K', keep @ ..] if keep.len() == 8 => state[..8].copy_from_slice(keep),
+                meta => state.extend_from_slice(meta),
             }
         }
         let keep_from = u64::from_le_bytes(state[..8].try_into().unwrap());
