@@ -87,7 +87,7 @@ pub(crate) fn open<D: Disk>(
         Access::Read => None,
     };
     let start = match (Manifest::read(&disk)?, access) {
-        (Some(manifest), _) => recover(&disk, manifest, access)?,
+        (Some(manifest), _) => recover(&disk, manifest, &options, access)?,
         (None, Access::Write) => begin(&disk, &options)?,
         (None, Access::Read) => return Err(OpenError::NoLog),
     };
@@ -193,7 +193,12 @@ fn refuse_orphans<D: Disk>(disk: &D) -> Result<(), OpenError> {
 }
 
 /// Reads an existing log back.
-fn recover<D: Disk>(disk: &D, manifest: Manifest, access: Access) -> Result<Start<D>, OpenError> {
+fn recover<D: Disk>(
+    disk: &D,
+    manifest: Manifest,
+    options: &Options,
+    access: Access,
+) -> Result<Start<D>, OpenError> {
     let mut rooms = Rooms::new(manifest.next_room);
     let segments = load::load_segments(disk, &manifest.segments, &mut rooms)?;
     let mut replayed = Replayed { rooms, records: 0 };
@@ -219,7 +224,9 @@ fn recover<D: Disk>(disk: &D, manifest: Manifest, access: Access) -> Result<Star
         for segment in &live {
             segment.file.sync_data()?;
         }
-        (retired, next_number) = sort_out(disk, manifest.replay, &live)?;
+        let traces = cut.as_ref().is_some_and(|cut| cut.later_files);
+        let spare_bytes = (!traces).then_some(options.wal_segment_bytes);
+        (retired, next_number) = sort_out(disk, manifest.replay, &live, spare_bytes)?;
         next_segment = load::remove_orphans(disk, &manifest)?;
     }
     Ok(Start {
@@ -322,10 +329,14 @@ fn wipe<F: DiskFile>(file: &F, cut: &Cut) -> io::Result<()> {
 }
 
 /// Finds segments to recycle and removes files that nothing leads to.
+///
+/// A spare that was never used is as good as a retired segment if it has `spare_bytes`, and so was
+/// made to its end; removing it would take longer than all the rest of a start.
 fn sort_out<D: Disk>(
     disk: &D,
     replay: Lsn,
     live: &Live<D>,
+    spare_bytes: Option<u32>,
 ) -> Result<(Retired<D>, u32), OpenError> {
     let mut retired = Vec::new();
     let mut last = 0;
@@ -334,10 +345,13 @@ fn sort_out<D: Disk>(
             continue;
         };
         last = last.max(number);
-        if number < replay.segment() {
-            retired.push(open_segment(disk, number, Access::Write)?);
-        } else if live.iter().all(|segment| segment.number != number) {
-            // A spare that was never used, or one of whose records none was durable.
+        if live.iter().any(|segment| segment.number == number) {
+            continue;
+        }
+        let segment = open_segment(disk, number, Access::Write)?;
+        if number < replay.segment() || Some(segment.bytes) == spare_bytes {
+            retired.push(segment);
+        } else {
             disk.remove(&name)?;
         }
     }

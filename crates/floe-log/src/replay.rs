@@ -159,25 +159,46 @@ fn find_in_segment<F: DiskFile>(file: &F, start: Lsn) -> io::Result<Remains> {
     while at < file_len {
         let len = (file_len - at).min(window.len() as u64) as usize;
         file.read_exact_at(&mut window[..len], at)?;
-        for offset in (0..len.min(WINDOW_BYTES as usize)).step_by(ALIGN) {
-            let lsn = Lsn::new(start.segment(), (at + offset as u64) as u32);
+        let lsn = Lsn::new(start.segment(), at as u32);
+        let mut note = |offset: usize| {
             let rest = &window[offset..len];
-            // Only a frame that starts here names this position, so the rest is skipped cheaply.
-            let named = rest.get(8..16) == Some(&lsn.0.to_le_bytes());
-            if !named && (lsn != start || !Header::is_remnant(rest, lsn)) {
-                continue;
-            }
             let mut frame_len = HEADER_LEN as u64;
-            if let Some(header) = Header::check(rest, lsn) {
+            if let Some(header) = Header::check(rest, lsn.plus(offset as u32)) {
                 remains.durable = remains.durable.max(header.durable);
                 frame_len = header.frame_len() as u64;
             }
             let end = (at + offset as u64 + frame_len).min(file_len);
             remains.bytes = remains.bytes.max(end - u64::from(start.at()));
+        };
+        if lsn == start && Header::is_remnant(&window[..len], lsn) {
+            note(0);
         }
+        find_names(&window[..len.min(WINDOW_BYTES as usize + 16)], lsn, note);
         at += WINDOW_BYTES;
     }
     Ok(remains)
+}
+
+/// Finds where headers may be that name their own place; `window` lies at `lsn`.
+fn find_names(window: &[u8], lsn: Lsn, mut note: impl FnMut(usize)) {
+    /// Words compared at once, which the compiler does with wide instructions.
+    const BLOCK: usize = 64;
+    let names = window.get(8..).unwrap_or_default();
+    let (words, _) = names.as_chunks::<ALIGN>();
+    for (index, block) in words.chunks(BLOCK).enumerate() {
+        let first = lsn.0 + (index * BLOCK * ALIGN) as u64;
+        let is_name = |(at, word): (usize, &[u8; ALIGN])| {
+            u64::from_le_bytes(*word) == first + (at * ALIGN) as u64
+        };
+        let mut found = false;
+        for word in block.iter().enumerate() {
+            found |= is_name(word);
+        }
+        if found {
+            let at = (0..block.len()).filter(|&at| is_name((at, &block[at])));
+            at.for_each(|at| note((index * BLOCK + at) * ALIGN));
+        }
+    }
 }
 
 pub(crate) fn corrupt(number: u32, at: u64, what: &'static str) -> OpenError {

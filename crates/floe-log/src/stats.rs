@@ -143,6 +143,22 @@ impl<D: Disk> Log<D> {
         })
     }
 
+    /// Returns the rooms with records in memory, each with the first unit of the oldest of them, in
+    /// the order of their numbers. After [`open`](Self::open) these are the rooms replayed.
+    #[must_use]
+    pub fn unflushed(&self) -> Vec<(RoomId, u64)> {
+        let mut rooms: Vec<_> = self
+            .rooms()
+            .filter_map(|(_, room)| {
+                let memories = self.memories(self.rooms.index.room(room)?);
+                let oldest = memories.into_iter().flatten().next()?;
+                Some((room, oldest.range().0))
+            })
+            .collect();
+        rooms.sort_unstable();
+        rooms
+    }
+
     /// Returns whether nothing of the room is in memory but its place in the index.
     #[must_use]
     pub fn is_flushed(&self, room: RoomId) -> bool {
