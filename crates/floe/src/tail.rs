@@ -1,10 +1,11 @@
 //! `floe tail`: a stream on stdout.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use floe_client::{Chunk, Follow, Offset, Stream};
+use floe_client::{Chunk, Follow, Offset, RetryPolicy, Stream};
 use serde_json::json;
 
 /// Print a stream, and then what comes.
@@ -23,7 +24,7 @@ pub struct TailArguments {
     /// How to hear of new data.
     #[arg(long, value_enum, default_value_t = Live::Auto)]
     live: Live,
-    /// Print one JSON object per piece: its data as `values`, `text` or `bytes`, and `nextOffset`
+    /// Print one JSON object per piece: its data as `values`, `text` or `bytes`, and `next_offset`
     /// to go on from.
     #[arg(long)]
     json: bool,
@@ -44,6 +45,8 @@ enum Live {
 pub async fn run(arguments: &TailArguments) -> anyhow::Result<()> {
     let stream = Stream::at(&arguments.url)?;
     let info = stream
+        .clone()
+        .with_retry_policy(FIRST_CONTACT)
         .head()
         .await
         .with_context(|| format!("cannot read {}", arguments.url))?;
@@ -69,6 +72,14 @@ pub async fn run(arguments: &TailArguments) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Somebody who mistyped an address wants to know at once.
+pub const FIRST_CONTACT: RetryPolicy = RetryPolicy {
+    tries_max: 2,
+    delay_first: Duration::from_millis(100),
+    delay_max: Duration::from_millis(100),
+    answer_timeout: Duration::from_secs(10),
+};
 
 async fn print_to_tail(stream: &Stream, offset: Offset, printer: &Printer) -> anyhow::Result<()> {
     let mut reader = stream.read(offset);
@@ -116,11 +127,11 @@ impl Printer {
         let next_offset = chunk.next_offset.as_str();
         if self.is_json_stream {
             let values: serde_json::Value = serde_json::from_slice(&chunk.data)?;
-            return Ok(json!({"values": values, "nextOffset": next_offset}));
+            return Ok(json!({"values": values, "next_offset": next_offset}));
         }
         Ok(match std::str::from_utf8(&chunk.data) {
-            Ok(text) => json!({"text": text, "nextOffset": next_offset}),
-            Err(_) => json!({"bytes": &chunk.data[..], "nextOffset": next_offset}),
+            Ok(text) => json!({"text": text, "next_offset": next_offset}),
+            Err(_) => json!({"bytes": &chunk.data[..], "next_offset": next_offset}),
         })
     }
 }
@@ -144,15 +155,15 @@ mod tests {
     fn objects_say_where_to_go_on() {
         assert_eq!(
             print(&chunk(b"a\n"), false, true),
-            "{\"nextOffset\":\"07\",\"text\":\"a\\n\"}\n"
+            "{\"next_offset\":\"07\",\"text\":\"a\\n\"}\n"
         );
         assert_eq!(
             print(&chunk(b"\xff"), false, true),
-            "{\"bytes\":[255],\"nextOffset\":\"07\"}\n"
+            "{\"bytes\":[255],\"next_offset\":\"07\"}\n"
         );
         assert_eq!(
             print(&chunk(b"[1]"), true, true),
-            "{\"nextOffset\":\"07\",\"values\":[1]}\n"
+            "{\"next_offset\":\"07\",\"values\":[1]}\n"
         );
     }
 

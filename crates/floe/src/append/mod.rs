@@ -9,6 +9,7 @@ use clap::Args;
 use floe_client::{CreateError, CreateOptions, HeadError, Producer, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::tail::FIRST_CONTACT;
 use split::{Split, Splitter};
 
 /// Append stdin to a stream.
@@ -105,6 +106,7 @@ async fn append_all(
 /// Returns the stream and its content type, creating it if that was asked for.
 async fn open(arguments: &AppendArguments) -> anyhow::Result<(Stream, String)> {
     let stream = Stream::at(&arguments.url)?;
+    let first = stream.clone().with_retry_policy(FIRST_CONTACT);
     let url = &arguments.url;
     if arguments.create {
         let default = match (arguments.json, arguments.lines) {
@@ -113,7 +115,7 @@ async fn open(arguments: &AppendArguments) -> anyhow::Result<(Stream, String)> {
             (false, false) => "application/octet-stream",
         };
         let content_type = arguments.content_type.as_deref().unwrap_or(default);
-        let creating = stream.clone().with_content_type(content_type);
+        let creating = first.clone().with_content_type(content_type);
         match creating.create(&CreateOptions::default()).await {
             Ok(_) => return Ok((stream, content_type.to_owned())),
             // Another configuration is no matter, as long as nobody asked for this one.
@@ -121,7 +123,7 @@ async fn open(arguments: &AppendArguments) -> anyhow::Result<(Stream, String)> {
             Err(error) => return Err(error).with_context(|| format!("cannot create {url}")),
         }
     }
-    match stream.head().await {
+    match first.head().await {
         Ok(info) => Ok((stream, info.content_type)),
         Err(HeadError::Missing) => bail!("there is no stream at {url}; --create makes it"),
         Err(error) => Err(error).with_context(|| format!("cannot append to {url}")),

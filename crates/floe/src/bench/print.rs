@@ -72,3 +72,77 @@ fn print_cost(out: &mut impl Write, who: &str, cost: &CostReport, unit: &str) ->
         cost.cpu_us_per_unit, cost.cpu_percent
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use floe_client::load::{LatencyReport, Memory, OperationReport, Plan, ServerReport};
+
+    #[test]
+    fn a_report_is_a_small_table() {
+        let mut out = Vec::new();
+        print_report(&mut out, &report()).unwrap();
+        let expected = "\
+http://127.0.0.1:4437 for 2.00 s
+                   count   per second       MB/s     p50 us     p90 us     p99 us   p99.9 us     max us
+append            120000        60000       6.00        900       1200       1800       2500       9000
+server CPU: 9.50 us per append, 57 % of a core
+server memory: RSS 4.0 -> 6.0 MiB, PSS 3.0 -> 5.0 MiB
+generator CPU: 4.25 us per append, 26 % of a core
+reconnects: 2
+error: append answered 503 (3 times)
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_round_is_one_line() {
+        assert_eq!(
+            one_line(&report()),
+            "append/s 60000.00, append MB/s 6.00, server us/append 9.50"
+        );
+    }
+
+    fn report() -> Report {
+        let memory = |rss_mib: u64| Memory {
+            rss_bytes: rss_mib << 20,
+            pss_bytes: (rss_mib - 1) << 20,
+        };
+        let append = OperationReport {
+            count: 120_000,
+            per_second: 60_000.0,
+            messages_per_second: 60_000.0,
+            mb_per_second: 6.0,
+            latency_us: LatencyReport {
+                p50: 900.0,
+                p90: 1200.0,
+                p99: 1800.0,
+                p99_9: 2500.0,
+                max: 9000.0,
+            },
+        };
+        Report {
+            url: "http://127.0.0.1:4437".to_owned(),
+            plan: Plan::default(),
+            seconds: 2.0,
+            operations: [("append", append)].into(),
+            unit: "append",
+            units: 120_000.0,
+            server: Some(ServerReport {
+                cost: CostReport {
+                    cpu_us_per_unit: 9.5,
+                    cpu_percent: 57.0,
+                },
+                memory_before: Some(memory(4)),
+                memory_after: Some(memory(6)),
+                rss_bytes_per_item: None,
+            }),
+            generator: CostReport {
+                cpu_us_per_unit: 4.25,
+                cpu_percent: 25.5,
+            },
+            reconnects: 2,
+            errors: [("append answered 503".to_owned(), 3)].into(),
+        }
+    }
+}

@@ -27,6 +27,11 @@ pub struct ServeArguments {
         default_value = "./floe-data"
     )]
     data: PathBuf,
+    /// Base of the addresses in webhooks and subscriptions, such as https://floe.example.com.
+    ///
+    /// By default it is what the request's Host says.
+    #[arg(long, env = "FLOE_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
     /// How log lines look on stderr.
     ///
     /// Text is for people and greets them with what to try; JSON is one object a line.
@@ -56,8 +61,10 @@ impl ServeArguments {
         Settings {
             listen: self.listen,
             data: self.data.clone(),
+            public_url: self.public_url.clone(),
             limits: self.limits.limits(),
             log: self.bounds.options(),
+            ..Settings::default()
         }
     }
 }

@@ -1,0 +1,196 @@
+//! The binary as a user runs it: a server, and every tool against it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+#[test]
+fn lines_come_back_as_they_went_in() {
+    let server = Server::start();
+    let url = server.stream("lines");
+    let appended = floe(&["append", &url, "--create", "--lines"], "one\ntwo\nthree");
+    assert_eq!(text(&appended), "0000000000000013\n");
+    let printed = floe(&["tail", &url, "--no-follow"], "");
+    assert_eq!(text(&printed), "one\ntwo\nthree");
+    let rest = floe(
+        &[
+            "tail",
+            &url,
+            "--no-follow",
+            "--offset",
+            "0000000000000008",
+            "--json",
+        ],
+        "",
+    );
+    assert_eq!(
+        text(&rest),
+        "{\"next_offset\":\"0000000000000013\",\"text\":\"three\"}\n"
+    );
+}
+
+#[test]
+fn a_closed_json_stream_is_followed_to_its_end() {
+    let server = Server::start();
+    let url = server.stream("values");
+    let values = "{\"a\": 1.0}\n[1, 2]\n\"x\"\n";
+    floe(&["append", &url, "--create", "--json", "--close"], values);
+    assert_eq!(text(&floe(&["tail", &url], "")), values);
+    let refused = floe_output(&["append", &url, "--json"], "1");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(refused.stderr).unwrap(),
+        "floe: the stream is closed\n"
+    );
+}
+
+#[test]
+fn a_stopped_server_leaves_a_whole_folder_that_inspect_can_read() {
+    let server = Server::start();
+    floe(&["append", &server.stream("kept"), "--create"], "bytes");
+    let folder = server.stop();
+    let folder = folder.path().to_str().unwrap();
+    let verified = floe(&["inspect", folder, "--verify"], "");
+    assert!(text(&verified).ends_with("bytes checked, all as written\n"));
+    let contents = text(&floe(&["inspect", folder, "--json"], ""));
+    let contents: serde_json::Value = serde_json::from_str(&contents).unwrap();
+    let streams = contents["streams"].as_array().unwrap();
+    let kept = streams.iter().find(|stream| stream["name"] == "kept");
+    assert_eq!(kept.unwrap()["newest_offset"], "0000000000000005");
+    let missing = floe_output(&["inspect", "/nowhere/at/all"], "");
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn bench_measures_the_server_that_it_is_told() {
+    let server = Server::start();
+    let pid = server.child.id().to_string();
+    let url = server.url.clone();
+    let options = ["--duration=0.3", "--warm-up=0.1", "--json", "--pid", &pid];
+    let report = floe(&[&["bench", "append", &url][..], &options].concat(), "");
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert!(report["operations"]["append"]["count"].as_u64().unwrap() > 0);
+    assert!(
+        report["server"]["memory_after"]["rss_bytes"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
+    assert_eq!(report["errors"], serde_json::json!({}));
+    let live = ["bench", "sse", &url, "--readers=20", "--rate=100"];
+    let report = floe(&[&live[..], &options].concat(), "");
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert!(report["operations"]["delivery"]["count"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let server = Server::start();
+    let url = server.stream("long");
+    floe(&["append", &url, "--create"], &"x".repeat(1 << 20));
+    let mut tail = command(&["tail", &url]).spawn().unwrap();
+    let mut first = [0; 10];
+    tail.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = tail.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let help = text(&floe(&["--help"], ""));
+    for word in ["serve", "tail", "append", "inspect", "bench", "Exit codes:"] {
+        assert!(help.contains(word), "{word} is missing in:\n{help}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&floe(&["completions", shell], "")).contains("floe"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    floe(&["man", folder.path().to_str().unwrap()], "");
+    assert!(Path::new(folder.path()).join("floe-tail.1").exists());
+    let wrong = floe_output(&["tail"], "");
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+/// A server on a port of its own.
+struct Server {
+    child: Child,
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
+            .args([
+                "serve",
+                "--listen=127.0.0.1:0",
+                "--log-format=json",
+                "--data",
+            ])
+            .arg(folder.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        log.read_line(&mut line).unwrap();
+        let first: serde_json::Value = serde_json::from_str(&line).unwrap();
+        // Nobody may close the log while the server writes to it.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self {
+            child,
+            url: format!("http://{}", first["address"].as_str().unwrap()),
+            folder,
+        }
+    }
+
+    fn stream(&self, name: &str) -> String {
+        format!("{}/v1/stream/{name}", self.url)
+    }
+
+    /// Stops the server and returns its folder.
+    fn stop(mut self) -> tempfile::TempDir {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(killed.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn floe_output(arguments: &[&str], input: &str) -> Output {
+    let mut child = command(arguments).spawn().unwrap();
+    // A tool that fails at once does not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn floe(arguments: &[&str], input: &str) -> Output {
+    let output = floe_output(arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
