@@ -64,7 +64,6 @@ impl ServeArguments {
             public_url: self.public_url.clone(),
             limits: self.limits.limits(),
             log: self.bounds.options(),
-            ..Settings::default()
         }
     }
 }
