@@ -29,6 +29,8 @@ pub struct Plan {
     pub poll_readers: usize,
     /// Catch-up readers of a mixed run.
     pub scanners: usize,
+    /// Passes per second of all catch-up readers of a mixed run.
+    pub scans_per_second: f64,
     /// Connections that append what live readers receive.
     pub writers: usize,
     /// Appends per second of all writers together; `None` is as many as the server takes.
@@ -93,6 +95,7 @@ impl Default for Plan {
             readers: 1000,
             poll_readers: 0,
             scanners: 0,
+            scans_per_second: 100.0,
             writers: 1,
             appends_per_second: None,
             stream_bytes: 100_000_000,

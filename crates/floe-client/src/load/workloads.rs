@@ -114,8 +114,10 @@ fn mixed(run: &Run) -> Result<Report, RunError> {
     for _ in 0..run.plan.poll_readers {
         engine.add(Box::new(PollRole::new(0, &tail)));
     }
-    for _ in 0..run.plan.scanners {
-        engine.add(Box::new(ReadRole::new(0, 0)));
+    for scanner in 0..run.plan.scanners {
+        // At a pace: as fast as it can, a scan of a short stream would be all that is measured.
+        let pace = Pace::shared(run.plan.scans_per_second, run.plan.scanners, scanner);
+        engine.add(Box::new(ReadRole::new(0, 0).with_pace(Some(pace))));
     }
     add_writers(run, &mut engine, shape.clone());
     add_appenders_to(run, &mut engine, shape, 1);

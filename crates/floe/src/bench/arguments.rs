@@ -159,6 +159,9 @@ struct MixedArguments {
     /// Readers that read that stream from its start, again and again.
     #[arg(long, default_value_t = 2)]
     scanners: u64,
+    /// Passes per second of all of these together.
+    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    scan_rate: f64,
     #[command(flatten)]
     writers: WriterArguments,
     /// Content type of all streams: readers can check text and JSON.
@@ -387,6 +390,7 @@ impl MixedArguments {
             readers: self.readers as usize,
             poll_readers: self.poll_readers as usize,
             scanners: self.scanners as usize,
+            scans_per_second: self.scan_rate,
             content_type: self.content_type.clone(),
             ..self.writers.plan(plan)
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::pace::Pace;
 use crate::load::meter::Kind;
 use crate::load::record::Record;
 use crate::load::request::{RequestTemplate, Shape, put_filler};
@@ -72,7 +73,7 @@ impl AppendRole {
             if let Some(pace) = &mut self.pace
                 && !pace.take_due(now_ns)
             {
-                let due_ns = pace.due_ns;
+                let due_ns = pace.due_ns();
                 if io.shared.running && self.sent_ns.is_empty() {
                     io.wake_at(due_ns);
                 }
@@ -110,12 +111,14 @@ impl Role for AppendRole {
             self.ready = true;
             io.shared.ready += 1;
         }
-        self.send_what_may(io);
+        if io.shared.running {
+            self.send_what_may(io);
+        }
     }
 
     fn handle_start(&mut self, io: &mut Io<'_>) {
         if let Some(pace) = &mut self.pace {
-            pace.due_ns += io.shared.now_ns();
+            pace.start(io.shared.now_ns());
         }
         self.send_what_may(io);
     }
@@ -193,32 +196,6 @@ impl Streams {
     }
 }
 
-/// A steady rate.
-#[derive(Debug, Clone)]
-pub(crate) struct Pace {
-    interval_ns: u64,
-    due_ns: u64,
-}
-
-impl Pace {
-    /// One of `writers` that together make `per_second` appends; `writer` counts from zero.
-    pub(crate) fn shared(per_second: f64, writers: usize, writer: usize) -> Self {
-        let interval_ns = (writers as f64 * 1e9 / per_second) as u64;
-        Self {
-            interval_ns,
-            due_ns: interval_ns * writer as u64 / writers as u64,
-        }
-    }
-
-    fn take_due(&mut self, now_ns: u64) -> bool {
-        let due = self.due_ns <= now_ns;
-        if due {
-            self.due_ns += self.interval_ns;
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,20 +214,5 @@ mod tests {
             }
         }
         assert_eq!(seen, [3; 7]);
-    }
-
-    #[test]
-    fn writers_share_a_rate_evenly() {
-        let mut due = Vec::new();
-        for writer in 0..2 {
-            let mut pace = Pace::shared(100.0, 2, writer);
-            for now_ms in 0..40 {
-                if pace.take_due(now_ms * 1_000_000) {
-                    due.push(now_ms);
-                }
-            }
-        }
-        due.sort_unstable();
-        assert_eq!(due, [0, 10, 20, 30]);
     }
 }

@@ -4,11 +4,13 @@ mod append;
 mod follow;
 mod manage;
 mod order;
+mod pace;
 mod poll;
 mod read;
 
-pub(crate) use append::{AppendRole, Pace, Streams};
+pub(crate) use append::{AppendRole, Streams};
 pub(crate) use follow::FollowRole;
 pub(crate) use manage::{Manage, ManageRole};
+pub(crate) use pace::Pace;
 pub(crate) use poll::PollRole;
 pub(crate) use read::ReadRole;

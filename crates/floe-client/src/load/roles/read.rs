@@ -1,5 +1,6 @@
 //! A catch-up reader.
 
+use super::pace::Pace;
 use crate::load::meter::Kind;
 use crate::load::request::put_get;
 use crate::load::response::Head;
@@ -10,6 +11,7 @@ pub(crate) struct ReadRole {
     stream: u64,
     /// Bytes that each pass must bring; zero if nobody knows.
     stream_bytes: u64,
+    pace: Option<Pace>,
     offset: Vec<u8>,
     up_to_date: bool,
     status: u16,
@@ -26,6 +28,7 @@ impl ReadRole {
         Self {
             stream,
             stream_bytes,
+            pace: None,
             offset: Vec::new(),
             up_to_date: false,
             status: 0,
@@ -38,7 +41,22 @@ impl ReadRole {
         }
     }
 
+    /// Begins a pass only when it is due.
+    pub(crate) fn with_pace(mut self, pace: Option<Pace>) -> Self {
+        self.pace = pace;
+        self
+    }
+
     fn begin_pass(&mut self, io: &mut Io<'_>) {
+        if let Some(pace) = &mut self.pace
+            && !pace.take_due(io.shared.now_ns())
+        {
+            let due_ns = pace.due_ns();
+            if io.shared.running {
+                io.wake_at(due_ns);
+            }
+            return;
+        }
         if !io.shared.take_operation() {
             return;
         }
@@ -76,10 +94,15 @@ impl Role for ReadRole {
             self.ready = true;
             io.shared.ready += 1;
         }
-        self.begin_pass(io);
+        if io.shared.running {
+            self.begin_pass(io);
+        }
     }
 
     fn handle_start(&mut self, io: &mut Io<'_>) {
+        if let Some(pace) = &mut self.pace {
+            pace.start(io.shared.now_ns());
+        }
         self.begin_pass(io);
     }
 
