@@ -17,6 +17,8 @@ mod reactor;
 mod server;
 mod settings;
 pub mod shard;
+mod subscriptions;
+mod webhook;
 mod workers;
 
 pub use server::{Server, StartError, Stopper};

@@ -33,6 +33,8 @@ pub struct Metrics {
     readers: Gauge,
     streams: Gauge,
     streams_loaded: Gauge,
+    subscriptions: Gauge,
+    webhooks: Gauge,
     recovery_seconds: Gauge<f64, AtomicU64>,
     memory: [Gauge; MEMORY.len()],
     log: [Gauge; LOG.len()],
@@ -104,6 +106,11 @@ impl Metrics {
         let readers = gauge("live_readers", "Parked long-polls and event streams");
         let streams = gauge("streams", "Streams there are");
         let streams_loaded = gauge("streams_loaded", "Streams in memory");
+        let subscriptions = gauge("subscriptions", "Subscriptions there are");
+        let webhooks = gauge(
+            "webhooks_in_flight",
+            "Webhook requests without an answer yet",
+        );
         let recovery_seconds = Gauge::default();
         registry.register_with_unit(
             "recovery",
@@ -148,6 +155,8 @@ impl Metrics {
             readers,
             streams,
             streams_loaded,
+            subscriptions,
+            webhooks,
             recovery_seconds,
         }
     }
@@ -201,7 +210,14 @@ impl Metrics {
     }
 
     /// Renders everything in the text form of Prometheus.
-    pub fn render<D: Disk>(&self, shard: &Shard<D>, readers: usize) -> String {
+    pub fn render<D: Disk>(
+        &self,
+        shard: &Shard<D>,
+        readers: usize,
+        (subscriptions, webhooks): (usize, usize),
+    ) -> String {
+        self.subscriptions.set(subscriptions as i64);
+        self.webhooks.set(webhooks as i64);
         self.readers.set(readers as i64);
         self.streams.set(shard.rooms() as i64);
         self.streams_loaded.set(shard.loaded() as i64);

@@ -12,6 +12,7 @@ mod receive;
 mod socket;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +32,9 @@ use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::settings::Limits;
+use crate::settings::Settings;
 use crate::shard::{Shard, SlotId};
+use crate::subscriptions::SubscriptionHost;
 use crate::workers::{Finished, Workers};
 
 /// The event loop of one shard.
@@ -42,6 +45,11 @@ pub struct Reactor<D: Disk> {
     conns: Slab<Conn<D::File>>,
     generation: u32,
     shard: Shard<D>,
+    subscriptions: SubscriptionHost,
+    /// Base of the server's absolute addresses, where the operator has set one.
+    public_url: Option<String>,
+    /// The address listened on.
+    address: SocketAddr,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -82,8 +90,8 @@ impl<D: Disk> Reactor<D> {
     /// Makes the loop; [`run`](Self::run) runs it.
     pub fn new(
         listener: std::net::TcpListener,
-        shard: Shard<D>,
-        limits: Arc<Limits>,
+        mut shard: Shard<D>,
+        settings: &Settings,
         metrics: Metrics,
         stop: Arc<AtomicBool>,
     ) -> io::Result<(Self, Arc<Waker>)> {
@@ -93,16 +101,24 @@ impl<D: Disk> Reactor<D> {
         let mut listener = TcpListener::from_std(listener);
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let address = listener.local_addr()?;
+        let clock = Clock::new();
+        // Webhooks to this machine are for those who develop on it.
+        let development = address.ip().is_loopback();
+        let subscriptions = SubscriptionHost::open(&mut shard, clock.wall, development, &waker)?;
         let reactor = Self {
             poll,
             listener: Some(listener),
             conns: Slab::new(),
             generation: 0,
             shard,
+            subscriptions,
+            public_url: settings.public_url.clone(),
+            address,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(Arc::clone(&waker)),
-            clock: Clock::new(),
-            limits,
+            clock,
+            limits: Arc::new(settings.limits.clone()),
             metrics,
             commits: 0,
             deadline_ms: u64::MAX,
@@ -143,6 +159,7 @@ impl<D: Disk> Reactor<D> {
                 }
             }
             self.reply();
+            self.notify();
             self.time_out();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
@@ -157,6 +174,9 @@ impl<D: Disk> Reactor<D> {
         let mut wake_ms = self.deadline_ms;
         if self.shard.loaded() > 0 || !self.conns.is_empty() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
+        }
+        if let Some(at) = self.subscriptions.poll_wake(self.clock.wall) {
+            wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
         }
         wake_ms = wake_ms.min(self.tick_ms.max(self.clock.uptime_ms + 1));
         if let Some(stop_ms) = self.stop_ms {
@@ -184,22 +204,7 @@ impl<D: Disk> Reactor<D> {
     /// Takes what other threads have finished.
     fn collect(&mut self) -> io::Result<()> {
         for finished in self.workers.take_finished() {
-            match finished {
-                Finished::Commit {
-                    done,
-                    seconds,
-                    bytes,
-                } => {
-                    self.commits -= 1;
-                    self.metrics.commit(seconds, bytes);
-                    self.shard.finish_commit(done)?;
-                }
-                Finished::Work(done) => {
-                    if self.shard.finish_work(done)? == Progress::Full {
-                        self.work_after_ms = self.clock.uptime_ms + 1_000;
-                    }
-                }
-            }
+            self.finished(finished)?;
         }
         for socket in self.gateway.take_sockets() {
             self.open(Socket::Local(socket));
@@ -207,6 +212,30 @@ impl<D: Disk> Reactor<D> {
         self.reply();
         self.deliver();
         Ok(())
+    }
+
+    fn finished(&mut self, finished: Finished<D>) -> io::Result<()> {
+        match finished {
+            Finished::Commit {
+                done,
+                seconds,
+                bytes,
+            } => {
+                self.commits -= 1;
+                self.metrics.commit(seconds, bytes);
+                self.shard.finish_commit(done)?;
+                // Before the writers are answered: what they ask next may be about this.
+                let changes = self.shard.take_changes();
+                self.subscriptions.changes(self.clock.wall, changes);
+                Ok(())
+            }
+            Finished::Work(done) => {
+                if self.shard.finish_work(done)? == Progress::Full {
+                    self.work_after_ms = self.clock.uptime_ms + 1_000;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn look_after_rooms(&mut self) -> io::Result<()> {
@@ -434,6 +463,21 @@ impl<D: Disk> Reactor<D> {
                 .is_some_and(|conn| conn.generation == generation)
             {
                 self.answer_reply(at, reply);
+                self.resume(at);
+            }
+        }
+    }
+
+    /// Lets the subscriptions do what they can, and answers what they have decided.
+    fn notify(&mut self) {
+        for (ticket, reply) in self.subscriptions.turn(&mut self.shard, self.clock.wall) {
+            let (at, generation) = place(ticket);
+            if self
+                .conns
+                .get(at)
+                .is_some_and(|conn| conn.generation == generation)
+            {
+                self.answer_subscription(at, &reply);
                 self.resume(at);
             }
         }

@@ -89,7 +89,7 @@ impl Server {
         let metrics = Metrics::new();
         metrics.recovered(recovery_time.as_secs_f64());
         let stop = Arc::new(AtomicBool::new(false));
-        let (reactor, waker) = Reactor::new(listener, shard, limits, metrics, Arc::clone(&stop))?;
+        let (reactor, waker) = Reactor::new(listener, shard, settings, metrics, Arc::clone(&stop))?;
         let stopper = Stopper { stop, waker };
         Ok(Self {
             address,

@@ -10,6 +10,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Folder of all data, made if it is not there; `floe-data`.
     pub data: PathBuf,
+    /// Base of the server's absolute addresses in webhooks and answers, such as
+    /// `https://floe.example.com`; by default what the request's `Host` says.
+    pub public_url: Option<String>,
     /// Bounds.
     pub limits: Limits,
     /// Bounds of the log.
@@ -21,6 +24,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4437)),
             data: PathBuf::from("floe-data"),
+            public_url: None,
             limits: Limits::default(),
             log: floe_log::Options::default(),
         }

@@ -26,7 +26,7 @@ use slab::Slab;
 use crate::identity_hash::IdentityHash;
 use crate::settings::Limits;
 
-pub use create::ForkOf;
+pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan};
 pub use registry::is_reserved;
 
@@ -149,10 +149,18 @@ pub struct Change {
 /// What happened to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It came to be, with this tail.
-    Created(u64),
-    /// Its tail moved here.
-    Advanced(u64),
+    /// It came to be.
+    Created {
+        /// Units it began with.
+        tail: u64,
+    },
+    /// Its tail moved.
+    Advanced {
+        /// The tail before.
+        from: u64,
+        /// The tail now.
+        tail: u64,
+    },
     /// It is gone.
     Deleted,
 }
@@ -305,13 +313,20 @@ impl<D: Disk> Shard<D> {
 
     /// Bytes of memory by part: records that no segment holds, the index, loaded rooms.
     pub fn memory(&self) -> [u64; 3] {
+        let memory = self.log.stats().memory;
         let rooms = self.slots.capacity() * size_of::<Slot>();
-        [0, 0, rooms as u64]
+        let unflushed = memory.unflushed_bytes + memory.unflushed_index_bytes;
+        [
+            unflushed,
+            memory.index_bytes + memory.checksum_bytes,
+            rooms as u64,
+        ]
     }
 
     /// Bytes on disk by part: the write-ahead log, segments.
     pub fn disk_bytes(&self) -> [u64; 2] {
-        [0, 0]
+        let stats = self.log.stats();
+        [stats.wal_bytes, stats.segment_bytes]
     }
 
     /// Does what time asks for: ends rooms whose lifetime is over and drops idle ones from memory.
@@ -340,7 +355,17 @@ impl<D: Disk> Shard<D> {
             .unwrap_or_default()
     }
 
-    /// Returns the names of all rooms, those not loaded included, for a slow walk.
+    /// End of what is staged.
+    pub fn staged(&self) -> Lsn {
+        self.log.staged()
+    }
+
+    /// End of what is durable.
+    pub fn durable(&self) -> Lsn {
+        self.log.durable()
+    }
+
+    /// Returns the numbers of all rooms, those not loaded included, for a slow walk.
     pub fn room_ids(&self) -> Vec<RoomId> {
         let mut rooms: Vec<_> = self.log.rooms().map(|(_, room)| room).collect();
         rooms.sort_unstable();
@@ -359,8 +384,11 @@ impl<D: Disk> Shard<D> {
         if let Some(changes) = &mut self.changes {
             let kind = match () {
                 () if gone => Some(ChangeKind::Deleted),
-                () if !was_born => Some(ChangeKind::Created(after.tail)),
-                () if before.tail < after.tail => Some(ChangeKind::Advanced(after.tail)),
+                () if !was_born => Some(ChangeKind::Created { tail: after.tail }),
+                () if before.tail < after.tail => Some(ChangeKind::Advanced {
+                    from: before.tail,
+                    tail: after.tail,
+                }),
                 () => None,
             };
             changes.extend(kind.map(|kind| Change {

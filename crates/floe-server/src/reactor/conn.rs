@@ -62,7 +62,8 @@ pub struct Context {
     pub head: bool,
 }
 
-/// Where a new stream is, for the `Location` of its answer.
+/// Where a new stream is, for the `Location` of its answer; the base of all addresses, as the path,
+/// for an answer about a subscription.
 #[derive(Debug)]
 pub struct Location {
     pub host: Option<Box<str>>,

@@ -5,10 +5,11 @@ use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, live_cursor};
 use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
+use floe_surfaces::subscriptions::{self, Asked};
 
 use super::conn::{Context, Location, State, ticket};
 use super::{Reactor, envelope};
-use crate::shard::{Failure, Fetched, ForkOf, ReadPlan, Reply, is_reserved};
+use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_reserved};
 
 impl<D: Disk> Reactor<D> {
     /// Serves one whole request.
@@ -42,12 +43,15 @@ impl<D: Disk> Reactor<D> {
                 }
                 self.scratch = scratch;
             }
-            Route::Reserved(_) | Route::Unknown => {
+            Route::Reserved(rest) => self.reserved_request(at, context, method, rest, fields, body),
+            Route::Unknown => {
                 self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
             }
             Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),
             Route::Metrics => {
-                let text = self.metrics.render(&self.shard, self.readers);
+                let text =
+                    self.metrics
+                        .render(&self.shard, self.readers, self.subscriptions.counts());
                 self.answer_text(at, context, method, "text/plain; version=0.0.4", &text);
             }
             Route::Root => self.answer_text(at, context, method, "text/plain", ROOT),
@@ -135,15 +139,85 @@ impl<D: Disk> Reactor<D> {
             beyond: fork.beyond,
         });
         let body = create.body;
-        self.shard.create(
-            now,
-            ticket,
-            name,
-            create.create,
+        let new = NewRoom {
+            create: create.create,
             fork,
-            body.json,
-            payload(body),
-        );
+            json: body.json,
+            payload: payload(body),
+        };
+        self.shard.create(now, ticket, name, new);
+    }
+
+    fn reserved_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: Method,
+        path: &str,
+        fields: &[httparse::Header<'_>],
+        body: &[u8],
+    ) {
+        if method == Method::Options {
+            self.out.clear();
+            http::preflight(&mut self.out, &envelope(&mut self.clock, context));
+            return self.answer(at, context);
+        }
+        let field = |name: &str| {
+            let found = fields
+                .iter()
+                .find(|field| field.name.eq_ignore_ascii_case(name));
+            found.and_then(|field| std::str::from_utf8(field.value).ok())
+        };
+        let local = self.address.to_string();
+        let base = subscriptions::base_url(self.public_url.as_deref(), field("host"), &local);
+        let asked = subscriptions::Context {
+            base: &base,
+            development: self.address.ip().is_loopback(),
+        };
+        self.out.clear();
+        match subscriptions::read_request(method, path, field("authorization"), body, &asked) {
+            Ok(Asked::KeySet) => {
+                let key = self.subscriptions.public_key();
+                key.write_jwks(&mut self.out, &envelope(&mut self.clock, context));
+                self.answer(at, context);
+            }
+            Ok(Asked::Subscription { id, request }) => {
+                let base = Location {
+                    host: None,
+                    path: base.into(),
+                };
+                let ticket = self.wait(at, context, Some(Box::new(base)));
+                self.subscriptions
+                    .request(self.clock.wall, ticket, id, request);
+            }
+            Err(reject) => {
+                self.metrics.error(reject.code);
+                let envelope = envelope(&mut self.clock, context);
+                subscriptions::write_reject(&mut self.out, &envelope, &reject);
+                self.answer(at, context);
+            }
+        }
+    }
+
+    /// Answers a request about a subscription.
+    pub(super) fn answer_subscription(
+        &mut self,
+        at: usize,
+        reply: &floe_core::subscription::Reply,
+    ) {
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        let State::Waiting(context, base) = std::mem::replace(&mut conn.state, State::Receiving)
+        else {
+            unreachable!("a reply comes to the connection that waits for it");
+        };
+        let base = base.map(|base| base.path).unwrap_or_default();
+        self.out.clear();
+        let key = self.subscriptions.public_key();
+        let envelope = envelope(&mut self.clock, context);
+        subscriptions::write_reply(&mut self.out, &envelope, reply, &base, key);
+        self.answer(at, context);
     }
 
     /// Parks the connection until its command is durable.

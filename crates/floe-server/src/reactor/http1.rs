@@ -5,9 +5,6 @@ use floe_proto::Code;
 /// Header fields that one request may have.
 pub const FIELDS_MAX: usize = 64;
 
-/// Parsed fields of one request.
-pub type Fields<'a> = [httparse::Header<'a>; FIELDS_MAX];
-
 /// How a request's body is framed, and what its head says about the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {

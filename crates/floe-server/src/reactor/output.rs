@@ -11,6 +11,10 @@ use super::socket::Socket;
 
 /// Bytes waiting for a socket to take them; nothing is allocated while there are none.
 #[derive(Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "idle connections are many, and this is one word of each"
+)]
 pub struct Output<F>(Option<Box<VecDeque<Piece<F>>>>);
 
 #[derive(Debug)]

@@ -17,23 +17,25 @@ pub struct ForkOf<'a> {
     pub beyond: u64,
 }
 
+/// What a command to create asks for.
+#[derive(Debug)]
+pub struct NewRoom<'a> {
+    /// The configuration; its fork is resolved by the shard.
+    pub create: Create,
+    /// What it should be a fork of.
+    pub fork: Option<ForkOf<'a>>,
+    /// Whether the payload was read as JSON messages.
+    pub json: bool,
+    /// Its first data.
+    pub payload: Payload<'a>,
+}
+
 impl<D: Disk> Shard<D> {
     /// Creates a room, or finds it as asked for; replies [`Reply::Created`].
-    ///
-    /// `json` says whether the payload was read as JSON messages.
-    pub fn create(
-        &mut self,
-        now: Millis,
-        ticket: Ticket,
-        name: &[u8],
-        create: Create,
-        fork: Option<ForkOf<'_>>,
-        json: bool,
-        payload: Payload<'_>,
-    ) {
+    pub fn create(&mut self, now: Millis, ticket: Ticket, name: &[u8], new: NewRoom<'_>) {
         let outcome = match self.find(now, name) {
-            Ok(Some(slot)) => self.create_again(now, ticket, slot, &create, fork),
-            Ok(None) => self.create_new(now, ticket, name, create, fork, json, payload),
+            Ok(Some(slot)) => self.create_again(now, ticket, slot, &new),
+            Ok(None) => self.create_new(now, ticket, name, new),
             Err(failure) => Err(failure),
         };
         if let Err(failure) = outcome {
@@ -46,10 +48,9 @@ impl<D: Disk> Shard<D> {
         now: Millis,
         ticket: Ticket,
         id: SlotId,
-        create: &Create,
-        fork: Option<ForkOf<'_>>,
+        new: &NewRoom<'_>,
     ) -> Result<(), Failure> {
-        let source = match fork {
+        let source = match new.fork {
             None => None,
             Some(fork) => {
                 let source = self
@@ -60,7 +61,7 @@ impl<D: Disk> Shard<D> {
             }
         };
         let room = &self.slots[id.0 as usize].room;
-        let reply = match room.decide_create(create, source) {
+        let reply = match room.decide_create(&new.create, source) {
             Ok(()) => Reply::Created {
                 new: false,
                 edge: room.staged(),
@@ -77,11 +78,14 @@ impl<D: Disk> Shard<D> {
         now: Millis,
         ticket: Ticket,
         name: &[u8],
-        mut create: Create,
-        fork: Option<ForkOf<'_>>,
-        json: bool,
-        payload: Payload<'_>,
+        new: NewRoom<'_>,
     ) -> Result<(), Failure> {
+        let NewRoom {
+            mut create,
+            fork,
+            json,
+            payload,
+        } = new;
         if self.log.len() >= self.limits.streams_max {
             return Err(Failure::new(
                 Code::LimitReached,

@@ -9,7 +9,7 @@ mod exchange;
 mod key;
 mod sender;
 
-pub use key::{KeyError, SigningKey};
+pub use key::SigningKey;
 pub use sender::{Answer, Delivery, Limits, WebhookSender};
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn a_known_seed_gives_the_key_of_the_standard() {
     assert_eq!(jwks["keys"][0]["x"], URL_SAFE_NO_PAD.encode(bytes(public)));
     assert_eq!(
         SigningKey::from_seed(b"short").unwrap_err(),
-        KeyError::NotASeed
+        super::key::KeyError::NotASeed
     );
     assert_ne!(
         SigningKey::draw_seed().unwrap(),
