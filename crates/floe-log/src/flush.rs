@@ -10,8 +10,10 @@ use crate::fold::{Fold, Folded};
 use crate::frame::Kind;
 use crate::index::Run;
 use crate::lsn::Lsn;
-use crate::manifest::{Shared, lock};
+use crate::manifest::Home;
 use crate::memtable::{MemRoom, Memtable, RoomFrames};
+use crate::publish::publish;
+use crate::rooms::Death;
 use crate::segment::{LensWriter, Row, Segment, SegmentWriter};
 use crate::segments::find;
 
@@ -19,7 +21,7 @@ use crate::segments::find;
 pub(crate) struct FlushJob<D: Disk> {
     pub(crate) disk: D,
     pub(crate) fold: Arc<dyn Fold>,
-    pub(crate) manifest: Arc<Shared>,
+    pub(crate) home: Arc<Home<D::Lock>>,
     pub(crate) memtable: Arc<Memtable>,
     /// Where states from before the memtable are.
     pub(crate) segments: Vec<Arc<Segment<D::File>>>,
@@ -30,7 +32,7 @@ pub(crate) struct FlushJob<D: Disk> {
     pub(crate) durable: Lsn,
     pub(crate) next_room: u64,
     /// Rows that are of no use any more, to be weighed.
-    pub(crate) deaths: Vec<Run>,
+    pub(crate) deaths: Vec<Death>,
 }
 
 /// What a [`FlushJob`] made.
@@ -64,25 +66,12 @@ impl<D: Disk> FlushJob<D> {
                 return Err(error);
             }
         };
-        let mut segment = None;
-        let mut entry = None;
-        if rows.is_empty() {
-            writer.abandon();
-        } else {
-            let id = writer.finish()?;
-            self.disk.sync_dir()?;
-            entry = Some(id);
-            segment = Some(Segment::open(&self.disk, id)?);
-        }
-        let mut manifest = lock(&self.manifest);
-        let mut next = manifest.clone();
-        next.segments.extend(entry);
-        next.next_segment = next.next_segment.max(self.number + 1);
-        next.next_room = next.next_room.max(self.next_room);
-        next.replay = self.replay;
-        next.durable = next.durable.max(self.durable);
-        next.write_for(&self.disk, self.number)?;
-        *manifest = next;
+        let segment = publish(&self.disk, &self.home, writer, |manifest, live| {
+            manifest.segments.extend(live);
+            manifest.next_room = manifest.next_room.max(self.next_room);
+            manifest.replay = self.replay;
+            manifest.durable = manifest.durable.max(self.durable);
+        })?;
         Ok(Flushed {
             segment,
             rows,
@@ -152,9 +141,6 @@ impl<D: Disk> FlushJob<D> {
             return Ok(Some(row));
         }
         let (before, state) = self.before(room.previous)?;
-        if let (Some(run), Some(before)) = (room.previous, &before) {
-            dead.push((run.segment, dropped_bytes(before)));
-        }
         row.name = match (first_frame.name(), &before) {
             (Some(name), _) => name,
             (None, Some(before)) => before.name,
@@ -163,6 +149,10 @@ impl<D: Disk> FlushJob<D> {
         let folded = self
             .fold
             .fold(room.room, state.as_deref(), &mut frames.views())?;
+        if let (Some(run), Some(before)) = (room.previous, &before) {
+            dead.push((run.segment, before.state_len.into()));
+            self.weigh_dropped(before, run, folded.keep_from, dead)?;
+        }
         self.write_block(writer, &mut row, &folded, frames, lens)?;
         Ok(Some(row))
     }
@@ -180,9 +170,13 @@ impl<D: Disk> FlushJob<D> {
         row.state_len = folded.state.len() as u32;
         writer.write(&folded.state)?;
         lens.clear();
+        row.messages = frames.iter().any(|frame| frame.header.messages);
         for frame in frames.iter() {
-            row.messages |= frame.header.messages;
-            frame.lens().for_each(|len| lens.push(len.into()));
+            if frame.header.messages {
+                frame.lens().for_each(|len| lens.push(len.into()));
+            } else if row.messages {
+                lens.push_bytes(frame.header.units.into());
+            }
             row.payload_len += u64::from(frame.header.payload_len);
             writer.write(frame.payload())?;
         }
@@ -204,17 +198,46 @@ impl<D: Disk> FlushJob<D> {
         Ok((Some(row), Some(state)))
     }
 
-    /// Finds how many bytes the rows take that are of no use any more.
+    /// Finds how many bytes retention has dropped from the room's rows since the last one.
+    fn weigh_dropped(
+        &self,
+        before: &Row,
+        run: Run,
+        keep_from: u64,
+        dead: &mut Vec<(u32, u64)>,
+    ) -> Result<(), WorkError> {
+        if keep_from <= before.keep_from {
+            return Ok(());
+        }
+        let mut weigh = |segment: u32, row: &Row| {
+            let already = row.bytes_before(before.keep_from);
+            dead.push((segment, row.bytes_before(keep_from) - already));
+        };
+        weigh(run.segment, before);
+        // Older rows have lost all units by now if the last row had begun to lose them.
+        if before.keep_from < before.first {
+            for segment in &self.segments {
+                if segment.number() == run.segment {
+                    break;
+                }
+                if let Some(row) = segment.find(before.room)? {
+                    weigh(segment.number(), &row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds how many bytes of no use there are in rows that are dead, or have lost units.
     fn weigh(&self) -> Result<Vec<(u32, u64)>, WorkError> {
-        let weigh = |run: &Run| {
-            let row = find(&self.segments, *run).row(run.row)?;
-            Ok((run.segment, row.bytes()))
+        let weigh = |death: &Death| {
+            let row = find(&self.segments, death.run).row(death.run.row)?;
+            let bytes = match death.keep_from {
+                None => row.bytes(),
+                Some(keep_from) => row.bytes_before(keep_from),
+            };
+            Ok((death.run.segment, bytes))
         };
         self.deaths.iter().map(weigh).collect()
     }
-}
-
-/// Bytes of a row that a younger row of the same room makes useless.
-fn dropped_bytes(row: &Row) -> u64 {
-    u64::from(row.state_len)
 }

@@ -12,6 +12,7 @@ use crate::flush::FlushedRow;
 use crate::index::{NO_SLOT, Run};
 use crate::log::Log;
 use crate::lsn::Lsn;
+use crate::rooms::Death;
 
 /// New segments whose rooms have not all moved over.
 #[derive(Debug, Default)]
@@ -97,7 +98,7 @@ impl<D: Disk> Log<D> {
         }
         let Some(room) = self.rooms.index.room_mut(row.room) else {
             // It was deleted meanwhile, so the row came into the world dead.
-            self.rooms.deaths.push(run);
+            self.rooms.deaths.push(Death::whole(run));
             return;
         };
         room.slots[1 - self.rooms.side] = NO_SLOT;
@@ -119,7 +120,7 @@ impl<D: Disk> Log<D> {
 
     fn install_merged(&mut self, room: RoomId, run: Run, inputs: &[u32]) {
         let Some(room) = self.rooms.index.room_mut(room) else {
-            self.rooms.deaths.push(run);
+            self.rooms.deaths.push(Death::whole(run));
             return;
         };
         let replaced = |old: &Run| inputs.contains(&old.segment);
@@ -136,7 +137,7 @@ impl<D: Disk> Log<D> {
     fn end_merge(&mut self) {
         let gone = self.segments.take_replaced();
         let is_gone = |run: &Run| gone.iter().any(|segment| segment.number() == run.segment);
-        self.rooms.deaths.retain(|run| !is_gone(run));
+        self.rooms.deaths.retain(|death| !is_gone(&death.run));
         self.trash.segments.extend(gone);
     }
 }

@@ -79,6 +79,7 @@ mod merge;
 mod open;
 mod options;
 mod plan;
+mod publish;
 mod read;
 mod reading;
 mod replay;

@@ -1,10 +1,14 @@
 //! Opening the segments that the manifest names.
 
-use crate::disk::Disk;
+use floe_proto::RoomId;
+use hashbrown::HashMap;
+
+use crate::disk::{Disk, DiskFile};
 use crate::error::{OpenError, ReadError};
+use crate::hash::FixedState;
 use crate::index::Run;
 use crate::manifest::{Manifest, SegmentId};
-use crate::rooms::Rooms;
+use crate::rooms::{Death, Rooms};
 use crate::segment::{self, Row, Segment};
 use crate::segments::Segments;
 
@@ -18,20 +22,23 @@ pub(crate) fn load_segments<D: Disk>(
     rooms: &mut Rooms,
 ) -> Result<Segments<D::File>, OpenError> {
     let mut segments = Segments::new();
+    let mut kept = HashMap::default();
     for &id in ids {
         let segment = Segment::open(disk, id)?;
         // Most rows of a younger segment are of rooms that are there.
         let more = segment.row_count() as usize;
         rooms.index.reserve(more.saturating_sub(rooms.index.len()));
-        load_rows(&segment, rooms)?;
+        load_rows(&segment, rooms, &mut kept)?;
         segments.push(segment);
     }
+    note_dropped(rooms, &kept);
     Ok(segments)
 }
 
-fn load_rows<F: crate::disk::DiskFile>(
+fn load_rows<F: DiskFile>(
     segment: &Segment<F>,
     rooms: &mut Rooms,
+    kept: &mut Kept,
 ) -> Result<(), ReadError> {
     let mut next = 0;
     while next < segment.row_count() {
@@ -42,10 +49,31 @@ fn load_rows<F: crate::disk::DiskFile>(
             };
             load_row(&row, run, rooms)
                 .ok_or_else(|| segment.damaged(row.at, "a room's rows contradict each other"))?;
+            if row.keep_from > 0 {
+                kept.insert(row.room, row.keep_from);
+            }
             next += 1;
         }
     }
     Ok(())
+}
+
+/// Where retention lets rooms begin, as their youngest rows say.
+type Kept = HashMap<RoomId, u64, FixedState>;
+
+/// Lets the next flush weigh what retention has dropped.
+fn note_dropped(rooms: &mut Rooms, kept: &Kept) {
+    let mut dropped: Vec<_> = kept.iter().collect();
+    dropped.sort_unstable();
+    for (&room, &keep_from) in dropped {
+        let room = rooms.index.room(room).into_iter();
+        rooms
+            .deaths
+            .extend(room.flat_map(|room| &room.runs).map(|&run| Death {
+                run,
+                keep_from: Some(keep_from),
+            }));
+    }
 }
 
 fn load_row(row: &Row, run: Run, rooms: &mut Rooms) -> Option<()> {

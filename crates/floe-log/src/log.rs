@@ -11,13 +11,12 @@ use crate::commit::{CommitDone, CommitJob, InFlight, Write, Writes};
 use crate::disk::Disk;
 use crate::fold::Fold;
 use crate::hash;
-use crate::index::Run;
 use crate::install::Installs;
 use crate::lsn::Lsn;
-use crate::manifest::{Shared, lock};
+use crate::manifest::Home;
 use crate::memtable::Memtable;
 use crate::options::Options;
-use crate::rooms::Rooms;
+use crate::rooms::{Death, Rooms};
 use crate::segment::Segment;
 use crate::segments::Segments;
 use crate::trash::Trash;
@@ -36,7 +35,7 @@ pub struct Log<D: Disk> {
     pub(crate) options: Options,
     pub(crate) fold: Arc<dyn Fold>,
     pub(crate) hash_key: [u8; 16],
-    pub(crate) manifest: Arc<Shared>,
+    pub(crate) home: Arc<Home<D::Lock>>,
     pub(crate) rooms: Rooms,
     pub(crate) segments: Segments<D::File>,
     /// The memtable that is being flushed.
@@ -54,8 +53,6 @@ pub struct Log<D: Disk> {
     pub(crate) staging: Staging<D>,
     pub(crate) in_flight: InFlight,
     pub(crate) durable: Lsn,
-    /// Nothing where the folder is only looked at.
-    pub(crate) _lock: Option<D::Lock>,
 }
 
 /// Frames that no commit has taken yet.
@@ -79,7 +76,7 @@ pub(crate) struct Frozen<D: Disk> {
     /// Where the log went on when the memtable was full.
     pub(crate) replay: Lsn,
     pub(crate) next_room: u64,
-    pub(crate) deaths: Vec<Run>,
+    pub(crate) deaths: Vec<Death>,
 }
 
 impl<D: Disk> Log<D> {
@@ -166,14 +163,14 @@ impl<D: Disk> Log<D> {
     /// Ends the log well: what is durable is written down, so that the next start knows exactly
     /// what it has to find.
     ///
-    /// Blocks. Everything staged must have been committed; background work may be unfinished.
+    /// Blocks. What was not committed is lost; background work may be unfinished. The folder is
+    /// free for others once all jobs have ended, too.
     ///
     /// # Errors
     /// The disk's. Nothing durable is lost then.
     pub fn close(self) -> io::Result<()> {
-        let mut manifest = lock(&self.manifest);
-        manifest.durable = self.durable;
-        manifest.write(&self.disk)
+        self.home
+            .update(&self.disk, |manifest| manifest.durable = self.durable)
     }
 
     /// Bytes of records in memory that no segment holds.

@@ -5,10 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_proto::codec::{Put, Reader};
 
-use crate::disk::{Disk, DiskFile, is_full};
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError};
 use crate::lsn::Lsn;
-use crate::segment;
 
 /// Name of the live manifest.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -44,14 +43,45 @@ pub(crate) struct SegmentId {
     pub(crate) crc: u32,
 }
 
-/// The manifest as it is on disk; held while the file is replaced.
+/// A folder that a log has to itself, held by the log and by all of its jobs.
 ///
-/// Background jobs alone take this lock, never the thread that stages.
-pub(crate) type Shared = Mutex<Manifest>;
+/// A job that outlives its log still keeps others out.
+#[derive(Debug)]
+pub(crate) struct Home<L> {
+    /// The manifest as it is on disk; held while the file is replaced.
+    ///
+    /// Background jobs alone take this lock, never the thread that stages.
+    manifest: Mutex<Manifest>,
+    /// Nothing where the folder is only looked at.
+    _lock: Option<L>,
+}
 
-/// Locks the manifest. A job that panicked has changed nothing in it.
-pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Manifest> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+impl<L> Home<L> {
+    pub(crate) fn new(manifest: Manifest, lock: Option<L>) -> Self {
+        Self {
+            manifest: Mutex::new(manifest),
+            _lock: lock,
+        }
+    }
+
+    /// Locks the manifest. A job that panicked has changed nothing in it.
+    pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the manifest; durable on return.
+    pub(crate) fn update<D: Disk<Lock = L>>(
+        &self,
+        disk: &D,
+        change: impl FnOnce(&mut Manifest),
+    ) -> io::Result<()> {
+        let mut manifest = self.manifest();
+        let mut next = manifest.clone();
+        change(&mut next);
+        next.write(disk)?;
+        *manifest = next;
+        Ok(())
+    }
 }
 
 impl Manifest {
@@ -143,17 +173,6 @@ impl Manifest {
         let mut bytes = vec![0; len as usize];
         file.read_exact_at(&mut bytes, 0)?;
         Self::decode(&bytes).map(Some)
-    }
-
-    /// Like [`write`](Self::write), but gives back the space of a new segment when there was none
-    /// for the manifest.
-    pub(crate) fn write_for<D: Disk>(&self, disk: &D, segment: u32) -> io::Result<()> {
-        self.write(disk).inspect_err(|error| {
-            if is_full(error) {
-                // A file that stays is removed by the next start.
-                let _ = disk.remove(&segment::file_name(segment));
-            }
-        })
     }
 
     /// Replaces the live manifest in one step; durable on return.

@@ -8,7 +8,8 @@ use hashbrown::HashSet;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{ReadError, WorkError};
 use crate::hash::FixedState;
-use crate::manifest::{Shared, lock};
+use crate::manifest::Home;
+use crate::publish::publish;
 use crate::segment::{LensWriter, Row, Segment, SegmentWriter, lens};
 
 /// Rows read from a segment at a time.
@@ -19,13 +20,13 @@ const COPY_BYTES: u64 = 1 << 20;
 /// Merges segments whose data is adjacent in age.
 pub(crate) struct MergeJob<D: Disk> {
     pub(crate) disk: D,
-    pub(crate) manifest: Arc<Shared>,
+    pub(crate) home: Arc<Home<D::Lock>>,
     /// Oldest data first.
     pub(crate) inputs: Vec<Arc<Segment<D::File>>>,
     /// Segments with younger data; they may say that rooms are gone.
     pub(crate) younger: Vec<Arc<Segment<D::File>>>,
-    /// No segment has older data, so nobody needs to be told any more that a room is gone.
-    pub(crate) oldest: bool,
+    /// Segments with older data; while one has rows of a room that is gone, it must be said.
+    pub(crate) older: Vec<Arc<Segment<D::File>>>,
     /// Number of the new segment.
     pub(crate) number: u32,
 }
@@ -50,28 +51,13 @@ impl<D: Disk> MergeJob<D> {
                 return Err(error);
             }
         };
-        let mut segment = None;
-        let mut entry = None;
-        if rows.is_empty() {
-            writer.abandon();
-        } else {
-            let id = writer.finish()?;
-            self.disk.sync_dir()?;
-            entry = Some(id);
-            segment = Some(Segment::open(&self.disk, id)?);
-        }
         let inputs: Vec<u32> = self.inputs.iter().map(|input| input.number()).collect();
-        let mut manifest = lock(&self.manifest);
-        let mut next = manifest.clone();
-        let first = next
-            .segments
-            .iter()
-            .position(|segment| segment.number == inputs[0])
-            .expect("what is merged is live");
-        next.segments.splice(first..first + inputs.len(), entry);
-        next.next_segment = next.next_segment.max(self.number + 1);
-        next.write_for(&self.disk, self.number)?;
-        *manifest = next;
+        let segment = publish(&self.disk, &self.home, writer, |manifest, live| {
+            let all = &mut manifest.segments;
+            let first = all.iter().position(|segment| segment.number == inputs[0]);
+            let first = first.expect("what is merged is live");
+            all.splice(first..first + inputs.len(), live);
+        })?;
         Ok(Merged {
             segment,
             inputs,
@@ -95,7 +81,7 @@ impl<D: Disk> MergeJob<D> {
                 }
             }
             let youngest = parts[parts.len() - 1].1;
-            if youngest.tombstone && !self.oldest {
+            if youngest.tombstone && self.is_in_older(room)? {
                 writer.push_row(&Row {
                     at: writer.at(),
                     ..youngest
@@ -109,6 +95,15 @@ impl<D: Disk> MergeJob<D> {
             }
         }
         Ok(rows)
+    }
+
+    fn is_in_older(&self, room: RoomId) -> Result<bool, ReadError> {
+        for segment in &self.older {
+            if segment.find(room)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Finds the rooms that younger segments say are gone.
@@ -152,10 +147,12 @@ fn write_room<D: Disk>(
             continue;
         }
         let skipped = keep_from.saturating_sub(part.first);
-        let from = match part.messages {
-            true => push_lens(segment, part, skipped, lens)?,
-            false => skipped,
-        };
+        let mut from = skipped;
+        if part.messages {
+            from = push_lens(segment, part, skipped, lens)?;
+        } else if row.messages {
+            lens.push_bytes(part.units() - skipped);
+        }
         copy(
             writer,
             segment,

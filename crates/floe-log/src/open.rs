@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,7 +15,7 @@ use crate::install::Installs;
 use crate::load;
 use crate::log::{Log, Staging};
 use crate::lsn::Lsn;
-use crate::manifest::{MANIFEST, Manifest};
+use crate::manifest::{Home, MANIFEST, Manifest};
 use crate::memtable::FrameRef;
 use crate::options::Options;
 use crate::replay::{self, End, Remains, Sink, corrupt};
@@ -91,10 +91,11 @@ pub(crate) fn open<D: Disk>(
         (None, Access::Write) => begin(&disk, &options)?,
         (None, Access::Read) => return Err(OpenError::NoLog),
     };
+    let options = options.bounded();
     let mut log = Log {
         hash_key: start.manifest.hash_key,
         durable: start.wal.position(),
-        manifest: Arc::new(Mutex::new(start.manifest)),
+        home: Arc::new(Home::new(start.manifest, lock)),
         rooms: start.rooms,
         segments: start.segments,
         frozen: None,
@@ -117,7 +118,6 @@ pub(crate) fn open<D: Disk>(
         disk,
         options,
         fold,
-        _lock: lock,
     };
     log.wakes.fill(&log.rooms.index);
     Ok((log, start.recovery))

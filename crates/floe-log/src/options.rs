@@ -3,7 +3,7 @@
 /// How large things may become; all have defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes of one write-ahead segment; 64 MiB. The first segments of a new log are smaller.
+    /// Bytes of one write-ahead segment; 64 MiB, 1 GiB at most. The first segments of a new log are smaller.
     pub wal_segment_bytes: u32,
     /// Bytes of all write-ahead segments together, spare ones included; 1 GiB. Staging answers
     /// [`StageError::Full`](crate::StageError::Full) at the bound.
@@ -13,13 +13,27 @@ pub struct Options {
     /// Bytes of records in memory at which staging answers
     /// [`StageError::Busy`](crate::StageError::Busy) until a flush has caught up; 256 MiB.
     pub unflushed_bytes_max: u64,
-    /// Bytes of one record's payload, meta and lengths; 80 MiB.
+    /// Bytes of one record's payload, meta and lengths; 80 MiB, 1 GiB at most.
     pub record_bytes_max: u32,
-    /// Bytes from which a segment is no longer merged with others; 1 GiB.
+    /// Bytes from which a segment is no longer merged with others; 1 GiB, which is
+    /// the most.
     pub segment_bytes_max: u64,
     /// Key of the name hash for a new folder, instead of a random one. For tests and simulation,
     /// where every run must be the same.
     pub hash_key: Option<[u8; 16]>,
+}
+
+impl Options {
+    /// Returns the settings within what the format can hold.
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            wal_segment_bytes: self.wal_segment_bytes.clamp(4 << 10, 1 << 30),
+            record_bytes_max: self.record_bytes_max.min(1 << 30),
+            // A merged segment has twice as much at most, and tables within it four-byte lengths.
+            segment_bytes_max: self.segment_bytes_max.min(1 << 30),
+            ..self
+        }
+    }
 }
 
 impl Default for Options {

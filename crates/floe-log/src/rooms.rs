@@ -6,6 +6,23 @@ use crate::frame::{Header, Kind};
 use crate::index::{Index, NO_SLOT, Run};
 use crate::memtable::{FrameRef, Memtable};
 
+/// A row of which something is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) run: Run,
+    /// Units before this one were dropped; without it, all of the row is dead.
+    pub(crate) keep_from: Option<u64>,
+}
+
+impl Death {
+    pub(crate) fn whole(run: Run) -> Self {
+        Self {
+            run,
+            keep_from: None,
+        }
+    }
+}
+
 /// All rooms and their records since the last flush.
 #[derive(Debug)]
 pub(crate) struct Rooms {
@@ -14,8 +31,8 @@ pub(crate) struct Rooms {
     pub(crate) active: Memtable,
     /// Which of a room's slots is that in `active`.
     pub(crate) side: usize,
-    /// Rows of rooms that are gone.
-    pub(crate) deaths: Vec<Run>,
+    /// Rows to be weighed by the next flush.
+    pub(crate) deaths: Vec<Death>,
     pub(crate) next_room: u64,
 }
 
@@ -56,7 +73,7 @@ impl Rooms {
     /// Takes a room out of the index.
     pub(crate) fn remove(&mut self, name: NameHash, room: RoomId) {
         let gone = self.index.remove(name, room);
-        self.deaths
-            .extend(gone.into_iter().flat_map(|gone| gone.runs));
+        let runs = gone.into_iter().flat_map(|gone| gone.runs);
+        self.deaths.extend(runs.map(Death::whole));
     }
 }

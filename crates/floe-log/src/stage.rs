@@ -15,12 +15,16 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// The units of one record.
 ///
-/// A room's units are messages in all of its records, or bytes in all of them.
+/// The units of a record are messages or bytes; readers of a room in which both occur must know
+/// from elsewhere which are which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Payload<'a> {
     /// The bytes, as readers get them.
     pub bytes: &'a [u8],
-    /// The length of each message, which together make up `bytes`; empty where units are bytes.
+    /// The length of each message; empty where units are bytes.
+    ///
+    /// Staging panics when the lengths do not make up `bytes`: a start would take such a record
+    /// for a damaged one.
     pub lens: &'a [u32],
 }
 
@@ -190,7 +194,7 @@ struct Record<'a> {
 impl Record<'_> {
     fn header(&self, bytes_max: u32) -> Result<Header, StageError> {
         let Payload { bytes, lens } = self.payload;
-        debug_assert!(
+        assert!(
             lens.is_empty()
                 || lens.iter().map(|&len| u64::from(len)).sum::<u64>() == bytes.len() as u64,
             "the lengths of messages make up the payload"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
+use crate::manifest::Home;
 use crate::memtable::Memtable;
 use crate::segment::{self, Segment};
 
@@ -18,6 +19,7 @@ pub(crate) struct Trash<F> {
 #[derive(Debug)]
 pub(crate) struct CleanJob<D: Disk> {
     disk: D,
+    _home: Arc<Home<D::Lock>>,
     files: Vec<String>,
     memtables: Vec<Arc<Memtable>>,
 }
@@ -31,7 +33,12 @@ impl<F: DiskFile> Trash<F> {
     }
 
     /// Takes what nobody holds any more; `files` are others to be removed.
-    pub(crate) fn take<D>(&mut self, disk: &D, mut files: Vec<String>) -> Option<CleanJob<D>>
+    pub(crate) fn take<D>(
+        &mut self,
+        disk: &D,
+        home: &Arc<Home<D::Lock>>,
+        mut files: Vec<String>,
+    ) -> Option<CleanJob<D>>
     where
         D: Disk<File = F>,
     {
@@ -44,6 +51,7 @@ impl<F: DiskFile> Trash<F> {
         let idle = files.is_empty() && memtables.is_empty();
         (!idle).then(|| CleanJob {
             disk: disk.clone(),
+            _home: home.clone(),
             files,
             memtables,
         })

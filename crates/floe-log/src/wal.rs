@@ -8,6 +8,7 @@ use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::StageError;
 use crate::frame::HEADER_LEN;
 use crate::lsn::Lsn;
+use crate::manifest::Home;
 use crate::options::Options;
 
 /// Bytes of a new log's first segment, so that a server starts at once.
@@ -111,6 +112,7 @@ impl<D: Disk> Wal<D> {
             let number = self.take_number();
             let job = PrepareJob {
                 disk: disk.clone(),
+                _home: None,
                 number,
                 bytes: needed,
                 recycled,
@@ -142,7 +144,12 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Starts to make a spare segment where one will be needed.
-    pub(crate) fn take_prepare(&mut self, disk: &D, options: &Options) -> Option<PrepareJob<D>> {
+    pub(crate) fn take_prepare(
+        &mut self,
+        disk: &D,
+        home: &Arc<Home<D::Lock>>,
+        options: &Options,
+    ) -> Option<PrepareJob<D>> {
         let current = self.current();
         // A spare is made once the current segment is a quarter full: early enough at full speed,
         // and an idle log keeps no space that it may never need.
@@ -162,6 +169,7 @@ impl<D: Disk> Wal<D> {
         self.preparing_bytes = Some(recycled.as_ref().map_or(bytes, |old| old.bytes));
         Some(PrepareJob {
             disk: disk.clone(),
+            _home: Some(home.clone()),
             number: self.take_number(),
             bytes,
             recycled,
@@ -238,6 +246,7 @@ impl<D: Disk> Wal<D> {
 #[derive(Debug)]
 pub(crate) struct PrepareJob<D: Disk> {
     disk: D,
+    _home: Option<Arc<Home<D::Lock>>>,
     number: u32,
     bytes: u32,
     recycled: Option<WalSegment<D::File>>,

@@ -103,7 +103,7 @@ impl<D: Disk> Log<D> {
         self.install(WORK_ROWS);
         let task = self
             .wal
-            .take_prepare(&self.disk, &self.options)
+            .take_prepare(&self.disk, &self.home, &self.options)
             .map(Task::Prepare)
             .or_else(|| self.take_flush().map(Task::Flush))
             .or_else(|| self.take_clean().map(Task::Clean))
@@ -157,7 +157,7 @@ impl<D: Disk> Log<D> {
         Some(FlushJob {
             disk: self.disk.clone(),
             fold: self.fold.clone(),
-            manifest: self.manifest.clone(),
+            home: self.home.clone(),
             memtable: frozen.memtable.clone(),
             segments: frozen.segments.clone(),
             number,
@@ -212,18 +212,24 @@ impl<D: Disk> Log<D> {
         if self.merging || !self.installs.is_empty() {
             return None;
         }
-        let sizes: Vec<Size> = self.segments.list().iter().map(Size::of).collect();
+        let mut sizes: Vec<Size> = self.segments.list().iter().map(Size::of).collect();
+        if let (Some(size), Some(oldest)) = (sizes.first_mut(), self.segments.list().first())
+            && oldest.segment.tombstones() == oldest.segment.row_count()
+        {
+            // Nobody needs to be told that rooms are gone of which nothing is left.
+            size.dead_bytes = size.bytes;
+        }
         let chosen = plan::choose(&sizes, self.options.segment_bytes_max)?;
         let mut inputs = self.segments.handles();
         let younger = inputs.split_off(chosen.end);
-        inputs.drain(..chosen.start);
+        let older = inputs.drain(..chosen.start).collect();
         self.merging = true;
         Some(MergeJob {
             disk: self.disk.clone(),
-            manifest: self.manifest.clone(),
+            home: self.home.clone(),
+            older,
             inputs,
             younger,
-            oldest: chosen.start == 0,
             number: self.take_segment_number(),
         })
     }
@@ -242,7 +248,7 @@ impl<D: Disk> Log<D> {
 
     fn take_clean(&mut self) -> Option<CleanJob<D>> {
         let surplus = self.wal.take_surplus(&self.options);
-        self.trash.take(&self.disk, surplus)
+        self.trash.take(&self.disk, &self.home, surplus)
     }
 
     fn take_settle(&mut self) -> Option<Task<D>> {

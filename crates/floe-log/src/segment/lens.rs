@@ -31,6 +31,11 @@ impl LensWriter {
         self.payload_len += len;
     }
 
+    /// Adds units that are bytes, each of which is like a message of one byte.
+    pub(crate) fn push_bytes(&mut self, count: u64) {
+        (0..count).for_each(|_| self.push(1));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.anchors.clear();
         self.varints.clear();

@@ -1,8 +1,11 @@
 //! Reading a segment; no byte is used before its checksum was seen to be right.
 
+use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use floe_proto::RoomId;
 
 use super::{CHUNK_BYTES, HEADER_LEN, ROW_LEN, Row, TRAILER_LEN, Trailer, file_name, header};
 use crate::disk::{Disk, DiskFile};
@@ -102,6 +105,21 @@ impl<F: DiskFile> Segment<F> {
             .collect()
     }
 
+    /// Finds the row of a room.
+    pub(crate) fn find(&self, room: RoomId) -> Result<Option<Row>, ReadError> {
+        let (mut low, mut high) = (0, self.trailer.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row = self.row(middle)?;
+            match row.room.cmp(&room) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(Some(row)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
     fn decode_row(&self, bytes: &[u8; ROW_LEN], at: u64) -> Result<Row, ReadError> {
         Row::decode(bytes, self.trailer.rows_at)
             .ok_or_else(|| self.damaged(at, "a row contradicts itself"))
@@ -135,9 +153,9 @@ impl<F: DiskFile> Segment<F> {
         let mut buffer = Vec::new();
         for chunk in first..=last {
             let (word, bit) = (&self.verified[chunk as usize / 64], 1 << (chunk % 64));
-            if word.load(Ordering::Relaxed) & bit == 0 {
+            if word.load(Relaxed) & bit == 0 {
                 self.verify_chunk(chunk, &mut buffer)?;
-                word.fetch_or(bit, Ordering::Relaxed);
+                word.fetch_or(bit, Relaxed);
             }
         }
         Ok(())

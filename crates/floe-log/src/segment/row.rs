@@ -48,6 +48,13 @@ impl Row {
         u64::from(self.state_len) + self.payload_len + u64::from(self.lens_len) + ROW_LEN as u64
     }
 
+    /// About how many bytes of payload lie before a unit.
+    pub(crate) fn bytes_before(&self, unit: u64) -> u64 {
+        let units = unit.clamp(self.first, self.end) - self.first;
+        let share = u128::from(self.payload_len) * u128::from(units);
+        u64::try_from(share / u128::from(self.units().max(1))).unwrap_or(self.payload_len)
+    }
+
     pub(crate) fn units(&self) -> u64 {
         self.end - self.first
     }

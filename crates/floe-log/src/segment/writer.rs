@@ -45,6 +45,10 @@ impl<D: Disk> SegmentWriter<D> {
         })
     }
 
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Where the next byte goes.
     pub(crate) fn at(&self) -> u64 {
         self.written + self.buffer.len() as u64

@@ -201,7 +201,7 @@ fn run(seed: u64) -> u32 {
 
 #[test]
 fn acknowledged_records_survive_loss_of_power() {
-    let seeds = std::env::var("FLOE_SEEDS").map_or(1500, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("FLOE_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap());
     let first = std::env::var("FLOE_SEED").map_or(0, |seed| seed.parse().unwrap());
     for seed in first..first + seeds {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {

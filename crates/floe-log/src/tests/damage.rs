@@ -128,14 +128,20 @@ fn flip_everywhere(close: bool, seed: u64) -> BTreeMap<(String, Outcome), u32> {
     let mut outcomes = BTreeMap::new();
     for name in crate::Disk::list(&disk).unwrap() {
         let len = disk.contents(&name).unwrap().len();
-        let step = (len as u64 / 400).max(1);
+        let step = (len as u64 / 250).max(1);
         let mut at = 0;
         while at < len {
             let bits = 1 + rng.below(255) as u8;
             let changed = disk.copy();
             changed.flip(&name, at, bits);
             let what = format!("{name} byte {at} xor {bits:#x}");
-            let found = outcome(&changed, &models, &what);
+            let mut found = outcome(&changed.copy(), &models, &what);
+            if name.starts_with("seg") && found == Outcome::Harmless {
+                // What nobody reads any more is checked all the same.
+                let damage = verify(&changed, &mut |_, _| {}).unwrap().damage;
+                assert!(!damage.is_empty(), "{what}");
+                found = Outcome::Reported;
+            }
             let kind = name[..3].to_owned();
             *outcomes.entry((kind, found)).or_insert(0) += 1;
             at += 1 + rng.below(step * 2 - 1) as usize;
@@ -151,7 +157,7 @@ fn a_flipped_byte_is_never_shown_after_a_clean_end() {
         let count = |kind: &str, outcome| outcomes.get(&(kind.to_owned(), outcome)).copied();
         // Every durable record of the log must be found, so nothing is ever cut.
         assert_eq!(count("wal", Outcome::Cut), None, "{outcomes:?}");
-        assert!(count("wal", Outcome::Refused) > Some(30), "{outcomes:?}");
+        assert!(count("wal", Outcome::Refused) > Some(20), "{outcomes:?}");
         // Every byte of segments and manifest is under a checksum.
         assert_eq!(count("seg", Outcome::Harmless), None, "{outcomes:?}");
         assert!(count("seg", Outcome::Reported) > Some(30), "{outcomes:?}");
@@ -173,7 +179,7 @@ fn a_flipped_byte_is_never_shown_after_a_kill() {
             assert!(kind == "wal" || outcome != Outcome::Cut, "seed {seed}");
         }
     }
-    assert!(refused > 100 && cut > 0, "{refused} {cut}");
+    assert!(refused > 60 && cut > 0, "{refused} {cut}");
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod folder;
 mod golden;
 mod model;
 mod space;
+mod upkeep;

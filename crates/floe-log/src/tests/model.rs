@@ -46,6 +46,7 @@ pub(super) enum Op {
     Append {
         name: u64,
         meta: Vec<u8>,
+        messages: bool,
         units: Vec<Vec<u8>>,
     },
     Keep {
@@ -90,7 +91,9 @@ impl Model {
                 };
                 assert!(self.rooms.insert(*name, room).is_none());
             }
-            Op::Append { name, meta, units } => {
+            Op::Append {
+                name, meta, units, ..
+            } => {
                 let room = self.rooms.get_mut(name).unwrap();
                 room.metas.extend_from_slice(meta);
                 room.units.extend_from_slice(units);
@@ -220,9 +223,11 @@ pub(super) fn draw(model: &Model, tag: u64, rng: &mut Rng) -> Op {
         _ => {
             let count = [0, 1, 1, 1, 3, 200][rng.below(6) as usize];
             let size = [1, 10, 10, 40, 700][rng.below(5) as usize];
+            // Now and then a room has units of both kinds.
+            let messages = room.messages != rng.chance(1, 50);
             let units = (0..count)
                 .map(|_| {
-                    let len = if room.messages {
+                    let len = if messages {
                         1 + rng.below(size) as usize
                     } else {
                         1
@@ -230,7 +235,12 @@ pub(super) fn draw(model: &Model, tag: u64, rng: &mut Rng) -> Op {
                     (0..len).map(|_| rng.next_u64() as u8).collect()
                 })
                 .collect();
-            Op::Append { name, meta, units }
+            Op::Append {
+                name,
+                meta,
+                messages,
+                units,
+            }
         }
     }
 }
@@ -249,11 +259,16 @@ pub(super) fn stage<D: Disk>(
             let name = name_hash(log, *name);
             (*room, _) = log.create(name, now, meta, Payload::NONE)?;
         }
-        Op::Append { name, meta, units } => {
+        Op::Append {
+            name,
+            meta,
+            messages,
+            units,
+        } => {
             let room = &model.rooms[name];
             let bytes = units.concat();
             let lens: Vec<u32> = units.iter().map(|unit| unit.len() as u32).collect();
-            let lens = if room.messages { &lens[..] } else { &[] };
+            let lens = if *messages { &lens[..] } else { &[] };
             log.append(
                 room.room,
                 now,
