@@ -54,7 +54,7 @@ impl<D: Disk> Reactor<D> {
                         .render(&self.shard, self.readers, self.subscriptions.counts());
                 self.answer_text(at, context, method, "text/plain; version=0.0.4", &text);
             }
-            Route::Root => self.answer_text(at, context, method, "text/plain", ROOT),
+            Route::Root => self.answer_text(at, context, method, "text/html; charset=utf-8", DEMO),
         }
     }
 
@@ -446,8 +446,8 @@ impl<D: Disk> Reactor<D> {
 /// Bodies up to this size are copied behind their head, to leave in one system call.
 const COPY_BYTES_MAX: u64 = 32 << 10;
 
-const ROOT: &str =
-    "Floe is running. Streams are under /v1/stream/, health is /healthz, metrics are /metrics.\n";
+/// The page that shows a stream at work in a browser.
+const DEMO: &str = include_str!("../../assets/demo.html");
 
 fn payload(body: Body<'_>) -> Payload<'_> {
     Payload {
