@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 const EVENT_BYTES: usize = 200;
 const HEADER_BYTES: usize = 64;
 const LOG_BYTES: u64 = 64 << 20;
-const RUN: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 3;
+const RUN: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 5;
 
 fn main() -> io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);

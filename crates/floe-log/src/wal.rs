@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, is_full};
+use crate::disk::{Disk, is_full};
 use crate::error::StageError;
 use crate::frame::HEADER_LEN;
 use crate::lsn::Lsn;
 use crate::manifest::Home;
 use crate::options::Options;
+use crate::prepare::{PrepareDone, PrepareJob, fill};
 
 /// Bytes of a new log's first segment, so that a server starts at once.
 const FIRST_BYTES: u32 = 1 << 20;
@@ -17,8 +18,6 @@ const FIRST_BYTES: u32 = 1 << 20;
 const GROWTH: u32 = 4;
 /// Bytes of a segment that staging makes itself, because none was ready.
 const URGENT_BYTES: u32 = 4 << 20;
-/// Zeros are written and synced in steps of this, so that commits can pass between them.
-const FILL_BYTES: usize = 4 << 20;
 
 /// The files of the write-ahead log.
 #[derive(Debug)]
@@ -223,6 +222,11 @@ impl<D: Disk> Wal<D> {
         files.map(|segment| u64::from(segment.bytes)).sum::<u64>() + making
     }
 
+    /// Returns whether a flush is due, so that segments can be given up before space runs out.
+    pub(crate) fn is_long(&self, options: &Options) -> bool {
+        self.live.len() > 1 && self.live_bytes() * 2 > options.wal_bytes_max
+    }
+
     /// Bytes of segments that replay would read.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.live
@@ -240,76 +244,6 @@ impl<D: Disk> Wal<D> {
         self.next_number += 1;
         number
     }
-}
-
-/// Makes a spare write-ahead segment.
-#[derive(Debug)]
-pub(crate) struct PrepareJob<D: Disk> {
-    disk: D,
-    _home: Option<Arc<Home<D::Lock>>>,
-    number: u32,
-    bytes: u32,
-    recycled: Option<WalSegment<D::File>>,
-}
-
-/// What became of a [`PrepareJob`].
-#[derive(Debug)]
-pub(crate) struct PrepareDone<D: Disk> {
-    result: io::Result<WalSegment<D::File>>,
-}
-
-impl<D: Disk> PrepareJob<D> {
-    pub(crate) fn run(self) -> PrepareDone<D> {
-        PrepareDone {
-            result: self.make(),
-        }
-    }
-
-    fn make(self) -> io::Result<WalSegment<D::File>> {
-        let (file, bytes) = match self.recycled {
-            // What the file holds is left there: its frames name other positions than their own.
-            Some(old) => {
-                let (from, to) = (file_name(old.number), file_name(self.number));
-                self.disk.rename(&from, &to)?;
-                self.disk.sync_dir()?;
-                (old.file, old.bytes)
-            }
-            None => {
-                let file = fill(&self.disk, self.number, self.bytes)?;
-                (Arc::new(file), self.bytes)
-            }
-        };
-        Ok(WalSegment {
-            number: self.number,
-            bytes,
-            file,
-        })
-    }
-}
-
-/// Makes a file of zeros; durable on return, and gone again when it fails.
-///
-/// Space that was written once is overwritten without a change of the file system's own tables,
-/// which makes a commit's sync a third cheaper than on a growing file.
-fn fill<D: Disk>(disk: &D, number: u32, bytes: u32) -> io::Result<D::File> {
-    let name = file_name(number);
-    let write = || {
-        let file = disk.create(&name)?;
-        let zeros = vec![0; FILL_BYTES.min(bytes as usize)];
-        let mut at = 0;
-        while at < bytes as usize {
-            let len = zeros.len().min(bytes as usize - at);
-            file.write_all_at(&zeros[..len], at as u64)?;
-            file.sync_data()?;
-            at += len;
-        }
-        disk.sync_dir()?;
-        Ok(file)
-    };
-    write().inspect_err(|_| {
-        // The space matters more than a second error.
-        let _ = disk.remove(&name);
-    })
 }
 
 /// Name of a write-ahead segment's file.

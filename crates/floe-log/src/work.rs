@@ -9,8 +9,8 @@ use crate::flush::{FlushJob, Flushed};
 use crate::log::{Frozen, Log};
 use crate::merge::{MergeJob, Merged};
 use crate::plan::{self, Size};
+use crate::prepare::{PrepareDone, PrepareJob};
 use crate::trash::CleanJob;
-use crate::wal::{PrepareDone, PrepareJob};
 
 /// Rooms that move over to a new segment in one go, between two commits.
 const COMMIT_ROWS: u32 = 256;
@@ -172,7 +172,7 @@ impl<D: Disk> Log<D> {
     fn freeze(&mut self) -> Option<()> {
         let wanted = self.flush_wanted
             || self.rooms.active.bytes >= self.options.flush_bytes
-            || self.wal.live_bytes() * 2 > self.options.wal_bytes_max
+            || self.wal.is_long(&self.options)
             || self.rooms.deaths.len() >= DEATHS;
         if !wanted || self.rooms.active.is_empty() {
             return None;
