@@ -15,7 +15,12 @@ pub(crate) struct Reading<F> {
     to: u64,
     bytes_left: u64,
     parts: Vec<Part<F>>,
+    /// Bytes of small records, copied side by side: cheaper than a share in each.
+    copied: Vec<u8>,
 }
+
+/// Bytes of a record from which a read shares them instead of copying.
+const SHARED_BYTES_MIN: u64 = 4 << 10;
 
 impl<F: DiskFile> Reading<F> {
     pub(crate) fn new(from: u64, to: u64, bytes_max: u64) -> Self {
@@ -24,6 +29,7 @@ impl<F: DiskFile> Reading<F> {
             to,
             bytes_left: bytes_max,
             parts: Vec::new(),
+            copied: Vec::new(),
         }
     }
 
@@ -32,7 +38,8 @@ impl<F: DiskFile> Reading<F> {
         self.next
     }
 
-    pub(crate) fn into_chunk(self) -> Chunk<F> {
+    pub(crate) fn into_chunk(mut self) -> Chunk<F> {
+        self.end_copies();
         Chunk {
             parts: self.parts,
             next: self.next,
@@ -45,7 +52,15 @@ impl<F: DiskFile> Reading<F> {
 
     /// Whether nothing was read, so that one unit is read whatever its size.
     fn is_first(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_empty() && self.copied.is_empty()
+    }
+
+    /// Makes what was copied a part.
+    fn end_copies(&mut self) {
+        if !self.copied.is_empty() {
+            let copied = std::mem::take(&mut self.copied);
+            self.parts.push(Part::Memory(copied.into()));
+        }
     }
 
     /// Reads records that are in memory.
@@ -61,9 +76,16 @@ impl<F: DiskFile> Reading<F> {
                 false => self.fit_bytes(wanted),
             };
             if bytes > 0 {
-                let at = frame.payload_at() + frame.bytes_before(skip) as usize;
-                let part = frames.slice(index, at, at + bytes as usize);
-                self.parts.push(Part::Memory(part));
+                let from = frame.bytes_before(skip) as usize;
+                let to = from + bytes as usize;
+                if bytes < SHARED_BYTES_MIN {
+                    self.copied.extend_from_slice(&frame.payload()[from..to]);
+                } else {
+                    self.end_copies();
+                    let at = frame.payload_at();
+                    let part = frames.slice(index, at + from, at + to);
+                    self.parts.push(Part::Memory(part));
+                }
             }
             self.advance(units, bytes, wanted);
             index += 1;
@@ -95,6 +117,7 @@ impl<F: DiskFile> Reading<F> {
         if bytes > 0 {
             let at = row.payload_at() + from;
             segment.verify(at, bytes)?;
+            self.end_copies();
             self.parts.push(Part::File {
                 file: Arc::clone(&segment.file),
                 at,

@@ -11,6 +11,7 @@ mod output;
 mod receive;
 mod socket;
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +65,8 @@ pub struct Reactor<D: Disk> {
     /// Uptime before which no background work is asked for, after space ran out.
     work_after_ms: u64,
     readers: usize,
+    /// Fan-outs under way.
+    passes: VecDeque<live::Pass>,
     stop: Arc<AtomicBool>,
     /// Uptime at which a stop no longer waits.
     stop_ms: Option<u64>,
@@ -125,6 +128,7 @@ impl<D: Disk> Reactor<D> {
             tick_ms: 0,
             work_after_ms: 0,
             readers: 0,
+            passes: VecDeque::new(),
             stop,
             stop_ms: None,
             random: 0x9e37_79b9_7f4a_7c15,
@@ -160,6 +164,7 @@ impl<D: Disk> Reactor<D> {
             }
             self.reply();
             self.notify();
+            self.deliver();
             self.time_out();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
@@ -171,6 +176,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns how long this turn may sleep.
     fn patience(&self) -> Duration {
+        if !self.passes.is_empty() {
+            return Duration::ZERO;
+        }
         let mut wake_ms = self.deadline_ms;
         if self.shard.loaded() > 0 || !self.conns.is_empty() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
@@ -209,8 +217,6 @@ impl<D: Disk> Reactor<D> {
         for socket in self.gateway.take_sockets() {
             self.open(Socket::Local(socket));
         }
-        self.reply();
-        self.deliver();
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl Server {
     /// See [`StartError`]. A damaged folder is left as it is.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
         raise_file_limit();
-        let listener = TcpListener::bind(settings.listen).map_err(|source| StartError::Listen {
+        let listener = listen(settings.listen).map_err(|source| StartError::Listen {
             address: settings.listen,
             source,
         })?;
@@ -126,6 +126,26 @@ impl Server {
         Ok(self.reactor.run()?)
     }
 }
+
+/// Listens with room for many clients that come at once, as they do after a restart.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    // A restart must not wait for the last connections of its predecessor to be forgotten.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 16_384;
 
 /// Raises the limit of open files as far as is allowed, since each connection is one.
 fn raise_file_limit() {

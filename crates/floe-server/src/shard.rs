@@ -260,11 +260,17 @@ impl<D: Disk> Shard<D> {
         Some((id, readers))
     }
 
-    /// Ends what [`poll_advanced`](Self::poll_advanced) began.
-    pub fn give_back(&mut self, id: SlotId, readers: Vec<Ticket>) {
+    /// Ends what [`poll_advanced`](Self::poll_advanced) began, when the visible edge was `edge`.
+    ///
+    /// A room that has moved on since then is polled again.
+    pub fn give_back(&mut self, id: SlotId, readers: Vec<Ticket>, edge: Edge) {
+        let gone = self.is_gone(id);
         let slot = &mut self.slots[id.0 as usize];
+        slot.readers.extend(readers);
+        if (gone || slot.room.visible() != edge) && !slot.readers.is_empty() {
+            return self.advanced.push_back(id);
+        }
         slot.queued = false;
-        slot.readers = readers;
         self.drop_if_gone(id);
     }
 

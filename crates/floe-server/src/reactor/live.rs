@@ -1,7 +1,7 @@
 //! Readers that wait: long-polls and server-sent events.
 
 use bytes::Bytes;
-use floe_core::Span;
+use floe_core::{Edge, Span};
 use floe_log::Disk;
 use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, Code};
 use floe_surfaces::streams::{self, SseControl, SseStyle};
@@ -9,6 +9,25 @@ use floe_surfaces::streams::{self, SseControl, SseStyle};
 use super::conn::{Context, LongPoll, Sse, State, place, ticket};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
+
+/// One pass over the readers of a stream that moved.
+#[derive(Debug)]
+pub struct Pass {
+    slot: SlotId,
+    readers: Vec<Ticket>,
+    /// The visible edge when the pass began.
+    edge: Edge,
+    /// The next reader.
+    at: usize,
+    /// Readers before it that stay parked.
+    kept: usize,
+    frame: Option<Frame>,
+}
+
+/// Readers served in one turn of the loop.
+const DELIVER_STEP: usize = 256;
+/// Readers of one stream served before another stream's are.
+const SLICE_STEP: usize = 64;
 
 /// Events encoded for one reader, as they are for every other at the same place.
 #[derive(Debug, Clone)]
@@ -104,8 +123,11 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn park(&mut self, at: usize, state: State, slot: SlotId, timeout_ms: u64) {
+        self.generation = self.generation.wrapping_add(1);
         let conn = &mut self.conns[at];
         conn.state = state;
+        // What was noted of it when it was parked before means it no more.
+        conn.generation = self.generation;
         // A parked connection owns no buffer.
         conn.input.shrink_to_fit();
         let reader = ticket(at, conn.generation);
@@ -126,32 +148,57 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Serves the readers of every stream that moved.
+    /// Serves some readers of the streams that moved.
+    ///
+    /// A stream with many readers is served in slices, so that a fan-out holds up nobody; what is
+    /// written meanwhile goes out with the same events to those whose turn has not come.
     pub(super) fn deliver(&mut self) {
-        while let Some((slot, mut readers)) = self.shard.poll_advanced() {
-            let gone = self.shard.is_gone(slot);
-            let mut frame = None;
-            for reader in &readers {
-                self.deliver_one(*reader, gone, &mut frame);
-            }
-            let mut served = Vec::new();
-            readers.retain(|reader| {
-                let (at, generation) = place(*reader);
-                let conn = self
-                    .conns
-                    .get(at)
-                    .filter(|conn| conn.generation == generation);
-                let stays = conn.is_some_and(|conn| conn.reads().is_some());
-                if !stays && conn.is_some() {
-                    served.push(at);
-                }
-                stays
+        while let Some((slot, readers)) = self.shard.poll_advanced() {
+            let edge = self.shard.room(slot).visible();
+            self.passes.push_back(Pass {
+                slot,
+                readers,
+                edge,
+                at: 0,
+                kept: 0,
+                frame: None,
             });
-            self.shard.give_back(slot, readers);
-            // Only now: what a reader asks next may park it on the same stream again.
-            for at in served {
-                self.resume(at);
+        }
+        let mut budget = DELIVER_STEP;
+        while budget > 0 {
+            let Some(mut pass) = self.passes.pop_front() else {
+                return;
+            };
+            let slice = SLICE_STEP.min(pass.readers.len() - pass.at);
+            for _ in 0..slice {
+                self.deliver_next(&mut pass);
             }
+            budget = budget.saturating_sub(slice.max(1));
+            if pass.at < pass.readers.len() {
+                self.passes.push_back(pass);
+            } else {
+                pass.readers.truncate(pass.kept);
+                self.shard.give_back(pass.slot, pass.readers, pass.edge);
+            }
+        }
+    }
+
+    /// Serves the next reader of a pass; those that stay parked move to its front.
+    fn deliver_next(&mut self, pass: &mut Pass) {
+        let reader = pass.readers[pass.at];
+        pass.at += 1;
+        let gone = self.shard.is_gone(pass.slot);
+        self.deliver_one(reader, gone, &mut pass.frame);
+        let (at, generation) = place(reader);
+        let conn = self
+            .conns
+            .get(at)
+            .filter(|conn| conn.generation == generation);
+        if conn.is_some_and(|conn| conn.reads().is_some()) {
+            pass.readers[pass.kept] = reader;
+            pass.kept += 1;
+        } else if conn.is_some() {
+            self.resume(at);
         }
     }
 
@@ -244,6 +291,10 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends the next events to a reader, sharing what others at the same place got.
     fn push_frame(&mut self, at: usize, sse: Sse, shared: &mut Option<Frame>) {
+        let edge = self.shard.room(sse.slot).visible();
+        if sse.next == edge.tail && !edge.closed {
+            return;
+        }
         // A reader that has not taken its last event catches up when it has, from the log.
         if self
             .conns
