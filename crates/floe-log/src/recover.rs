@@ -51,6 +51,8 @@ pub(crate) fn recover<D: Disk>(
         for segment in &live {
             segment.file.sync_data()?;
         }
+        // So it may be with the manifest's name, and files that only an older one needs go next.
+        disk.sync_dir()?;
         let traces = cut.as_ref().is_some_and(|cut| cut.later_files);
         let spare_bytes = (!traces).then_some(options.wal_segment_bytes);
         (retired, next_number) = sort_out(disk, manifest.replay, &live, spare_bytes)?;

@@ -80,6 +80,12 @@ impl SimDisk {
         state.dies_at = Some(state.ops + ops);
     }
 
+    /// Lets the disk go on with everything that was written: not power failed, but a process was
+    /// killed.
+    pub fn revive(&self) {
+        self.state().dies_at = None;
+    }
+
     /// Returns whether power has failed.
     #[must_use]
     pub fn is_dead(&self) -> bool {

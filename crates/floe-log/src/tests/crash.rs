@@ -141,10 +141,25 @@ impl Run {
         self.log = log;
     }
 
-    /// Loses power, starts again, and compares: all that was acknowledged must be there, and
-    /// then a beginning of what was staged.
+    /// Loses power and starts again.
     fn crash(&mut self) {
         let disk = self.disk.crash(&mut self.rng);
+        self.recover(disk);
+    }
+
+    /// Kills the process and starts again: what was written is there, but may not be safe yet.
+    fn kill(&mut self) {
+        self.commits.clear();
+        self.works.clear();
+        let (blank, _) = open(&SimDisk::new(), &self.options).unwrap();
+        self.log = blank;
+        self.disk.revive();
+        self.recover(self.disk.clone());
+    }
+
+    /// Compares: all that was acknowledged must be there, and then a beginning of what was
+    /// staged, which counts as acknowledged from now on, for a reader may have seen it.
+    fn recover(&mut self, disk: SimDisk) {
         let (log, _) = open(&disk, &self.options).unwrap();
         let mut model = self.durable.clone();
         let mut found = model.compare(&log, &mut self.rng);
@@ -173,7 +188,7 @@ fn open(disk: &SimDisk, options: &Options) -> Result<(Log<SimDisk>, Recovery), O
     Log::open(disk.clone(), options.clone(), Arc::new(Concat))
 }
 
-/// Runs one seed: a few lives of a log, each ended by a loss of power. Returns the disk's trace.
+/// Runs one seed: a few lives of a log, each ended by a kill or a loss of power. Returns the disk's trace.
 fn run(seed: u64) -> u32 {
     let mut run = Run::new(seed);
     for _ in 0..4 {
@@ -183,7 +198,7 @@ fn run(seed: u64) -> u32 {
         }
         if run.rng.chance(1, 3) && !run.disk.is_dead() {
             let disk = run.disk.clone();
-            disk.die_after(u64::MAX / 2);
+            disk.revive();
             run.restart();
             disk.die_after(ops);
         }
@@ -194,7 +209,12 @@ fn run(seed: u64) -> u32 {
                 break;
             }
         }
-        run.crash();
+        if run.rng.chance(1, 3) {
+            run.kill();
+        }
+        if run.rng.chance(3, 4) || run.disk.is_dead() {
+            run.crash();
+        }
     }
     run.disk.trace()
 }
