@@ -8,7 +8,7 @@ use crate::manifest::Home;
 use crate::wal::{WalSegment, file_name};
 
 /// Zeros are written and synced in steps of this, so that commits can pass between them.
-const FILL_BYTES: usize = 4 << 20;
+const FILL_BYTES: usize = 1 << 20;
 
 /// Makes a spare write-ahead segment.
 #[derive(Debug)]

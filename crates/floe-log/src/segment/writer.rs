@@ -11,7 +11,7 @@ use crate::manifest::SegmentId;
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Bytes after which the file is synced, so that no large sync holds up those of commits.
-const SYNC_BYTES: u64 = 8 << 20;
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// Writes a new segment; rows in ascending order of rooms.
 #[derive(Debug)]
