@@ -1,1 +1,19 @@
-//! Floe: floe-sim.
+//! Floe under simulated time and disk: seeds go in, violations of its promises come out.
+//!
+//! A [`World`](world::World) runs a whole server but for its sockets, on a disk in memory, at a time
+//! that it makes up, among clients that it draws from a seed. It crashes the server at every kind
+//! of moment, starts it again on what a real disk might have kept, and compares all that can be
+//! seen with a model of its own. One seed is always the same run.
+//!
+//! It knows what a client may rely on and nothing of how the server does it: the
+//! [`model`](model::Model) shares no code with the rooms that it judges.
+
+pub mod command;
+pub mod disk;
+pub mod draw;
+pub mod jobs;
+pub mod model;
+pub mod run;
+pub mod trace;
+pub mod truth;
+pub mod world;
