@@ -1,7 +1,7 @@
 //! Reading rooms.
 
 use floe_core::{Room, Span, Start};
-use floe_log::{Disk, DiskFile, Part, Payload};
+use floe_log::{Disk, DiskFile, Part, Payload, ReadError};
 use floe_proto::{Code, Millis};
 
 use super::{Failure, Shard, SlotId, read_failure};
@@ -106,7 +106,7 @@ impl<D: Disk> Shard<D> {
                     until - holder.base,
                     room_left,
                 )
-                .map_err(|error| read_failure(&error))?;
+                .map_err(|error| self.fetch_failure(slot, &error))?;
             fetched.bytes += chunk.parts.iter().map(part_len).sum::<u64>();
             fetched.parts.extend(chunk.parts);
             if chunk.next + holder.base <= fetched.next {
@@ -115,6 +115,15 @@ impl<D: Disk> Shard<D> {
             fetched.next = chunk.next + holder.base;
         }
         Ok(fetched)
+    }
+
+    /// A room whose delete is staged has no data any more, although its readers still wait.
+    fn fetch_failure(&self, slot: SlotId, error: &ReadError) -> Failure {
+        if self.slots[slot.0 as usize].gone {
+            Failure::not_found()
+        } else {
+            read_failure(error)
+        }
     }
 }
 

@@ -72,7 +72,13 @@ impl World {
         };
         self.trace.note(format!("{name} may be over: {sight:?}"));
         let model = self.truth.staged();
-        let soft = model.streams[&uid].soft_deleted;
+        let stream = &model.streams[&uid];
+        let unborn = stream.edges[0].0 > self.truth.floor();
+        if sight == Sight::Absent && unborn && !model.forks(uid).is_empty() {
+            // Whether it is gone, or kept for its forks, shows once its create is durable.
+            return Ok(false);
+        }
+        let soft = stream.soft_deleted;
         match sight {
             Sight::There if model.may_be_there(uid, now) => {}
             Sight::Kept if soft => {}
