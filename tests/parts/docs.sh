@@ -1,0 +1,3 @@
+source tests/parts/common.sh
+export RUSTDOCFLAGS=-Dwarnings
+check cargo doc --locked --no-deps --workspace --all-features

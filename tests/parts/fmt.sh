@@ -1,0 +1,2 @@
+source tests/parts/common.sh
+check cargo fmt --all --check -- --color never
