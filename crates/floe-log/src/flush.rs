@@ -44,7 +44,7 @@ pub(crate) struct Flushed<D: Disk> {
     pub(crate) rows: Vec<FlushedRow>,
     pub(crate) replay: Lsn,
     /// Bytes found dead, by segment.
-    pub(crate) dead: Vec<(u32, u64)>,
+    pub(crate) dead: Dead,
 }
 
 /// What became of one room.
@@ -83,7 +83,7 @@ impl<D: Disk> FlushJob<D> {
     fn write(
         &self,
         writer: &mut SegmentWriter<D>,
-        dead: &mut Vec<(u32, u64)>,
+        dead: &mut Dead,
     ) -> Result<Vec<FlushedRow>, WorkError> {
         let mut slots: Vec<u32> = (0..self.memtable.rooms().len() as u32).collect();
         slots.sort_unstable_by_key(|&slot| self.memtable.rooms()[slot as usize].room);
@@ -112,7 +112,7 @@ impl<D: Disk> FlushJob<D> {
         room: &MemRoom,
         frames: RoomFrames<'_>,
         lens: &mut LensWriter,
-        dead: &mut Vec<(u32, u64)>,
+        dead: &mut Dead,
     ) -> Result<Option<Row>, WorkError> {
         let (first_frame, last_frame) = (frames.frame(0), frames.frame(frames.len() - 1));
         let created = first_frame.header.kind == Kind::Create;
@@ -150,7 +150,7 @@ impl<D: Disk> FlushJob<D> {
             .fold
             .fold(room.room, state.as_deref(), &mut frames.views())?;
         if let (Some(run), Some(before)) = (room.previous, &before) {
-            dead.push((run.segment, before.state_len.into()));
+            dead.add(run.segment, before.state_len.into());
             self.weigh_dropped(before, run, folded.keep_from, dead)?;
         }
         self.write_block(writer, &mut row, &folded, frames, lens)?;
@@ -204,14 +204,14 @@ impl<D: Disk> FlushJob<D> {
         before: &Row,
         run: Run,
         keep_from: u64,
-        dead: &mut Vec<(u32, u64)>,
+        dead: &mut Dead,
     ) -> Result<(), WorkError> {
         if keep_from <= before.keep_from {
             return Ok(());
         }
         let mut weigh = |segment: u32, row: &Row| {
             let already = row.bytes_before(before.keep_from);
-            dead.push((segment, row.bytes_before(keep_from) - already));
+            dead.add(segment, row.bytes_before(keep_from) - already);
         };
         weigh(run.segment, before);
         // Older rows have lost all units by now if the last row had begun to lose them.
@@ -229,15 +229,39 @@ impl<D: Disk> FlushJob<D> {
     }
 
     /// Finds how many bytes of no use there are in rows that are dead, or have lost units.
-    fn weigh(&self) -> Result<Vec<(u32, u64)>, WorkError> {
-        let weigh = |death: &Death| {
+    fn weigh(&self) -> Result<Dead, WorkError> {
+        let mut dead = Dead::default();
+        for death in &self.deaths {
             let row = find(&self.segments, death.run).row(death.run.row)?;
             let bytes = match death.keep_from {
                 None => row.bytes(),
                 Some(keep_from) => row.bytes_before(keep_from),
             };
-            Ok((death.run.segment, bytes))
-        };
-        self.deaths.iter().map(weigh).collect()
+            dead.add(death.run.segment, bytes);
+        }
+        Ok(dead)
+    }
+}
+
+/// Bytes found to be of no use, by segment.
+#[derive(Debug, Default)]
+pub(crate) struct Dead {
+    segments: Vec<(u32, u64)>,
+}
+
+impl Dead {
+    fn add(&mut self, segment: u32, bytes: u64) {
+        match self
+            .segments
+            .iter_mut()
+            .find(|(known, _)| *known == segment)
+        {
+            Some((_, total)) => *total += bytes,
+            None => self.segments.push((segment, bytes)),
+        }
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.segments.iter().copied()
     }
 }

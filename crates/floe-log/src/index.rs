@@ -7,11 +7,18 @@ use smallvec::SmallVec;
 use crate::hash::FixedState;
 
 /// All rooms, in under 200 bytes each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
-    names: HashMap<NameKey, RoomId, FixedState>,
-    rooms: HashMap<RoomId, Room, FixedState>,
+    names: Parts<NameKey, RoomId>,
+    rooms: Parts<RoomId, Room>,
 }
+
+/// A table in parts, so that none of them is large when it grows: a million entries moved at once
+/// would hold up everything else.
+type Parts<K, V> = Box<[HashMap<K, V, FixedState>]>;
+
+/// Parts of a table; a power of two.
+const PARTS: usize = 64;
 
 /// What is known of a room without reading.
 #[derive(Debug, Clone)]
@@ -41,40 +48,50 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// A name hash that a table can hold without padding.
 type NameKey = [u64; 2];
 
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            names: (0..PARTS).map(|_| HashMap::default()).collect(),
+            rooms: (0..PARTS).map(|_| HashMap::default()).collect(),
+        }
+    }
+}
+
 impl Index {
     pub(crate) fn find(&self, name: NameHash) -> Option<RoomId> {
-        self.names.get(&key(name)).copied()
+        self.names[name_part(name)].get(&key(name)).copied()
     }
 
     pub(crate) fn room(&self, room: RoomId) -> Option<&Room> {
-        self.rooms.get(&room)
+        self.rooms[room_part(room)].get(&room)
     }
 
     pub(crate) fn room_mut(&mut self, room: RoomId) -> Option<&mut Room> {
-        self.rooms.get_mut(&room)
+        self.rooms[room_part(room)].get_mut(&room)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rooms.len()
+        self.rooms.iter().map(HashMap::len).sum()
     }
 
     /// Adds a room under its name, or returns the one that is there.
     pub(crate) fn insert(&mut self, name: NameHash, room: RoomId) -> &mut Room {
-        self.names.insert(key(name), room);
-        self.rooms.entry(room).or_insert_with(Room::new)
+        self.names[name_part(name)].insert(key(name), room);
+        let part = &mut self.rooms[room_part(room)];
+        part.entry(room).or_insert_with(Room::new)
     }
 
     /// Takes a room out; its name too, unless a younger room has it by now.
     pub(crate) fn remove(&mut self, name: NameHash, room: RoomId) -> Option<Room> {
         if self.find(name) == Some(room) {
-            self.names.remove(&key(name));
+            self.names[name_part(name)].remove(&key(name));
         }
-        self.rooms.remove(&room)
+        self.rooms[room_part(room)].remove(&room)
     }
 
     /// Returns names and rooms in no particular order.
     pub(crate) fn names(&self) -> impl Iterator<Item = (NameHash, RoomId)> {
-        self.names.iter().map(|(&[low, high], &room)| {
+        self.names.iter().flatten().map(|(&[low, high], &room)| {
             let name = u128::from(high) << 64 | u128::from(low);
             (NameHash(name), room)
         })
@@ -82,17 +99,21 @@ impl Index {
 
     /// Returns the rooms in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomId, &Room)> {
-        self.rooms.iter().map(|(&id, room)| (id, room))
+        self.rooms.iter().flatten().map(|(&id, room)| (id, room))
     }
 
     /// Bytes that the tables take.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.names.allocation_size() + self.rooms.allocation_size()
+        let names = self.names.iter().map(HashMap::allocation_size);
+        let rooms = self.rooms.iter().map(HashMap::allocation_size);
+        names.sum::<usize>() + rooms.sum::<usize>()
     }
 
+    /// Makes room for more rooms at once.
     pub(crate) fn reserve(&mut self, rooms: usize) {
-        self.names.reserve(rooms);
-        self.rooms.reserve(rooms);
+        let each = rooms.div_ceil(PARTS);
+        self.names.iter_mut().for_each(|part| part.reserve(each));
+        self.rooms.iter_mut().for_each(|part| part.reserve(each));
     }
 }
 
@@ -117,4 +138,13 @@ impl Room {
 
 fn key(name: NameHash) -> NameKey {
     [name.0 as u64, (name.0 >> 64) as u64]
+}
+
+/// The hash of a name is even in all of its bits; tables use the low half.
+fn name_part(name: NameHash) -> usize {
+    (name.0 >> 122) as usize % PARTS
+}
+
+fn room_part(room: RoomId) -> usize {
+    room.0 as usize % PARTS
 }

@@ -15,7 +15,7 @@ use crate::trash::CleanJob;
 /// Rooms that move over to a new segment in one go, between two commits.
 const COMMIT_ROWS: u32 = 256;
 /// Rooms that move over each time somebody asks for work.
-const WORK_ROWS: u32 = 4096;
+const WORK_ROWS: u32 = 1024;
 /// Deletions that make a flush worth it, so that their space comes back.
 const DEATHS: usize = 4096;
 
@@ -193,7 +193,7 @@ impl<D: Disk> Log<D> {
     fn finish_flush(&mut self, result: Result<Flushed<D>, WorkError>) -> Result<(), WorkError> {
         self.flushing = false;
         let flushed = result?;
-        for (segment, bytes) in flushed.dead {
+        for (segment, bytes) in flushed.dead.segments() {
             self.segments.add_dead(segment, bytes);
         }
         let number = flushed
