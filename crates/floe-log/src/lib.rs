@@ -59,6 +59,10 @@
 //!   is never tried again.
 //! - An error of staging changes nothing.
 //! - Bytes read from a file have been checked once in this process, or are not returned.
+//! - A start reads the tables of all segments and the write-ahead log since the last flush: about
+//!   [`Options::flush_bytes`], and [`Options::wal_bytes_max`] at most.
+//! - Space of deleted rooms comes back with the flush after, and the merge that it makes worth
+//!   it. A host that has been idle for a while calls [`Log::request_flush`].
 
 mod commit;
 mod dir;

@@ -54,7 +54,8 @@ struct State {
 #[derive(Debug, Clone)]
 enum NameChange {
     Add(String, usize),
-    Rename(String, String),
+    /// A file gets a new name; it is this file whichever others of the old name were lost.
+    Rename(String, String, usize),
     Remove(String),
 }
 
@@ -233,10 +234,9 @@ impl NameChange {
             Self::Add(name, inode) => {
                 names.insert(name.clone(), *inode);
             }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
+            Self::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
             }
             Self::Remove(name) => {
                 names.remove(name);
@@ -276,8 +276,9 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.op("rename", from)?;
-        state.find(from)?;
-        state.change(NameChange::Rename(from.to_owned(), to.to_owned()));
+        let inode = state.find(from)?;
+        let (from, to) = (from.to_owned(), to.to_owned());
+        state.change(NameChange::Rename(from, to, inode));
         Ok(())
     }
 
