@@ -23,6 +23,7 @@ use floe_log::{Disk, Progress};
 use floe_proto::Code;
 use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
+use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
@@ -36,7 +37,7 @@ use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
-use crate::workers::{Finished, Workers};
+use crate::workers::{Finished, Workers, run_commit};
 
 /// The event loop of one shard.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub struct Reactor<D: Disk> {
     metrics: Metrics,
     /// Commits under way.
     commits: usize,
+    /// How long a commit has taken lately.
+    commit_seconds: f64,
+    /// Events of this turn.
+    events: usize,
     /// Earliest deadline of any connection, or earlier.
     deadline_ms: u64,
     /// Uptime of the next look at rooms.
@@ -82,6 +87,8 @@ const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 /// Commits under way at once: one syncs while the next is written.
 const COMMITS_MAX: usize = 2;
+/// A disk whose commits take longer than this is left to the committer's thread.
+const INLINE_COMMIT_SECONDS_MAX: f64 = 0.000_5;
 /// Connections accepted in one turn.
 const ACCEPT_STEP: usize = 256;
 /// Milliseconds between two looks at rooms.
@@ -124,6 +131,8 @@ impl<D: Disk> Reactor<D> {
             limits: Arc::new(settings.limits.clone()),
             metrics,
             commits: 0,
+            commit_seconds: 0.0,
+            events: 0,
             deadline_ms: u64::MAX,
             tick_ms: 0,
             work_after_ms: 0,
@@ -148,6 +157,11 @@ impl<D: Disk> Reactor<D> {
         self.shard
             .ensure_registry(self.clock.wall)
             .map_err(|failure| io::Error::other(failure.message))?;
+        // The first request may be for the registry, so it is durable before that.
+        while let Some(job) = self.shard.take_commit() {
+            self.commits += 1;
+            self.finished(run_commit(job))?;
+        }
         loop {
             self.commit()?;
             match self.poll.poll(&mut events, Some(self.patience())) {
@@ -155,11 +169,12 @@ impl<D: Disk> Reactor<D> {
                 polled => polled?,
             }
             self.clock.turn();
+            self.events = events.iter().count();
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
                     WAKER => self.collect()?,
-                    Token(at) => self.ready(at, event.is_readable(), event.is_writable()),
+                    Token(at) => self.ready(at, event),
                 }
             }
             self.reply();
@@ -197,16 +212,35 @@ impl<D: Disk> Reactor<D> {
         )
     }
 
-    /// Gives what was staged to the committer.
+    /// Makes what was staged durable: on the committer's thread, or here where that is sooner.
     fn commit(&mut self) -> io::Result<()> {
         while self.commits < COMMITS_MAX {
+            let inline = self.may_wait();
             let Some(job) = self.shard.take_commit() else {
                 break;
             };
             self.commits += 1;
-            self.workers.commit(job);
+            if !inline {
+                self.workers.commit(job);
+                continue;
+            }
+            self.finished(run_commit(job))?;
+            self.reply();
+            self.notify();
+            self.deliver();
         }
         Ok(())
+    }
+
+    /// Returns whether the loop may wait for one commit itself.
+    ///
+    /// A lone writer then waits for one sync and for no other thread to wake up. Nobody else waits:
+    /// this turn brought one event, and the disk has been quick.
+    fn may_wait(&self) -> bool {
+        self.events <= 1
+            && self.commits == 0
+            && self.passes.is_empty()
+            && self.commit_seconds < INLINE_COMMIT_SECONDS_MAX
     }
 
     /// Takes what other threads have finished.
@@ -228,6 +262,7 @@ impl<D: Disk> Reactor<D> {
                 bytes,
             } => {
                 self.commits -= 1;
+                self.commit_seconds += (seconds - self.commit_seconds) / 8.0;
                 self.metrics.commit(seconds, bytes);
                 self.shard.finish_commit(done)?;
                 // Before the writers are answered: what they ask next may be about this.
@@ -329,15 +364,16 @@ impl<D: Disk> Reactor<D> {
         self.metrics.connections(self.conns.len());
     }
 
-    fn ready(&mut self, at: usize, readable: bool, writable: bool) {
+    fn ready(&mut self, at: usize, event: &Event) {
         let Some(conn) = self.conns.get_mut(at) else {
             return;
         };
-        conn.readable |= readable;
-        if writable && !conn.output.is_empty() {
+        conn.readable |= event.is_readable();
+        conn.hung_up |= event.is_read_closed();
+        if event.is_writable() && !conn.output.is_empty() {
             self.flush(at);
         }
-        if readable {
+        if event.is_readable() {
             self.receive(at);
         }
     }
@@ -362,7 +398,7 @@ impl<D: Disk> Reactor<D> {
         }
         match conn.state {
             State::Sse(sse) => {
-                conn.deadline_ms = sse.ends_ms;
+                self.set_deadline(at, sse.ends_ms);
                 self.follow(at);
             }
             State::Closing => {
@@ -370,7 +406,7 @@ impl<D: Disk> Reactor<D> {
                 self.receive(at);
             }
             State::Receiving => {
-                conn.deadline_ms = uptime_ms + self.limits.http_idle_timeout_ms;
+                self.set_deadline(at, uptime_ms + self.limits.http_idle_timeout_ms);
                 self.receive(at);
             }
             State::Waiting(..) | State::LongPoll(_) | State::Draining => {}

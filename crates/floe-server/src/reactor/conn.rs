@@ -25,6 +25,9 @@ pub struct Conn<F> {
     pub deadline_ms: u64,
     /// Whether the socket may hold more than was read.
     pub readable: bool,
+    /// Whether the poll has said that the peer's end of sending is near. It says so once, perhaps
+    /// together with the last bytes, so from then on everything is read up to the end.
+    pub hung_up: bool,
     /// Whether the peer will send nothing more.
     pub ended: bool,
     /// Whether part of a request has arrived.
@@ -104,6 +107,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             output: Output::new(),
             deadline_ms,
             readable: false,
+            hung_up: false,
             ended: false,
             started: false,
             continued: false,

@@ -52,7 +52,7 @@ impl<D: Disk> Reactor<D> {
                     conn.readable = false;
                 }
                 Ok(len) => {
-                    conn.readable = len == self.received.len();
+                    conn.readable = len == self.received.len() || conn.hung_up;
                     self.metrics.received(len as u64);
                     if !self.take_in(at, len) {
                         return;
