@@ -193,11 +193,13 @@ fn size_line(bytes: &[u8]) -> Result<Option<(usize, usize)>, (Code, &'static str
         };
     };
     let line = bytes[..end].strip_suffix(b"\r").ok_or(BAD_CHUNK)?;
-    let digits = line
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
+    // Whoever reads a lone carriage return as the end of a line would see other chunks than we do.
+    if line.contains(&b'\r') {
+        return Err(BAD_CHUNK);
+    }
+    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let padding = digits.iter().rev().take_while(|byte| b" \t".contains(byte));
+    let digits = &digits[..digits.len() - padding.count()];
     let valid = !digits.is_empty() && digits.len() <= 8 && digits.iter().all(u8::is_ascii_hexdigit);
     let text = std::str::from_utf8(digits)
         .ok()
@@ -223,8 +225,10 @@ fn trailers(bytes: &[u8]) -> Result<Option<usize>, (Code, &'static str)> {
         if at > TRAILER_BYTES_MAX {
             return Err(BAD_CHUNK);
         }
-        if rest[..end].trim_ascii().is_empty() {
-            return Ok(Some(at));
+        match rest[..end].strip_suffix(b"\r") {
+            Some(b"") => return Ok(Some(at)),
+            Some(line) if !line.contains(&b'\r') && !line.starts_with(b" ") => {}
+            Some(_) | None => return Err(BAD_CHUNK),
         }
     }
 }
@@ -320,6 +324,11 @@ mod tests {
             "5\r\nhelloxx",
             "123456789\r\n",
             "-1\r\n",
+            " 5\r\n",
+            "5\r;x\r\n",
+            "0\r\n\n",
+            "0\r\nX: y\n",
+            "0\r\n \r\n",
         ] {
             let outcome = ChunkScan::default().scan(encoded.as_bytes(), 1 << 40);
             assert_eq!(outcome, Err(BAD_CHUNK), "{encoded}");
