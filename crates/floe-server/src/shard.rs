@@ -28,7 +28,7 @@ use crate::settings::Limits;
 
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan};
-pub use registry::is_reserved;
+pub use registry::{is_internal, is_reserved};
 
 /// Who asked, in the host's own terms; handed back with the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,6 +102,8 @@ pub struct Shard<D: Disk> {
     advanced: VecDeque<SlotId>,
     /// End of the newest delete: what is missing may not be called so before it is durable.
     deleted_until: Lsn,
+    /// What the registry tells of that has not been staged.
+    told: Option<registry::Told>,
     /// Where the next look for idle rooms begins.
     sweep_at: usize,
     /// Names of rooms that came, moved or went, for subscriptions; kept only while asked for.
@@ -185,6 +187,7 @@ impl<D: Disk> Shard<D> {
             ready: VecDeque::new(),
             advanced: VecDeque::new(),
             deleted_until: Lsn::default(),
+            told: None,
             sweep_at: 0,
             changes: None,
             meta: Vec::new(),
@@ -340,6 +343,8 @@ impl<D: Disk> Shard<D> {
     /// Returns when it wants to be called again, if anything is waiting.
     pub fn tick(&mut self, now: Millis) -> Option<Millis> {
         self.expire_due(now);
+        // There is no space yet if this fails, and the next tick tries again.
+        let _ = self.settle_registry(now);
         self.sweep_idle(now);
         self.log.next_wake()
     }
@@ -437,6 +442,10 @@ impl<D: Disk> Shard<D> {
             self.remove(id, now)?;
             return Ok(self.names.get(&hash).copied());
         }
+        if slot.room.is_deleted() {
+            self.remove_unused(id, now)?;
+            return Ok(self.names.get(&hash).copied());
+        }
         Ok(Some(id))
     }
 
@@ -452,6 +461,10 @@ impl<D: Disk> Shard<D> {
     }
 
     fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
+        // After a start the log knows no times of rooms that no flush has seen since.
+        if let Some(deadline) = room.deadline().filter(|_| !room.is_deleted()) {
+            self.log.set_wake(room.id(), Some(deadline));
+        }
         let slot = Slot {
             room,
             name,

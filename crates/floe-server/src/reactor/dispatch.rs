@@ -9,7 +9,7 @@ use floe_surfaces::subscriptions::{self, Asked};
 
 use super::conn::{Context, Location, State, ticket};
 use super::{Reactor, envelope};
-use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_reserved};
+use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_internal, is_reserved};
 
 impl<D: Disk> Reactor<D> {
     /// Serves one whole request.
@@ -66,6 +66,10 @@ impl<D: Disk> Reactor<D> {
         name: &[u8],
         request: Request<'_>,
     ) {
+        // Written with percent signs, the reserved prefix looks like the name of a stream.
+        if is_internal(name) {
+            return self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
+        }
         let writes = matches!(
             request,
             Request::Create(_) | Request::Append { .. } | Request::Delete
@@ -128,9 +132,15 @@ impl<D: Disk> Reactor<D> {
         name: &[u8],
         create: Create<'_>,
     ) {
-        let location = Location {
-            host: create.host.map(Into::into),
-            path: path.into(),
+        let location = match &self.public_url {
+            Some(base) => Location {
+                host: None,
+                path: format!("{}{path}", base.trim_end_matches('/')).into(),
+            },
+            None => Location {
+                host: create.host.map(Into::into),
+                path: path.into(),
+            },
         };
         let ticket = self.wait(at, context, Some(Box::new(location)));
         let fork = create.fork.as_ref().map(|fork| ForkOf {

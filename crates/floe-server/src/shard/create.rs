@@ -1,10 +1,12 @@
 //! Creating rooms and forks.
 
-use floe_core::{Create, Fork, Record, Room};
+use floe_core::{ContentType, Create, Fork, Record, Room};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis};
 
-use super::{Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, stage_failure, units_of};
+use super::{
+    Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, is_internal, stage_failure, units_of,
+};
 
 /// A fork as a command names it.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +55,7 @@ impl<D: Disk> Shard<D> {
         let source = match new.fork {
             None => None,
             Some(fork) => {
-                let source = self
-                    .find(now, fork.source)?
-                    .ok_or_else(Failure::not_found)?;
+                let source = self.find_source(now, fork.source)?;
                 let at = fork.at.map(|at| at.saturating_add(fork.beyond));
                 Some((self.slots[source.0 as usize].room.id(), at))
             }
@@ -99,7 +99,7 @@ impl<D: Disk> Shard<D> {
         let is_json = create
             .content_type
             .as_ref()
-            .is_some_and(floe_core::ContentType::is_json);
+            .is_some_and(ContentType::is_json);
         if is_json != json && !payload.bytes.is_empty() {
             let message = "a fork with a body must name the content type of its source";
             return Err(Failure::new(Code::ContentTypeRequired, message));
@@ -111,7 +111,11 @@ impl<D: Disk> Shard<D> {
             let lsn = self.stage(source, &added, Payload::NONE, now)?;
             self.queue(lsn, source, None);
         }
+        let content_type = create.content_type.as_ref();
+        let content_type = content_type.map_or(ContentType::DEFAULT, ContentType::as_str);
+        self.tell_created(name, content_type, now)?;
         let id = self.stage_create(now, name, &create, is_json, payload)?;
+        self.has_come_true(name);
         let room = &self.slots[id.0 as usize].room;
         let reply = Reply::Created {
             new: true,
@@ -121,7 +125,6 @@ impl<D: Disk> Shard<D> {
         if let Some(pending) = self.pending.back_mut() {
             pending.reply = Some((ticket, reply));
         }
-        self.announce_created(id, now);
         Ok(())
     }
 
@@ -132,9 +135,7 @@ impl<D: Disk> Shard<D> {
         create: &mut Create,
         fork: ForkOf<'_>,
     ) -> Result<SlotId, Failure> {
-        let source = self
-            .find(now, fork.source)?
-            .ok_or_else(Failure::not_found)?;
+        let source = self.find_source(now, fork.source)?;
         let room = &self.slots[source.0 as usize].room;
         let resolved: Fork = room
             .decide_fork(create.content_type.as_ref(), fork.at, fork.beyond)
@@ -145,6 +146,13 @@ impl<D: Disk> Shard<D> {
         create.lifetime.get_or_insert(room.lifetime());
         create.fork = Some(resolved);
         Ok(source)
+    }
+
+    fn find_source(&mut self, now: Millis, name: &[u8]) -> Result<SlotId, Failure> {
+        if is_internal(name) {
+            return Err(Failure::not_found());
+        }
+        self.find(now, name)?.ok_or_else(Failure::not_found)
     }
 
     /// Stages a create and loads the room; the reply is for the caller to add.
@@ -166,9 +174,6 @@ impl<D: Disk> Shard<D> {
             .create(hash, now, &self.meta, payload)
             .map_err(|error| stage_failure(&error))?;
         let room = Room::create(room, &record, units, now).expect("a create record makes a room");
-        if let Some(deadline) = room.deadline() {
-            self.log.set_wake(room.id(), Some(deadline));
-        }
         let id = self.insert(room, hash, false);
         let slot = &mut self.slots[id.0 as usize];
         slot.used_s = super::seconds(now);
