@@ -234,9 +234,9 @@ fn missing(field: &str) -> Reject {
 }
 
 fn unknown() -> Reject {
-    Reject::new(Code::UnknownRoute, Code::UnknownRoute.meaning())
+    Reject::new(Code::UnknownRoute, "no route has this path")
 }
 
 fn not_allowed() -> Reject {
-    Reject::new(Code::MethodNotAllowed, Code::MethodNotAllowed.meaning())
+    Reject::new(Code::MethodNotAllowed, "the path does not take this method")
 }
