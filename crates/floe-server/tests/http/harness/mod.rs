@@ -1,0 +1,35 @@
+//! A server in this process and a blocking client for it.
+
+mod connection;
+mod request;
+mod response;
+mod server;
+mod sse;
+mod webhook;
+
+use std::time::{Duration, Instant};
+
+pub use connection::Connection;
+pub use request::{Request, delete, get, head, options, post, put};
+pub use response::Response;
+pub use server::TestServer;
+pub use sse::{Events, Step};
+pub use webhook::{Receiver, Webhook};
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The offset after `units` units.
+pub fn offset(units: u64) -> String {
+    format!("{units:016}")
+}

@@ -1,0 +1,156 @@
+//! Starting, stopping and restarting a server.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use floe_server::{Server, Settings, StartError, Stopper};
+use tempfile::TempDir;
+
+use super::{Connection, Events, Request, Response, get};
+
+/// A server on a folder of its own, stopped when dropped.
+pub struct TestServer {
+    address: SocketAddr,
+    stopper: Stopper,
+    thread: Option<JoinHandle<Result<(), StartError>>>,
+    settings: Settings,
+    folder: Option<TempDir>,
+}
+
+impl TestServer {
+    /// Starts a server with the default settings.
+    pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Starts a server with other settings.
+    pub fn with(set: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data: folder.path().to_owned(),
+            ..Settings::default()
+        };
+        // Room for many servers at once.
+        settings.log.wal_segment_bytes = 1 << 20;
+        set(&mut settings);
+        Self::run(settings, Some(folder))
+    }
+
+    fn run(settings: Settings, folder: Option<TempDir>) -> Self {
+        let server = Server::open(&settings).unwrap();
+        let (mut address, stopper) = (server.address(), server.stopper());
+        if address.ip().is_unspecified() {
+            address.set_ip("127.0.0.1".parse().unwrap());
+        }
+        let thread = std::thread::spawn(move || server.run());
+        Self {
+            address,
+            stopper,
+            thread: Some(thread),
+            settings,
+            folder,
+        }
+    }
+
+    /// Asks the server to stop, without waiting.
+    pub fn ask_to_stop(&self) {
+        self.stopper.stop().unwrap();
+    }
+
+    /// Stops the server, which must end well.
+    pub fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.ask_to_stop();
+            thread.join().unwrap().unwrap();
+        }
+    }
+
+    /// Stops the server and starts another on the same folder.
+    pub fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    /// Stops the server and starts another on the same folder, with other settings.
+    pub fn restart_with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        self.stop();
+        let mut settings = self.settings.clone();
+        set(&mut settings);
+        Self::run(settings, self.folder.take())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.settings.data
+    }
+
+    /// Opens a connection.
+    pub fn connect(&self) -> Connection {
+        Connection::new(TcpStream::connect(self.address).unwrap())
+    }
+
+    /// Sends a request on a connection of its own.
+    #[track_caller]
+    pub fn send(&self, request: Request) -> Response {
+        self.connect().ask(&request)
+    }
+
+    /// Sends a request and checks the status of its answer.
+    #[track_caller]
+    pub fn expect(&self, status: u16, request: Request) -> Response {
+        self.send(request).expect(status)
+    }
+
+    /// Begins to follow a stream from an offset.
+    #[track_caller]
+    pub fn follow(&self, stream: &str, from: &str) -> Events {
+        let request = get(&format!("{stream}?offset={from}&live=sse"));
+        self.connect().follow(&request)
+    }
+
+    /// Reads a whole stream from its start, piece by piece.
+    #[track_caller]
+    pub fn read_all(&self, stream: &str) -> Vec<u8> {
+        let mut connection = self.connect();
+        let (mut all, mut from) = (Vec::new(), "-1".to_owned());
+        loop {
+            let piece = connection
+                .ask(&get(&format!("{stream}?offset={from}")))
+                .expect(200);
+            all.extend_from_slice(&piece.body);
+            if piece.header("stream-up-to-date") == Some("true") {
+                return all;
+            }
+            from = piece.next().to_owned();
+        }
+    }
+
+    /// Returns the value of a metric, by its name and labels.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.expect(200, get("/metrics")).text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}"))
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let _ = self.stopper.stop();
+        let ended = thread.join();
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Server-sent events, as a browser reads them.
+
+use serde_json::Value;
+
+use super::{Connection, Response};
+
+/// A reader of an event stream.
+pub struct Events {
+    connection: Connection,
+    pub head: Response,
+    text: String,
+}
+
+/// A control event and the data event before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub data: Option<String>,
+    pub control: Value,
+}
+
+impl Step {
+    pub fn next(&self) -> &str {
+        self.control["streamNextOffset"].as_str().unwrap()
+    }
+
+    pub fn is_up_to_date(&self) -> bool {
+        self.control["upToDate"] == true
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.control["streamClosed"] == true
+    }
+}
+
+impl Events {
+    pub fn new(connection: Connection, head: Response) -> Self {
+        Self {
+            connection,
+            head,
+            text: String::new(),
+        }
+    }
+
+    /// Reads on to the next control event; `None` once the answer has ended.
+    #[track_caller]
+    pub fn step(&mut self) -> Option<Step> {
+        let mut data = None;
+        loop {
+            let (kind, text) = self.event()?;
+            match kind.as_str() {
+                "data" => assert_eq!(data.replace(text), None, "two data events in a row"),
+                "control" => {
+                    let control = serde_json::from_str(&text).unwrap();
+                    return Some(Step { data, control });
+                }
+                other => panic!("an event of kind {other}"),
+            }
+        }
+    }
+
+    /// Reads until the reader is at the tail or the stream's end; returns the data.
+    #[track_caller]
+    pub fn until_up_to_date(&mut self) -> (String, Step) {
+        let mut all = String::new();
+        loop {
+            let step = self.step().expect("the answer ended");
+            all.push_str(step.data.as_deref().unwrap_or_default());
+            if step.is_up_to_date() {
+                return (all, step);
+            }
+        }
+    }
+
+    /// Returns the connection of an answer that has ended.
+    #[track_caller]
+    pub fn into_connection(mut self) -> Connection {
+        assert_eq!(self.step(), None);
+        self.connection
+    }
+
+    fn event(&mut self) -> Option<(String, String)> {
+        let end = loop {
+            if let Some(at) = self.text.find("\n\n") {
+                break at;
+            }
+            match self.connection.chunk() {
+                Some(chunk) => self.text.push_str(&String::from_utf8(chunk).unwrap()),
+                None => {
+                    assert_eq!(self.text, "", "an event without an end");
+                    return None;
+                }
+            }
+        };
+        let event: String = self.text.drain(..end + 2).collect();
+        let (mut kind, mut data) = (String::new(), Vec::new());
+        for line in event.trim_end_matches('\n').split('\n') {
+            let (field, value) = line.split_once(':').unwrap();
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => kind = value.to_owned(),
+                "data" => data.push(value),
+                other => panic!("a field named {other}"),
+            }
+        }
+        Some((kind, data.join("\n")))
+    }
+}

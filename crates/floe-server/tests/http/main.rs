@@ -1,0 +1,23 @@
+//! The server over real sockets: every rule of the protocol, every limit, hostile clients, restarts.
+//!
+//! Rules are named by their row in the specification, such as C1 or R10.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod append;
+mod browsers;
+mod create;
+//mod disk_full;
+mod errors;
+mod forks;
+mod harness;
+mod hostile;
+//mod http2;
+mod json;
+mod limits;
+mod live;
+mod metrics;
+mod producers;
+mod read;
+mod registry;
+//mod stop;
+//mod subscriptions;
