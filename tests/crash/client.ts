@@ -34,6 +34,28 @@ export async function readAll(
   }
 }
 
+/** The streams that the server's own listing names, in order. */
+export async function listed(http: Http): Promise<string[]> {
+  const { messages } = await readAll(http, `${ROOT}__registry__`, "json")
+  const paths = new Set<string>()
+  for (const message of messages as unknown as RegistryEvent[]) {
+    const isNew = message.headers.operation === "insert"
+    // An insert of what is there, or a delete of what is not, would be an event too many.
+    check(paths.has(message.key) !== isNew, () => `__registry__: ${JSON.stringify(message)} again`)
+    if (isNew) paths.add(message.key)
+    else paths.delete(message.key)
+  }
+  return [...paths].map((path) => ROOT + path).sort()
+}
+
+interface RegistryEvent {
+  key: string
+  headers: { operation: "insert" | "delete" }
+}
+
+/** Where streams are. */
+export const ROOT = "/v1/stream/"
+
 /** An assertion whose message says what was asked and what came. */
 export function check(isRight: boolean, explain: () => string): asserts isRight {
   if (!isRight) throw new Error(explain())

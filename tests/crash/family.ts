@@ -1,6 +1,6 @@
 import { type Answer, header, type Http, type Request } from "../support/http.ts"
 import type { Random } from "../support/random.ts"
-import { check, describeAnswer, difference, readAll, type View } from "./client.ts"
+import { check, describeAnswer, difference, readAll, ROOT, type View } from "./client.ts"
 import { CONTENT_TYPES, encode, type Format, FORMATS, makeMessages } from "./content.ts"
 import { type Doubts, unlessLost } from "./shared.ts"
 
@@ -268,9 +268,15 @@ export class Family {
     }
   }
 
+  /** The paths of all streams that a listing must name. */
+  get living(): string[] {
+    const streams = [...this.#streams.values()].filter((stream) => !stream.isDeleted)
+    return streams.map((stream) => stream.path)
+  }
+
   #newPath(): string {
     this.#count += 1
-    return `/v1/stream/${this.#name}/${this.#count}`
+    return `${ROOT}${this.#name}/${this.#count}`
   }
 }
 

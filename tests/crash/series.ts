@@ -8,7 +8,7 @@ import { promisify } from "node:util"
 import { Http } from "../support/http.ts"
 import type { Random } from "../support/random.ts"
 import { binary, cleanEnvironment, Server } from "../support/server.ts"
-import { check } from "./client.ts"
+import { check, difference, listed } from "./client.ts"
 import { FORMATS } from "./content.ts"
 import { Family } from "./family.ts"
 import { MODES, Reader } from "./reader.ts"
@@ -100,6 +100,13 @@ export class Series {
       ...this.#shared.map(async (stream) => contents.set(stream, await stream.recover(http, this.totals))),
       ...this.#families.map((family) => family.recover(http, this.totals)),
     ])
+    const paths = await listed(http)
+    const living = this.#families.flatMap((family) => family.living)
+    const expected = [...living, ...this.#shared.map((stream) => stream.path)].sort()
+    check(
+      paths.join() === expected.join(),
+      () => `__registry__: ${difference(paths, expected)}`,
+    )
     for (const reader of this.#readers) reader.recover(contents.get(reader.stream) ?? [])
     await Promise.all(this.#shared.map((stream) => stream.probeProducers(http)))
   }

@@ -1,6 +1,6 @@
 import { ConnectionLost, header, type Http } from "../support/http.ts"
 import type { Random } from "../support/random.ts"
-import { check, describeAnswer, readAll } from "./client.ts"
+import { check, describeAnswer, readAll, ROOT } from "./client.ts"
 import { CONTENT_TYPES, encode, type Format, makeMessages } from "./content.ts"
 
 /** A stream that several idempotent producers write to at once. */
@@ -14,7 +14,7 @@ export class SharedStream {
   #isCreated = false
 
   constructor(name: string, format: Format, producers: number, random: Random) {
-    this.path = `/v1/stream/${name}`
+    this.path = ROOT + name
     this.format = format
     this.#random = random
     this.producers = Array.from({ length: producers }, (_, index) => ({

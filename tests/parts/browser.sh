@@ -2,18 +2,22 @@ source tests/parts/common.sh
 install_npm_packages
 build_server
 
-has_browser() {
-  [[ -n ${FLOE_BROWSER:-} ]] && return
+# Finds a browser that runs and leaves its path in FLOE_BROWSER.
+find_browser() {
   local path
-  for path in /usr/bin/{chromium,chromium-browser,google-chrome,google-chrome-stable}; do
+  for path in "${FLOE_BROWSER:-}" \
+    /usr/bin/{chromium,chromium-browser,google-chrome,google-chrome-stable}; do
     # On Ubuntu this may be a stub that asks for snap.
-    [[ -x $path ]] && "$path" --version >/dev/null 2>&1 && return
+    if [[ -x $path ]] && "$path" --version >/dev/null 2>&1; then
+      export FLOE_BROWSER=$path
+      return
+    fi
   done
   return 1
 }
 
 install_browser() {
-  install_packages chromium && has_browser && return
+  install_packages chromium && find_browser && return
   echo "note: no package chromium that works here; taking the browser that playwright downloads"
   as_root env "PATH=$PATH" tests/node_modules/.bin/playwright-core install-deps chromium
   tests/node_modules/.bin/playwright-core install chromium
@@ -22,5 +26,5 @@ install_browser() {
   export FLOE_BROWSER
 }
 
-has_browser || install_browser
+find_browser || install_browser
 run_vitest browser

@@ -3,7 +3,7 @@ source tests/parts/common.sh
 if ! cargo deny --version >/dev/null 2>&1; then
   # Without optimisation it is there in a third of the time, and fast enough.
   CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$TARGET_DIR/cargo-deny \
-    cargo install --locked --debug cargo-deny
+    cargo install --locked --debug cargo-deny --version '^0.20'
   rm -rf "$TARGET_DIR/cargo-deny"
 fi
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type BrowserContext, chromium } from "playwright-core"
@@ -16,7 +16,7 @@ export class Browser {
   static async start(): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), "floe-browser-"))
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: executable(),
+      executablePath: process.env["FLOE_BROWSER"] ?? "/usr/bin/chromium",
       headless: true,
       args: FLAGS,
     })
@@ -28,20 +28,6 @@ export class Browser {
     rmSync(this.#profile, { recursive: true, force: true })
   }
 }
-
-function executable(): string {
-  const given = process.env["FLOE_BROWSER"]
-  const found = given ?? PLACES.find((place) => existsSync(place))
-  if (found === undefined) throw new Error(`no browser at ${PLACES.join(", ")}: run ./test browser`)
-  return found
-}
-
-const PLACES = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-  "/usr/bin/google-chrome-stable",
-]
 
 const FLAGS = [
   "--headless",
