@@ -26,7 +26,7 @@ pub struct Chunk<F> {
 /// A range of a room's bytes.
 #[derive(Debug)]
 pub enum Part<F> {
-    /// Bytes in memory, shared with the log.
+    /// Bytes in memory; large ones are shared with the log.
     Memory(Bytes),
     /// Bytes in a file; their checksums have been checked.
     File {
@@ -106,7 +106,7 @@ impl<D: Disk> Log<D> {
     /// unit at least if there is one.
     ///
     /// What is staged is there, too: a host shows nothing beyond what it knows to be durable by
-    /// its choice of `to`. What is in memory is shared, not copied.
+    /// its choice of `to`. Large records in memory are shared, small ones are copied side by side.
     ///
     /// # Errors
     /// [`ReadError::Gone`] when `from` was dropped by retention, [`ReadError::NoRoom`], or what
