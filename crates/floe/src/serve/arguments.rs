@@ -158,7 +158,7 @@ arguments! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn without_arguments_the_settings_are_the_defaults() {
@@ -175,6 +175,61 @@ mod tests {
         expected.limits.streams_max = 5;
         expected.log.flush_bytes = 7;
         assert_eq!(parse(&["--streams-max", "5", "--flush-bytes=7"]), expected);
+    }
+
+    /// `UPDATE_DOCS=1 cargo test -p floe` writes the file.
+    #[test]
+    fn the_table_of_settings_is_the_arguments() {
+        let mut table = String::from(
+            "# Settings\n\nEvery setting of `floe serve` is a flag and an environment variable.\n",
+        );
+        let command = Program::command();
+        let mut heading = None;
+        for argument in command
+            .get_arguments()
+            .filter(|argument| argument.get_long().is_some())
+        {
+            if heading != Some(argument.get_help_heading()) {
+                heading = Some(argument.get_help_heading());
+                let title = argument.get_help_heading().unwrap_or("Server");
+                table.push_str(&format!("\n## {title}\n\n"));
+                table.push_str(
+                    "| Flag | Environment | Default | What it does |\n|---|---|---|---|\n",
+                );
+            }
+            let long = argument.get_long().unwrap_or_default();
+            let variable = argument
+                .get_env()
+                .map(|name| name.to_string_lossy())
+                .unwrap_or_default();
+            let default: Vec<_> = argument
+                .get_default_values()
+                .iter()
+                .map(|value| value.to_string_lossy())
+                .collect();
+            let help = argument
+                .get_long_help()
+                .or(argument.get_help())
+                .map(ToString::to_string);
+            let help = help
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            table.push_str(&format!(
+                "| `--{long}` | `{variable}` | {} | {help} |\n",
+                default.join(" ")
+            ));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SETTINGS.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &table).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == table,
+            "docs/SETTINGS.md is out of date: UPDATE_DOCS=1 cargo test -p floe"
+        );
     }
 
     #[derive(Debug, Parser)]
