@@ -53,6 +53,15 @@ impl Connection {
         self.answer_to("GET")
     }
 
+    /// Reads the answer to a request of some method, unless the connection ends instead.
+    #[track_caller]
+    pub fn try_answer(&mut self, method: &str) -> Option<Response> {
+        if self.received.is_empty() && !self.more() {
+            return None;
+        }
+        Some(self.answer_to(method))
+    }
+
     /// Reads the answer to a request of some method.
     #[track_caller]
     pub fn answer_to(&mut self, method: &str) -> Response {
