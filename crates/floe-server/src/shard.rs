@@ -222,6 +222,11 @@ impl<D: Disk> Shard<D> {
         Ok(())
     }
 
+    /// Asks for a flush although memory holds little, as before a long rest.
+    pub fn request_flush(&mut self) {
+        self.log.request_flush();
+    }
+
     /// Takes background work on the log, for a thread that may block.
     pub fn take_work(&mut self) -> Option<Work<D>> {
         self.log.take_work()
@@ -461,10 +466,6 @@ impl<D: Disk> Shard<D> {
     }
 
     fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
-        // After a start the log knows no times of rooms that no flush has seen since.
-        if let Some(deadline) = room.deadline().filter(|_| !room.is_deleted()) {
-            self.log.set_wake(room.id(), Some(deadline));
-        }
         let slot = Slot {
             room,
             name,

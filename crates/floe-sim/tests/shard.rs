@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use floe_core::{Append, ContentType, Create, Lifetime, Start};
-use floe_log::sim::SimDisk;
+use floe_log::sim::{Rng, SimDisk};
 use floe_log::{Options, Payload};
 use floe_proto::{Code, Millis};
 use floe_server::Limits;
@@ -31,8 +31,17 @@ fn commit(shard: &mut Shard<SimDisk>) {
 }
 
 fn create(shard: &mut Shard<SimDisk>, name: &[u8], source: Option<&[u8]>) {
-    let mut create = Create::new(ContentType::new("text/plain"), Lifetime::Unlimited);
-    create.lifetime = None;
+    create_with(shard, name, source, Lifetime::Unlimited, b"");
+}
+
+fn create_with(
+    shard: &mut Shard<SimDisk>,
+    name: &[u8],
+    source: Option<&[u8]>,
+    lifetime: Lifetime,
+    bytes: &[u8],
+) {
+    let create = Create::new(ContentType::new("text/plain"), lifetime);
     let new = NewRoom {
         create,
         fork: source.map(|source| ForkOf {
@@ -41,7 +50,7 @@ fn create(shard: &mut Shard<SimDisk>, name: &[u8], source: Option<&[u8]>) {
             beyond: 0,
         }),
         json: false,
-        payload: Payload::NONE,
+        payload: Payload { bytes, lens: &[] },
     };
     shard.create(NOW, Ticket(1), name, new);
 }
@@ -53,6 +62,18 @@ fn append(shard: &mut Shard<SimDisk>, name: &[u8], bytes: &[u8]) {
         ..Append::default()
     };
     shard.append(NOW, Ticket(2), name, &append, Payload { bytes, lens: &[] });
+}
+
+fn listed(shard: &mut Shard<SimDisk>) -> String {
+    let plan = shard
+        .plan_read(NOW, b"__registry__", Start::Oldest)
+        .unwrap();
+    let events = shard.fetch(plan.slot, 0, 1 << 20).unwrap();
+    String::from_utf8(events.to_vec().unwrap()).unwrap()
+}
+
+fn is_there(shard: &mut Shard<SimDisk>, name: &[u8]) -> bool {
+    shard.describe(NOW, name).is_ok()
 }
 
 #[test]
@@ -69,4 +90,51 @@ fn a_reader_of_a_stream_whose_delete_is_staged_is_told_that_it_is_gone() {
     let (slot, _) = shard.poll_advanced().unwrap();
     let failure = shard.fetch(slot, 0, 100).unwrap_err();
     assert_eq!(failure.code, Code::NotFound);
+}
+
+#[test]
+fn the_registry_agrees_with_the_streams_wherever_a_crash_cuts_the_log() {
+    let mut cuts = [0; 3];
+    for seed in 0..300 {
+        let disk = SimDisk::new();
+        let mut shard = open(&disk);
+        create_with(&mut shard, b"a", None, Lifetime::Unlimited, &[b'x'; 900]);
+        let job = shard.take_commit().unwrap();
+        // The writes are there, and the sync is not.
+        disk.die_after(2);
+        assert!(job.run().error().is_some());
+        let mut shard = open(&disk.crash(&mut Rng::new(seed)));
+        let there = is_there(&mut shard, b"a");
+        let told = listed(&mut shard).matches("insert").count();
+        let untold = listed(&mut shard).matches("delete").count();
+        assert_eq!(told - untold, usize::from(there), "seed {seed}");
+        cuts[told + untold] += 1;
+    }
+    assert!(cuts.iter().all(|count| *count > 0), "{cuts:?}");
+}
+
+#[test]
+fn a_source_kept_for_its_forks_ends_with_the_last_wherever_a_crash_cuts_the_log() {
+    let mut ends = [0; 2];
+    for seed in 0..300 {
+        let disk = SimDisk::new();
+        let mut shard = open(&disk);
+        create(&mut shard, b"source", None);
+        create(&mut shard, b"fork", Some(b"source"));
+        shard.delete(NOW, Ticket(3), b"source");
+        commit(&mut shard);
+        // Larger than a sector, so that its parts are lost one by one.
+        append(&mut shard, b"fork", &[b'x'; 300]);
+        shard.delete(NOW, Ticket(3), b"fork");
+        let job = shard.take_commit().unwrap();
+        disk.die_after(2);
+        assert!(job.run().error().is_some());
+        let mut shard = open(&disk.crash(&mut Rng::new(seed)));
+        let fork = is_there(&mut shard, b"fork");
+        let code = shard.describe(NOW, b"source").unwrap_err().code;
+        let wanted = if fork { Code::Gone } else { Code::NotFound };
+        assert_eq!(code, wanted, "seed {seed}");
+        ends[usize::from(fork)] += 1;
+    }
+    assert!(ends.iter().all(|count| *count > 0), "{ends:?}");
 }

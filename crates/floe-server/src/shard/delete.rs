@@ -38,36 +38,62 @@ impl<D: Disk> Shard<D> {
 
     /// Stages the end of a room: at once, or softly while forks read it.
     pub(super) fn remove(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+        self.tell_deleted(id, now)?;
+        let name: Box<[u8]> = self.slots[id.0 as usize].room.name().into();
         if self.has_forks(id) {
             let lsn = self.stage(id, &Record::SoftDelete, Payload::NONE, now)?;
             self.queue(lsn, id, None);
         } else {
             self.remove_for_good(id, now)?;
         }
-        self.announce_deleted(id, now);
+        self.has_come_true(&name);
+        Ok(())
+    }
+
+    /// Stages the end of a room that was kept for its forks, if none is left.
+    ///
+    /// A crash or want of space may come between the end of the last fork and that of its source.
+    pub(super) fn remove_unused(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+        if self.slots[id.0 as usize].room.is_deleted() && !self.has_forks(id) {
+            self.remove_for_good(id, now)?;
+        }
         Ok(())
     }
 
     /// Stages the end of a room that nobody inherits from, and of sources that only it kept.
+    ///
+    /// What a source is not told for want of space is made up for when it is next asked for.
     fn remove_for_good(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
-        let mut next = Some(id);
-        while let Some(id) = next.take() {
-            let slot = &mut self.slots[id.0 as usize];
-            let (room, source) = (slot.room.id(), slot.room.source());
-            let lsn = self
-                .log
-                .delete(room, slot.name, now)
-                .map_err(|error| stage_failure(&error))?;
-            slot.gone = true;
-            slot.in_flight += 1;
-            self.names.remove(&slot.name);
-            self.deleted_until = lsn;
-            self.queue(lsn, id, None);
-            if let Some((source, _)) = source {
-                next = self.release(source, room, now)?;
-            }
+        let mut source = self.remove_one(id, now)?;
+        while let Some((fork, room)) = source {
+            let removed = self
+                .release(room, fork, now)
+                .and_then(|unused| unused.map(|id| self.remove_one(id, now)).transpose());
+            source = removed
+                .unwrap_or_else(|failure| {
+                    let code = failure.code.as_str();
+                    tracing::warn!(code, room = room.0, "a stream outlives its last fork");
+                    None
+                })
+                .flatten();
         }
         Ok(())
+    }
+
+    /// Stages the end of one room; returns it with the room it is a fork of.
+    fn remove_one(&mut self, id: SlotId, now: Millis) -> Result<Option<(RoomId, RoomId)>, Failure> {
+        let slot = &mut self.slots[id.0 as usize];
+        let (room, source) = (slot.room.id(), slot.room.source());
+        let lsn = self
+            .log
+            .delete(room, slot.name, now)
+            .map_err(|error| stage_failure(&error))?;
+        slot.gone = true;
+        slot.in_flight += 1;
+        self.names.remove(&slot.name);
+        self.deleted_until = lsn;
+        self.queue(lsn, id, None);
+        Ok(source.map(|(source, _)| (room, source)))
     }
 
     /// Tells a source that a fork is gone; returns it if nothing keeps it any more.
