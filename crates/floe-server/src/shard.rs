@@ -466,6 +466,10 @@ impl<D: Disk> Shard<D> {
     }
 
     fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
+        // After a start the log knows no times of rooms that no flush has seen since.
+        if let Some(deadline) = room.deadline().filter(|_| !room.is_deleted()) {
+            self.log.set_wake(room.id(), Some(deadline));
+        }
         let slot = Slot {
             room,
             name,

@@ -138,3 +138,22 @@ fn a_source_kept_for_its_forks_ends_with_the_last_wherever_a_crash_cuts_the_log(
     }
     assert!(ends.iter().all(|count| *count > 0), "{ends:?}");
 }
+
+#[test]
+fn a_stream_expires_by_itself_after_a_restart_and_a_write() {
+    let disk = SimDisk::new();
+    let mut shard = open(&disk);
+    create_with(&mut shard, b"a", None, Lifetime::Ttl(10), b"");
+    commit(&mut shard);
+    shard.close().unwrap();
+    let mut shard = open(&disk);
+    let flush = shard.take_work().unwrap();
+    append(&mut shard, b"a", b"data");
+    shard.finish_work(flush.run()).unwrap();
+    while let Some(work) = shard.take_work() {
+        shard.finish_work(work.run()).unwrap();
+    }
+    assert_eq!(shard.rooms(), 2);
+    shard.tick(NOW.plus(10_000));
+    assert_eq!(shard.rooms(), 1);
+}

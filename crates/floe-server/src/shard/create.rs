@@ -174,9 +174,6 @@ impl<D: Disk> Shard<D> {
             .create(hash, now, &self.meta, payload)
             .map_err(|error| stage_failure(&error))?;
         let room = Room::create(room, &record, units, now).expect("a create record makes a room");
-        if let Some(deadline) = room.deadline() {
-            self.log.set_wake(room.id(), Some(deadline));
-        }
         let id = self.insert(room, hash, false);
         let slot = &mut self.slots[id.0 as usize];
         slot.used_s = super::seconds(now);
