@@ -504,8 +504,30 @@ impl<D: Disk> Shard<D> {
         }
     }
 
-    fn fail(&mut self, ticket: Ticket, failure: Failure) {
-        self.ready.push_back((ticket, Reply::Failed(failure)));
+    /// Answers a command or a read with a failure, once all that it may tell of is durable.
+    ///
+    /// A stream that is not there may be missing because of a delete that a crash would undo.
+    pub fn refuse(&mut self, ticket: Ticket, failure: Failure) {
+        let of_the_server = matches!(
+            failure.code,
+            Code::DiskFull
+                | Code::Overloaded
+                | Code::LimitReached
+                | Code::BodyTooLarge
+                | Code::Internal
+                | Code::Corrupt
+        );
+        let tells = !of_the_server && self.log.staged() > self.log.durable();
+        let reply = Reply::Failed(failure);
+        if tells {
+            self.pending.push_back(Pending {
+                lsn: self.log.staged(),
+                staged: None,
+                reply: Some((ticket, reply)),
+            });
+        } else {
+            self.ready.push_back((ticket, reply));
+        }
     }
 
     /// Stages a record for a loaded room and applies it.

@@ -157,3 +157,21 @@ fn a_stream_expires_by_itself_after_a_restart_and_a_write() {
     shard.tick(NOW.plus(10_000));
     assert_eq!(shard.rooms(), 1);
 }
+
+#[test]
+fn nobody_is_told_of_a_delete_before_it_is_durable() {
+    let mut shard = open(&SimDisk::new());
+    create(&mut shard, b"source", None);
+    create(&mut shard, b"fork", Some(b"source"));
+    commit(&mut shard);
+    while shard.poll_reply().is_some() {}
+    shard.delete(NOW, Ticket(3), b"source");
+    create(&mut shard, b"other", Some(b"source"));
+    shard.delete(NOW, Ticket(4), b"source");
+    let failure = shard.plan_read(NOW, b"source", Start::Oldest).unwrap_err();
+    shard.refuse(Ticket(5), failure);
+    assert_eq!(shard.poll_reply(), None);
+    commit(&mut shard);
+    let told = std::iter::from_fn(|| shard.poll_reply().map(|(ticket, _)| ticket.0));
+    assert_eq!(told.collect::<Vec<_>>(), [3, 1, 4, 5]);
+}

@@ -19,7 +19,7 @@ impl<D: Disk> Shard<D> {
         match self.find(now, name) {
             Ok(Some(slot)) => self.append_at(now, ticket, slot, append, payload),
             Ok(None) => self.answer(None, ticket, Reply::Failed(Failure::not_found())),
-            Err(failure) => self.fail(ticket, failure),
+            Err(failure) => self.refuse(ticket, failure),
         }
     }
 
@@ -51,11 +51,11 @@ impl<D: Disk> Shard<D> {
             && slot.room.producers() >= self.limits.stream_producers_max
         {
             let message = "the stream knows stream.producers_max producers already";
-            return self.fail(ticket, Failure::new(Code::LimitReached, message));
+            return self.refuse(ticket, Failure::new(Code::LimitReached, message));
         }
         match self.stage(id, record, payload, now) {
             Ok(lsn) => self.queue(lsn, id, Some((ticket, reply(append.units > 0)))),
-            Err(failure) => self.fail(ticket, failure),
+            Err(failure) => self.refuse(ticket, failure),
         }
     }
 }

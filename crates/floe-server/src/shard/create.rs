@@ -41,7 +41,7 @@ impl<D: Disk> Shard<D> {
             Err(failure) => Err(failure),
         };
         if let Err(failure) = outcome {
-            self.fail(ticket, failure);
+            self.refuse(ticket, failure);
         }
     }
 

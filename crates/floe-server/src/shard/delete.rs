@@ -32,7 +32,7 @@ impl<D: Disk> Shard<D> {
                     reply,
                 });
             }
-            Err(failure) => self.fail(ticket, failure),
+            Err(failure) => self.refuse(ticket, failure),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Requests that change something, and their answers.
 
-use floe_server::shard::Ticket;
+use floe_server::shard::{Failure, Reply, Ticket};
 
 use super::{End, Violation, World, is_disk_failure};
 use crate::command::Command;
@@ -10,7 +10,8 @@ use crate::model::{Answer, Expected, Op};
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub struct Asked {
-    command: Command,
+    /// Nothing for a read.
+    command: Option<Command>,
     answer: Answer,
     /// The change that it makes.
     op: Option<u64>,
@@ -45,7 +46,10 @@ impl World {
     fn send(&mut self, command: Command) -> Result<(), End> {
         let expected = self.judge(&command);
         let mut tells = self.truth.changed(command.name());
-        if let Some(source) = command.source() {
+        // An answer about a stream that is there says nothing of what the other one has become.
+        if let Some(source) = command.source()
+            && self.truth.staged().find(command.name()).is_none()
+        {
             tells = tells.max(self.truth.changed(source));
         }
         let ticket = self.ticket();
@@ -80,20 +84,31 @@ impl World {
         self.next_uid += 1;
         let op = expected.op.map(|op| self.truth.wish(op));
         let asked = Asked {
-            command,
+            command: Some(command),
             answer: expected.answer,
             op,
-            tells: if at_once.is_some() && !super::STRICT {
-                0
-            } else {
-                op.unwrap_or(tells)
-            },
+            tells: op.unwrap_or(tells),
         };
         self.asked.insert(ticket, asked);
         if let Some(answer) = at_once {
             self.answered(ticket, &answer)?;
         }
         Ok(())
+    }
+
+    /// Lets the server tell a reader that its read fails, which tells of the stream's end.
+    pub(super) fn tell_refusal(&mut self, name: &str, failure: Failure) {
+        let ticket = self.ticket();
+        self.trace
+            .note(format!("{ticket} will be told {failure:?}"));
+        let asked = Asked {
+            command: None,
+            answer: Answer::from(Reply::Failed(failure.clone())),
+            op: None,
+            tells: self.truth.changed(name),
+        };
+        self.asked.insert(ticket, asked);
+        self.shard().refuse(Ticket(ticket), failure);
     }
 
     fn judge(&self, command: &Command) -> Expected {
@@ -126,11 +141,11 @@ impl World {
             return Err(format!("{ticket} is answered twice"));
         };
         self.count(match (&asked.command, &asked.op) {
-            (Command::Create(create), Some(_)) if create.fork.is_some() => "fork",
-            (Command::Create(_), Some(_)) => "create",
-            (Command::Append(_), Some(_)) => "append",
-            (Command::Delete { .. }, Some(_)) => "delete",
-            (_, None) => "no change",
+            (Some(Command::Create(create)), Some(_)) if create.fork.is_some() => "fork",
+            (Some(Command::Create(_)), Some(_)) => "create",
+            (Some(Command::Append(_)), Some(_)) => "append",
+            (Some(Command::Delete { .. }), Some(_)) => "delete",
+            (None, _) | (Some(_), None) => "no change",
         });
         if *answer != asked.answer {
             let (command, expected) = (&asked.command, &asked.answer);
@@ -204,7 +219,7 @@ impl World {
     pub(super) fn forget_asked(&mut self) {
         for asked in std::mem::take(&mut self.asked).into_values() {
             if self.rng.chance(3, 4) {
-                self.unanswered.push(asked.command);
+                self.unanswered.extend(asked.command);
             }
         }
         self.answered = 0;

@@ -124,7 +124,12 @@ impl World {
         let now = self.now();
         let plan = match self.shard().plan_read(now, name.as_bytes(), start) {
             Ok(plan) => plan,
-            Err(failure) => return Ok(self.refused(name, start, &failure)?),
+            Err(failure) => {
+                if self.refused(name, start, &failure)? {
+                    self.tell_refusal(name, failure);
+                }
+                return Ok(());
+            }
         };
         self.count("read");
         let (from, edge) = (plan.span.from, plan.span.edge);
@@ -186,44 +191,32 @@ impl World {
         Ok(())
     }
 
-    /// Checks a read that was refused.
-    fn refused(&mut self, name: &str, start: Start, failure: &Failure) -> Result<(), Violation> {
+    /// Checks a read that was refused; returns whether that tells of the stream's end.
+    fn refused(&mut self, name: &str, start: Start, failure: &Failure) -> Result<bool, Violation> {
         let code = failure.code.as_str();
         let floor = self.truth.floor();
         let found = self.truth.staged().find(name).map(|(_, stream)| stream);
         self.trace.note(format!("the read is refused: {code}"));
-        let right = match (code, found) {
-            ("NOT_FOUND", None) => true,
+        match (code, found) {
+            ("NOT_FOUND", None) => Ok(true),
             // It is not there before its create is durable.
-            ("NOT_FOUND", Some(stream)) => {
-                return match stream.edges[0].0 > floor {
-                    true => Ok(()),
-                    false => Err(format!("{name} is not found though it was there")),
-                };
-            }
-            ("GONE", Some(stream)) => stream.soft_deleted,
+            ("NOT_FOUND", Some(stream)) if stream.edges[0].0 > floor => Ok(false),
+            ("NOT_FOUND", Some(_)) => Err(format!("{name} is not found though it was there")),
+            ("GONE", Some(stream)) if stream.soft_deleted => Ok(true),
             ("INVALID_OFFSET", Some(stream)) => {
                 let shown = stream.edges.iter().rev().find(|(at, ..)| *at <= floor);
                 let tail = shown.map_or(0, |(_, tail, _)| *tail);
-                return match start {
-                    Start::At(at) if at > tail && !stream.soft_deleted => Ok(()),
+                match start {
+                    Start::At(at) if at > tail && !stream.soft_deleted => Ok(false),
                     _ => Err(format!(
                         "{name} has no {start:?}, though it was shown to {tail}"
                     )),
-                };
+                }
             }
-            _ => false,
-        };
-        if !right {
-            return Err(format!(
+            _ => Err(format!(
                 "a read of {name} from {start:?} fails: {failure:?}"
-            ));
+            )),
         }
-        if super::STRICT {
-            let changed = self.truth.changed(name);
-            self.truth.require(changed);
-        }
-        Ok(())
     }
 
     /// Notes that somebody saw how far a stream reaches.

@@ -23,8 +23,6 @@ use crate::truth::Truth;
 use ask::Asked;
 use look::{Pass, Reader};
 
-pub(crate) const STRICT: bool = false;
-
 /// What went wrong.
 pub type Violation = String;
 
