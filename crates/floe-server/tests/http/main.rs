@@ -6,7 +6,7 @@
 mod append;
 mod browsers;
 mod create;
-//mod disk_full;
+mod disk_full;
 mod errors;
 mod forks;
 mod harness;
@@ -20,4 +20,4 @@ mod producers;
 mod read;
 mod registry;
 mod stop;
-//mod subscriptions;
+mod subscriptions;
