@@ -13,7 +13,7 @@ done
 
 # The database of advisories is a repository of its own, out of reach of closed machines.
 if timeout 120 cargo deny fetch db; then
-  check cargo deny --all-features --locked check --disable-fetch advisories
+  check cargo deny --all-features --locked check advisories
 else
   echo "note: advisories not checked, their database cannot be reached from here"
 fi
