@@ -43,6 +43,7 @@ fn a_full_wal_refuses_appends_until_background_work_has_freed_it() {
         }
         reader.ask(&get("log?offset=-1")).expect(200);
     }
+    println!("refused: {full}");
     // Whether it filled depends on the disk; what it must not do is stay so.
     eventually("appends work again", || {
         let status = server.send(post("log").text("x")).status;

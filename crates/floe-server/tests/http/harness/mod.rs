@@ -13,7 +13,7 @@ pub use connection::Connection;
 pub use request::{Request, delete, get, head, options, post, put};
 pub use response::Response;
 pub use server::TestServer;
-pub use sse::{Events, Step};
+pub use sse::Events;
 pub use webhook::{Receiver, Webhook};
 
 /// How long a test waits for what must happen.
