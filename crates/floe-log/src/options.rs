@@ -9,10 +9,10 @@ pub struct Options {
     /// Bytes of all write-ahead segments together, spare ones included; 1 GiB. Staging answers
     /// [`StageError::Full`](crate::StageError::Full) at the bound.
     pub wal_bytes_max: u64,
-    /// Bytes of records in memory at which a flush to a segment begins; 64 MiB.
+    /// Bytes of records in memory at which a flush to a segment begins; 32 MiB.
     pub flush_bytes: u64,
     /// Bytes of records in memory at which staging answers
-    /// [`StageError::Busy`](crate::StageError::Busy) until a flush has caught up; 256 MiB.
+    /// [`StageError::Busy`](crate::StageError::Busy) until a flush has caught up; 128 MiB.
     pub unflushed_bytes_max: u64,
     /// Bytes of one record's payload, meta and lengths; 80 MiB; at most 1 GiB and a quarter
     /// of `wal_bytes_max`.
@@ -44,8 +44,8 @@ impl Default for Options {
         Self {
             wal_segment_bytes: 64 << 20,
             wal_bytes_max: 1 << 30,
-            flush_bytes: 64 << 20,
-            unflushed_bytes_max: 256 << 20,
+            flush_bytes: 32 << 20,
+            unflushed_bytes_max: 128 << 20,
             record_bytes_max: 80 << 20,
             segment_bytes_max: 1 << 30,
             hash_key: None,

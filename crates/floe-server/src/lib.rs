@@ -12,6 +12,7 @@
 mod clock;
 mod gateway;
 mod identity_hash;
+mod memory;
 mod metrics;
 mod reactor;
 mod server;

@@ -32,6 +32,7 @@ use self::conn::{Conn, Context, State, place};
 use self::socket::Socket;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::settings::Limits;
 use crate::settings::Settings;
@@ -61,6 +62,12 @@ pub struct Reactor<D: Disk> {
     commits: usize,
     /// How long a commit has taken lately.
     commit_seconds: f64,
+    /// Uptime of the last commit.
+    committed_ms: u64,
+    /// Whether something was committed since a flush was last asked for.
+    unflushed: bool,
+    /// Whether something was committed since freed memory was last given back.
+    untrimmed: bool,
     /// Events of this turn.
     events: usize,
     /// Earliest deadline of any connection, or earlier.
@@ -93,6 +100,9 @@ const INLINE_COMMIT_SECONDS_MAX: f64 = 0.000_5;
 const ACCEPT_STEP: usize = 256;
 /// Milliseconds between two looks at rooms.
 const TICK_MS: u64 = 100;
+/// Milliseconds without a commit after which memory is flushed: a server at rest gives it back, and
+/// starts again without a replay.
+const IDLE_FLUSH_MS: u64 = 10_000;
 /// Milliseconds that a refused peer gets to read its answer.
 const DRAIN_MS: u64 = 2_000;
 
@@ -132,6 +142,9 @@ impl<D: Disk> Reactor<D> {
             metrics,
             commits: 0,
             commit_seconds: 0.0,
+            committed_ms: 0,
+            unflushed: true,
+            untrimmed: true,
             events: 0,
             deadline_ms: u64::MAX,
             tick_ms: 0,
@@ -262,6 +275,9 @@ impl<D: Disk> Reactor<D> {
                 bytes,
             } => {
                 self.commits -= 1;
+                self.committed_ms = self.clock.uptime_ms;
+                self.unflushed = true;
+                self.untrimmed = true;
                 self.commit_seconds += (seconds - self.commit_seconds) / 8.0;
                 self.metrics.commit(seconds, bytes);
                 self.shard.finish_commit(done)?;
@@ -287,6 +303,16 @@ impl<D: Disk> Reactor<D> {
         }
         if self.clock.uptime_ms < self.tick_ms {
             return Ok(());
+        }
+        let idle_ms = self.clock.uptime_ms.saturating_sub(self.committed_ms);
+        if self.unflushed && idle_ms >= IDLE_FLUSH_MS {
+            self.unflushed = false;
+            self.shard.request_flush();
+        }
+        // A while later the flush is over, and what it freed is free.
+        if self.untrimmed && idle_ms >= 2 * IDLE_FLUSH_MS {
+            self.untrimmed = false;
+            memory::give_back();
         }
         let next = self.shard.tick(self.clock.wall);
         let until = next.map_or(1_000, |at| at.since(self.clock.wall).clamp(TICK_MS, 1_000));

@@ -41,7 +41,7 @@ struct Mailbox<D: Disk> {
 }
 
 /// Threads for background work: a merge must not hold up a flush, nor either a new segment.
-const WORK_THREADS: usize = 2;
+const WORK_THREADS: usize = 3;
 
 impl<D: Disk> Workers<D> {
     /// Starts the threads; they wake the event loop through `waker`.

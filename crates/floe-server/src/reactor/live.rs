@@ -25,9 +25,9 @@ pub struct Pass {
 }
 
 /// Readers served in one turn of the loop.
-const DELIVER_STEP: usize = 256;
+const DELIVER_STEP: usize = 32;
 /// Readers of one stream served before another stream's are.
-const SLICE_STEP: usize = 64;
+const SLICE_STEP: usize = 32;
 
 /// Events encoded for one reader, as they are for every other at the same place.
 #[derive(Debug, Clone)]
