@@ -26,19 +26,20 @@ impl<D: Disk> Shard<D> {
     /// Makes the registry if it is not there yet, and makes its last event true if it is not.
     ///
     /// # Errors
-    /// When the log has no space for a registry, or it cannot be read.
+    /// When the log has no space for a registry.
     pub fn ensure_registry(&mut self, now: Millis) -> Result<(), Failure> {
         let Some(id) = self.find(now, REGISTRY)? else {
             let create = Create::new(ContentType::new("application/json"), Lifetime::Unlimited);
             self.stage_create(now, REGISTRY, &create, true, Payload::NONE)?;
             return Ok(());
         };
-        self.told = self.last_event(id)?;
-        if let Err(failure) = self.settle_registry(now) {
-            tracing::warn!(
-                code = failure.code.as_str(),
-                "the registry is put right later"
-            );
+        let settled = self.last_event(id).and_then(|told| {
+            self.told = told;
+            self.settle_registry(now)
+        });
+        if let Err(failure) = settled {
+            let code = failure.code.as_str();
+            tracing::warn!(code, "the last event of the registry may be false");
         }
         Ok(())
     }
