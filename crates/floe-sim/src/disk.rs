@@ -13,18 +13,35 @@ use floe_log::{Disk, DiskFile};
 
 /// A [`SimDisk`] whose changes wait for their turn on threads that have a [`Turnstile`].
 #[derive(Debug, Clone)]
-pub struct StepDisk(pub SimDisk);
+pub struct StepDisk {
+    /// The disk.
+    pub sim: SimDisk,
+    /// Whether it says that files are synced and does nothing, to see whether anybody notices.
+    pub lies: bool,
+}
 
 /// A file on a [`StepDisk`].
 #[derive(Debug)]
-pub struct StepFile(SimFile);
+pub struct StepFile {
+    sim: SimFile,
+    lies: bool,
+}
+
+impl StepDisk {
+    fn file(&self, sim: SimFile) -> StepFile {
+        StepFile {
+            sim,
+            lies: self.lies,
+        }
+    }
+}
 
 impl Disk for StepDisk {
     type File = StepFile;
     type Lock = SimLock;
 
     fn lock(&self) -> io::Result<SimLock> {
-        self.0.lock()
+        self.sim.lock()
     }
 
     fn create(&self, name: &str) -> io::Result<StepFile> {
@@ -32,55 +49,58 @@ impl Disk for StepDisk {
             LOCKED.set(true);
         }
         wait_turn()?;
-        self.0.create(name).map(StepFile)
+        self.sim.create(name).map(|sim| self.file(sim))
     }
 
     fn open(&self, name: &str) -> io::Result<StepFile> {
-        self.0.open(name).map(StepFile)
+        self.sim.open(name).map(|sim| self.file(sim))
     }
 
     fn open_read(&self, name: &str) -> io::Result<StepFile> {
-        self.0.open_read(name).map(StepFile)
+        self.sim.open_read(name).map(|sim| self.file(sim))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         wait_turn()?;
-        self.0.rename(from, to)
+        self.sim.rename(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         wait_turn()?;
-        self.0.remove(name)
+        self.sim.remove(name)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
+        self.sim.list()
     }
 
     fn sync_dir(&self) -> io::Result<()> {
         wait_turn()?;
         LOCKED.set(false);
-        self.0.sync_dir()
+        self.sim.sync_dir()
     }
 }
 
 impl DiskFile for StepFile {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, at)
+        self.sim.read_exact_at(buffer, at)
     }
 
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         wait_turn()?;
-        self.0.write_all_at(bytes, at)
+        self.sim.write_all_at(bytes, at)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         wait_turn()?;
-        self.0.sync_data()
+        if self.lies {
+            return Ok(());
+        }
+        self.sim.sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.sim.len()
     }
 }
 

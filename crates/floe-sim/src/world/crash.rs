@@ -7,7 +7,6 @@ use floe_proto::Millis;
 use floe_server::shard::Shard;
 
 use super::{Violation, World};
-use crate::disk::StepDisk;
 use crate::draw::{NAMES, VALUES};
 use crate::model::{Life, Model, Op};
 
@@ -41,7 +40,7 @@ impl World {
 
     /// Loses power, or only the process, and starts again.
     pub(super) fn crash(&mut self) -> Result<(), Violation> {
-        let kill = !self.disk.0.is_dead() && self.rng.chance(1, 4);
+        let kill = !self.disk.sim.is_dead() && self.rng.chance(1, 4);
         let cut = self.truth.count() - self.truth.floor();
         let jobs: Vec<&str> = self.jobs.iter().map(|job| job.name()).collect();
         self.trace.note(format!(
@@ -53,13 +52,13 @@ impl World {
         }
         if !kill {
             // Before the jobs notice that they are over.
-            self.disk = StepDisk(self.disk.0.crash(&mut self.rng));
+            self.disk.sim = self.disk.sim.crash(&mut self.rng);
         }
         self.jobs.clear();
         self.shard = None;
-        self.disk.0.set_bytes_max(None);
-        self.disk.0.fail_sync_after(u64::MAX / 2);
-        self.disk.0.die_after(u64::MAX / 2);
+        self.disk.sim.set_bytes_max(None);
+        self.disk.sim.fail_sync_after(u64::MAX / 2);
+        self.disk.sim.die_after(u64::MAX / 2);
         self.faulty = false;
         self.work_rests = 0;
         self.forget_asked();
@@ -88,13 +87,13 @@ impl World {
     fn open(&mut self) -> Result<(), Violation> {
         loop {
             if self.rng.chance(1, 4) {
-                self.disk.0.die_after(1 + self.rng.below(12));
+                self.disk.sim.die_after(1 + self.rng.below(12));
             }
             let opened = Shard::open(self.disk.clone(), self.options.clone(), self.limits.clone());
             match opened {
-                Ok((mut shard, recovery)) if !self.disk.0.is_dead() => {
+                Ok((mut shard, recovery)) if !self.disk.sim.is_dead() => {
                     self.trace.note(format!("open: {recovery:?}"));
-                    self.disk.0.die_after(u64::MAX / 2);
+                    self.disk.sim.die_after(u64::MAX / 2);
                     let now = Millis(self.now);
                     shard
                         .ensure_registry(now)
@@ -103,12 +102,12 @@ impl World {
                     return Ok(());
                 }
                 Ok(_) => {}
-                Err(_) if self.disk.0.is_dead() => {}
+                Err(_) if self.disk.sim.is_dead() => {}
                 Err(error) => return Err(format!("what is left does not open: {error}")),
             }
             self.trace.note("power fails during recovery".into());
             self.count("crash in recovery");
-            self.disk = StepDisk(self.disk.0.crash(&mut self.rng));
+            self.disk.sim = self.disk.sim.crash(&mut self.rng);
         }
     }
 

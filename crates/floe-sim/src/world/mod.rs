@@ -88,7 +88,10 @@ impl World {
             rng,
             draw: Draw::default(),
             now: 1_800_000_000_000,
-            disk: StepDisk(SimDisk::new()),
+            disk: StepDisk {
+                sim: SimDisk::new(),
+                lies: false,
+            },
             shard: None,
             options,
             limits,
@@ -110,6 +113,11 @@ impl World {
         }
     }
 
+    /// Makes the disk say that it has synced what it has not.
+    pub fn let_disk_lie(&mut self) {
+        self.disk.lies = true;
+    }
+
     /// Lives for some steps, and then makes sure that everything is as it should be.
     ///
     /// # Errors
@@ -129,13 +137,13 @@ impl World {
                 End::Violation(violation) => violation,
             });
         }
-        let disk = self.disk.0.trace();
+        let disk = self.disk.sim.trace();
         self.trace.mix(&disk.to_le_bytes());
         Ok(())
     }
 
     fn step(&mut self) -> Result<(), End> {
-        if self.disk.0.is_dead() && self.rng.chance(1, 3) {
+        if self.disk.sim.is_dead() && self.rng.chance(1, 3) {
             return Err(End::Crash);
         }
         self.now += self.rng.below(40);
@@ -197,7 +205,7 @@ impl World {
         let at = self.rng.below(self.jobs.len() as u64) as usize;
         let name = self.jobs[at].name();
         let done = self.jobs[at].step(&mut self.rng);
-        let ops = self.disk.0.ops();
+        let ops = self.disk.sim.ops();
         self.trace
             .note(format!("{name} goes on to operation {ops}"));
         if let Some(done) = done {
@@ -249,8 +257,8 @@ impl World {
             0 => Some(self.rng.below(40_000)),
             _ => None,
         };
-        let bytes = self.disk.0.bytes();
-        self.disk.0.set_bytes_max(free.map(|free| bytes + free));
+        let bytes = self.disk.sim.bytes();
+        self.disk.sim.set_bytes_max(free.map(|free| bytes + free));
         self.tight |= free.is_some();
         self.trace.note(format!("free space is {free:?}"));
     }
@@ -260,11 +268,11 @@ impl World {
         let ops = 1 + self.rng.below(60);
         self.faulty = true;
         if self.rng.chance(1, 4) {
-            self.disk.0.fail_sync_after(ops);
+            self.disk.sim.fail_sync_after(ops);
             self.trace
                 .note(format!("a sync will fail after {ops} operations"));
         } else {
-            self.disk.0.die_after(ops);
+            self.disk.sim.die_after(ops);
             self.trace
                 .note(format!("power will fail after {ops} operations"));
         }

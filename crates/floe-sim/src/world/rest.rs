@@ -26,7 +26,7 @@ impl World {
         }
         self.settle_down()?;
         self.check_quiet()?;
-        self.disk.0.set_bytes_max(None);
+        self.disk.sim.set_bytes_max(None);
         Ok(self.reopen()?)
     }
 
@@ -35,7 +35,7 @@ impl World {
         if self.faulty {
             self.crash()?;
         }
-        self.disk.0.set_bytes_max(None);
+        self.disk.sim.set_bytes_max(None);
         self.trace.note("the end".into());
         self.settle_down()?;
         self.check_quiet()?;
