@@ -95,7 +95,8 @@ impl Failure {
 pub struct Shard<D: Disk> {
     log: Log<D>,
     limits: Arc<Limits>,
-    slots: Slab<Slot>,
+    /// Boxed, so that rooms that leave memory take it with them.
+    slots: Slab<Box<Slot>>,
     names: HashMap<NameHash, SlotId, IdentityHash>,
     pending: VecDeque<Pending>,
     ready: VecDeque<(Ticket, Reply)>,
@@ -328,7 +329,8 @@ impl<D: Disk> Shard<D> {
     /// Bytes of memory by part: records that no segment holds, the index, loaded rooms.
     pub fn memory(&self) -> [u64; 3] {
         let memory = self.log.stats().memory;
-        let rooms = self.slots.capacity() * size_of::<Slot>();
+        let places = self.slots.capacity() * size_of::<Box<Slot>>();
+        let rooms = places + self.slots.len() * size_of::<Slot>();
         let unflushed = memory.unflushed_bytes + memory.unflushed_index_bytes;
         [
             unflushed,
@@ -481,7 +483,7 @@ impl<D: Disk> Shard<D> {
             queued: false,
         };
         // A process has no memory for four thousand million rooms.
-        let id = SlotId(self.slots.insert(slot) as u32);
+        let id = SlotId(self.slots.insert(Box::new(slot)) as u32);
         self.names.insert(name, id);
         id
     }

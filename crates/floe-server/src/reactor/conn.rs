@@ -63,6 +63,8 @@ pub struct Context {
     pub cors: bool,
     /// Whether the request was a HEAD.
     pub head: bool,
+    /// Whether the client speaks HTTP/1.0.
+    pub old: bool,
 }
 
 /// Where a new stream is, for the `Location` of its answer; the base of all addresses, as the path,

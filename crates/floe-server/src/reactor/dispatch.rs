@@ -52,7 +52,7 @@ impl<D: Disk> Reactor<D> {
                 let text =
                     self.metrics
                         .render(&self.shard, self.readers, self.subscriptions.counts());
-                self.answer_text(at, context, method, "text/plain; version=0.0.4", &text);
+                self.answer_text(at, context, method, METRICS_TYPE, &text);
             }
             Route::Root => self.answer_text(at, context, method, "text/html; charset=utf-8", DEMO),
         }
@@ -331,6 +331,10 @@ impl<D: Disk> Reactor<D> {
             Live::No => self.answer_read(at, context, plan, read, None),
             Live::LongPoll if !waits => self.answer_read(at, context, plan, read, Some(cursor)),
             Live::LongPoll => self.start_long_poll(at, context, plan, cursor),
+            Live::Sse if context.old => {
+                let message = "server-sent events come in chunks, which HTTP/1.0 has not";
+                self.answer_error(at, context, Code::InvalidRequest, message);
+            }
             Live::Sse => self.start_sse(at, context, plan, cursor),
         }
     }
@@ -455,6 +459,9 @@ impl<D: Disk> Reactor<D> {
 
 /// Bodies up to this size are copied behind their head, to leave in one system call.
 const COPY_BYTES_MAX: u64 = 32 << 10;
+
+/// The text form that the metrics have (OpenMetrics 1.0).
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");

@@ -18,6 +18,8 @@ pub struct Framing {
     pub expects_continue: bool,
     /// Whether the request names an origin.
     pub has_origin: bool,
+    /// Whether the client speaks HTTP/1.0.
+    pub old: bool,
 }
 
 /// How a body is delimited.
@@ -58,14 +60,17 @@ pub fn parse<'b, 'h>(
         head_len,
         body: BodyLen::Exact(0),
         close: request.version == Some(0),
+        old: request.version == Some(0),
         expects_continue: false,
         has_origin: false,
     };
+    let mut hosts = 0;
     let mut length: Option<usize> = None;
     let mut chunked = false;
     for field in request.headers.iter() {
         let value = field.value;
         match field.name.len() {
+            4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
             6 if field.name.eq_ignore_ascii_case("expect") => {
                 framing.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             }
@@ -93,6 +98,10 @@ pub fn parse<'b, 'h>(
             }
             _ => {}
         }
+    }
+    // RFC 9112, section 3.2: one, and only HTTP/1.0 may have none.
+    if hosts > 1 || (hosts == 0 && !framing.old) {
+        return Err((Code::InvalidRequest, "a request names one Host"));
     }
     framing.body = match (length, chunked) {
         (Some(_), true) => {
@@ -262,7 +271,7 @@ mod tests {
     #[test]
     fn bodies_are_framed_by_a_length_or_by_chunks_and_never_by_both() {
         let body = |fields: &str| {
-            framing(&format!("POST / HTTP/1.1\r\n{fields}\r\n"))
+            framing(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
                 .map(|framing| framing.unwrap().body)
         };
         assert_eq!(body(""), Ok(BodyLen::Exact(0)));
@@ -295,11 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_names_one_host() {
+        assert_eq!(framing("GET / HTTP/1.1\r\n\r\n"), Err(Code::InvalidRequest));
+        assert_eq!(
+            framing("GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n"),
+            Err(Code::InvalidRequest)
+        );
+        assert!(framing("GET / HTTP/1.0\r\n\r\n").is_ok());
+    }
+
+    #[test]
     fn connections_persist_as_their_version_says() {
         let close = |text: &str| framing(text).unwrap().unwrap().close;
-        assert!(!close("GET / HTTP/1.1\r\n\r\n"));
+        assert!(!close("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert!(close("GET / HTTP/1.0\r\n\r\n"));
-        assert!(close("GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n"));
+        assert!(close(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"
+        ));
         assert!(!close("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
     }
 

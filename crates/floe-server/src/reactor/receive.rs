@@ -175,6 +175,7 @@ impl<D: Disk> Reactor<D> {
             close: framing.close,
             cors: framing.has_origin,
             head: method == "HEAD",
+            old: framing.old,
         };
         let body_bytes_max = self.limits.http_body_bytes_max;
         let encoded = &data[framing.head_len..];

@@ -447,7 +447,18 @@ fn bytes_that_no_request_has_are_400() {
     let at = request.iter().position(|byte| *byte == b'@').unwrap();
     request[at] = 0xff;
     raw(&server, request).refused(400, "INVALID_REQUEST");
-    raw(&server, b"GET /healthz HTTP/1.1\r\nX: \xff\r\n\r\n").expect(200);
+    raw(&server, b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n").expect(200);
+}
+
+#[test]
+fn a_request_without_one_host_is_400_and_http_1_0_gets_no_chunks() {
+    let server = started();
+    raw(&server, b"GET /healthz HTTP/1.1\r\n\r\n").refused(400, "INVALID_REQUEST");
+    let twice = b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+    raw(&server, twice).refused(400, "INVALID_REQUEST");
+    raw(&server, b"GET /healthz HTTP/1.0\r\n\r\n").expect(200);
+    let events = b"GET /v1/stream/log?offset=-1&live=sse HTTP/1.0\r\n\r\n";
+    raw(&server, events).refused(400, "INVALID_REQUEST");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_stalled_reader_holds_a_stop_up_for_stop_timeout_ms_at_most() {
         stalled.write(get("log").bytes());
     }
     let mut half = server.connect();
-    half.write("POST /v1/stream/log HTTP/1.1\r\nContent-Length: 100\r\n\r\nx");
+    half.write("POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx");
     server.expect(200, get("/healthz"));
     let started = Instant::now();
     server.stop();

@@ -266,9 +266,13 @@ impl<'a> Fields<'a> {
                 )),
             },
             (None, Some(text)) => {
-                let at: jiff::Timestamp = text
-                    .parse()
-                    .map_err(|_| Reject::invalid("Stream-Expires-At is not an RFC 3339 time"))?;
+                let at: Option<jiff::Timestamp> = if is_rfc3339(text) {
+                    text.parse().ok()
+                } else {
+                    None
+                };
+                let at =
+                    at.ok_or_else(|| Reject::invalid("Stream-Expires-At is not an RFC 3339 time"))?;
                 let at = u64::try_from(at.as_millisecond()).unwrap_or(0);
                 Ok(Some(Lifetime::ExpiresAt(Millis(at))))
             }
@@ -481,6 +485,32 @@ fn start(text: &str) -> Option<Start> {
             .ok()
             .map(|offset| Start::At(offset.0)),
     }
+}
+
+/// Returns whether a time has the shape of RFC 3339; the calendar is for others to check.
+fn is_rfc3339(text: &str) -> bool {
+    let shape = b"0000-00-00T00:00:00";
+    let Some((start, rest)) = text.as_bytes().split_at_checked(shape.len()) else {
+        return false;
+    };
+    let fits = |(byte, shape): (&u8, &u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        other => byte.eq_ignore_ascii_case(other),
+    };
+    let fraction = match rest.strip_prefix(b".") {
+        Some(digits) => {
+            1 + digits
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count()
+        }
+        None => 0,
+    };
+    let zone = &rest[fraction..];
+    let offset = zone.len() == 6 && matches!(zone[0], b'+' | b'-') && zone[3] == b':';
+    start.iter().zip(shape).all(fits)
+        && fraction != 1
+        && (offset || zone.eq_ignore_ascii_case(b"z"))
 }
 
 /// Reads decimal digits and nothing else.

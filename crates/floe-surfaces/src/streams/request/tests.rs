@@ -173,6 +173,19 @@ fn lifetimes_are_plain_seconds_or_an_rfc_3339_time() {
         lifetime(&[("Stream-Expires-At", "2026-01-02T04:04:05.5+01:00")]),
         at
     );
+    for text in [
+        "2099-01-01T00:00Z",
+        "2099-01-01 00:00:00Z",
+        "2099-01-01T00:00:00",
+        "2099-01-01T00:00:00.Z",
+        "2099-01-01T00:00:00+0100",
+    ] {
+        assert_eq!(
+            lifetime(&[("Stream-Expires-At", text)]),
+            Err(Code::InvalidRequest),
+            "{text}"
+        );
+    }
     assert_eq!(
         lifetime(&[("Stream-Expires-At", "tomorrow")]),
         Err(Code::InvalidRequest)
