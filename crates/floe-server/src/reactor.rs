@@ -66,6 +66,8 @@ pub struct Reactor<D: Disk> {
     committed_ms: u64,
     /// Whether something was committed since a flush was last asked for.
     unflushed: bool,
+    /// Most rooms in memory since many left it.
+    loaded_most: usize,
     /// Whether something was committed since freed memory was last given back.
     untrimmed: bool,
     /// Events of this turn.
@@ -103,6 +105,8 @@ const TICK_MS: u64 = 100;
 /// Milliseconds without a commit after which memory is flushed: a server at rest gives it back, and
 /// starts again without a replay.
 const IDLE_FLUSH_MS: u64 = 10_000;
+/// Rooms that must have left memory before it is given back to the system.
+const LOADED_TRIM: usize = 4_096;
 /// Milliseconds that a refused peer gets to read its answer.
 const DRAIN_MS: u64 = 2_000;
 
@@ -144,6 +148,7 @@ impl<D: Disk> Reactor<D> {
             commit_seconds: 0.0,
             committed_ms: 0,
             unflushed: true,
+            loaded_most: 0,
             untrimmed: true,
             events: 0,
             deadline_ms: u64::MAX,
@@ -315,6 +320,11 @@ impl<D: Disk> Reactor<D> {
             memory::give_back();
         }
         let next = self.shard.tick(self.clock.wall);
+        self.loaded_most = self.loaded_most.max(self.shard.loaded());
+        if self.shard.loaded() + LOADED_TRIM < self.loaded_most {
+            self.loaded_most = self.shard.loaded();
+            self.untrimmed = true;
+        }
         let until = next.map_or(1_000, |at| at.since(self.clock.wall).clamp(TICK_MS, 1_000));
         self.tick_ms = self.clock.uptime_ms + until;
         Ok(())
