@@ -39,7 +39,7 @@ describe("what was acknowledged outlives kill -9", () => {
   afterAll(() => {
     const sum = (field: keyof Totals) => all.reduce((total, one) => total + one[field], 0)
     console.log(
-      `note: ${sum("rounds")} rounds, ${sum("kills")} kills, ${sum("acknowledged")} acknowledged ` +
+      `NOTE: ${sum("rounds")} rounds, ${sum("kills")} kills, ${sum("acknowledged")} acknowledged ` +
         `requests, ${sum("requests")} in doubt (${sum("landed")} had landed), seed ${seed}`,
     )
   })

@@ -18,7 +18,7 @@ find_browser() {
 
 install_browser() {
   install_packages chromium && find_browser && return
-  echo "note: no package chromium that works here; taking the browser that playwright downloads"
+  say "no package chromium that works here; taking the browser that playwright downloads"
   as_root env "PATH=$PATH" tests/node_modules/.bin/playwright-core install-deps chromium
   tests/node_modules/.bin/playwright-core install chromium
   FLOE_BROWSER=$(cd tests &&

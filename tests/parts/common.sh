@@ -25,14 +25,20 @@ as_root() {
   fi
 }
 
-# Installs Debian or Ubuntu packages; the lists of packages are fetched only when they are too old.
+# Says something that is printed even when the part passes.
+say() {
+  echo "NOTE: $*"
+}
+
+# Installs the newest versions of Debian or Ubuntu packages.
 install_packages() {
   if ! command -v apt-get >/dev/null; then
     echo "please install: $*"
     return 1
   fi
-  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends)
-  as_root "${install[@]}" "$@" || { as_root apt-get update && as_root "${install[@]}" "$@"; }
+  # Old lists name versions that are gone, or that are too old. What is out of reach may not matter.
+  as_root apt-get update || true
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 # Installs the npm packages of tests/ where they are not what the lock file says.

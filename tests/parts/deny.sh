@@ -15,5 +15,5 @@ done
 if timeout 120 cargo deny fetch db; then
   check cargo deny --all-features --locked check advisories
 else
-  echo "note: advisories not checked, their database cannot be reached from here"
+  say "advisories not checked, their database cannot be reached from here"
 fi

@@ -17,7 +17,7 @@ if cargo nextest --version >/dev/null 2>&1; then
     sed -E 's/.* ([0-9]+)(\/[0-9]+)? tests? run: ([0-9]+) passed.*/\1 \3/' |
     awk '{ print $2, $1 - $2 }' >>"$COUNTS"
 else
-  echo "note: cargo test, as cargo-nextest is not installed"
+  say "cargo test, as cargo-nextest is not installed"
   cargo test "${BUILD[@]}" --no-fail-fast 2>&1 | tee "$output" || status=$?
   count_cargo_test "$output"
 fi

@@ -37,13 +37,22 @@ build_crates() {
 PACKAGES=(rustc-web cargo-web rust-web-src)
 
 has_packaged_compiler() {
-  dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1 || install_packages "${PACKAGES[@]}"
+  is_new_enough || { install_packages "${PACKAGES[@]}" && is_new_enough; }
+}
+
+# Whether all packages are there, and their compiler is not older than the oldest we support.
+is_new_enough() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+  found=$(/usr/bin/rustc -V 2>/dev/null | cut -d ' ' -f 2)
+  dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1 &&
+    [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1) == "$wanted" ]]
 }
 
 build_with_packaged_compiler() {
   local version std=/usr/lib/rustlib/$TARGET/lib
   version=$(/usr/bin/rustc -vV)
-  echo "note: $(head -n 1 <<<"$version") of the package rustc-web"
+  say "built by Debian's $(cut -d ' ' -f 1,2 <<<"${version%%$'\n'*}")"
   if ! has_std /usr/bin/rustc || [[ $(cat "$std/built-by" 2>/dev/null) != "$version" ]]; then
     build_std "$std" "$version"
   fi
