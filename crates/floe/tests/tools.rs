@@ -1,6 +1,7 @@
 //! The binary as a user runs it: a server, and every tool against it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -153,9 +154,8 @@ impl Server {
 
     /// Stops the server and returns its folder.
     fn stop(mut self) -> tempfile::TempDir {
-        let pid = self.child.id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(killed.unwrap().success());
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success());
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }

@@ -447,7 +447,11 @@ fn bytes_that_no_request_has_are_400() {
     let at = request.iter().position(|byte| *byte == b'@').unwrap();
     request[at] = 0xff;
     raw(&server, request).refused(400, "INVALID_REQUEST");
-    raw(&server, b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n").expect(200);
+    raw(
+        &server,
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n",
+    )
+    .expect(200);
 }
 
 #[test]

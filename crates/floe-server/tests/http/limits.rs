@@ -33,7 +33,9 @@ fn a_body_beyond_http_body_bytes_max_is_413() {
     connection.write("POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n");
     connection.answer().refused(413, "BODY_TOO_LARGE");
     let mut connection = server.connect();
-    connection.write("POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3E9\r\n");
+    connection.write(
+        "POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3E9\r\n",
+    );
     connection.answer().refused(413, "BODY_TOO_LARGE");
     assert_eq!(server.read_all("log").len(), 2_000);
 }
@@ -43,7 +45,8 @@ fn a_chunked_body_is_bounded_as_it_is_sent() {
     let server = limited(|limits| limits.http_body_bytes_max = 1_000);
     server.expect(201, put("log").content_type("text/plain"));
     let mut connection = server.connect();
-    connection.write("POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection
+        .write("POST /v1/stream/log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     // One byte of content in a line of two hundred.
     let chunk = format!("1;{}\r\nx\r\n", "e".repeat(190));
     for _ in 0..900 {

@@ -27,7 +27,7 @@ pub struct ServeArguments {
         default_value = "./floe-data"
     )]
     data: PathBuf,
-    /// Base of the addresses in webhooks and subscriptions, such as https://floe.example.com.
+    /// Base of the addresses in webhooks and subscriptions, such as `https://floe.example.com`
     ///
     /// By default it is what the request's Host says.
     #[arg(long, env = "FLOE_PUBLIC_URL", value_name = "URL")]
