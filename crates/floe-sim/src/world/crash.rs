@@ -6,7 +6,7 @@ use floe_core::{Lifetime, Start};
 use floe_proto::Millis;
 use floe_server::shard::Shard;
 
-use super::{Violation, World};
+use super::{Violation, World, is_disk_failure};
 use crate::draw::{NAMES, VALUES};
 use crate::model::{Life, Model, Op};
 
@@ -162,8 +162,14 @@ impl World {
 
     fn see(&mut self, name: &str) -> Result<Seen, Violation> {
         let now = self.now();
-        let room = match self.shard().describe(now, name.as_bytes()) {
-            Ok(room) => room.clone(),
+        let mut found = self.shard().describe(now, name.as_bytes()).cloned();
+        if found.as_ref().is_err_and(is_disk_failure) {
+            // An expired stream cannot end before a flush has made room.
+            self.work_all()?;
+            found = self.shard().describe(now, name.as_bytes()).cloned();
+        }
+        let room = match found {
+            Ok(room) => room,
             Err(failure) => match failure.code.as_str() {
                 "NOT_FOUND" => return Ok(Seen::Absent),
                 "GONE" => return Ok(Seen::Kept),

@@ -203,12 +203,14 @@ impl World {
             ("NOT_FOUND", Some(stream)) if stream.edges[0].0 > floor => Ok(false),
             ("NOT_FOUND", Some(_)) => Err(format!("{name} is not found though it was there")),
             ("GONE", Some(stream)) if stream.soft_deleted => Ok(true),
+            // What is left of it goes when there is space.
+            ("DISK_FULL" | "OVERLOADED", None) if self.may_lack_space() => Ok(false),
             ("INVALID_OFFSET", Some(stream)) => {
                 let shown = stream.edges.iter().rev().find(|(at, ..)| *at <= floor);
                 let tail = shown.map_or(0, |(_, tail, _)| *tail);
                 match start {
                     Start::At(at) if at > tail && !stream.soft_deleted => Ok(false),
-                    _ => Err(format!(
+                    Start::Oldest | Start::Now | Start::At(_) => Err(format!(
                         "{name} has no {start:?}, though it was shown to {tail}"
                     )),
                 }

@@ -69,6 +69,16 @@ enum End {
     Violation(Violation),
 }
 
+impl End {
+    /// Returns what is wrong where nothing was told to fail.
+    fn into_violation(self) -> Violation {
+        match self {
+            Self::Crash => "the disk failed though nobody told it to".into(),
+            Self::Violation(violation) => violation,
+        }
+    }
+}
+
 impl From<Violation> for End {
     fn from(violation: Violation) -> Self {
         Self::Violation(violation)
@@ -131,12 +141,7 @@ impl World {
                 Err(End::Violation(violation)) => return Err(violation),
             }
         }
-        if let Err(end) = self.rest_for_good() {
-            return Err(match end {
-                End::Crash => "the disk failed though nobody told it to".into(),
-                End::Violation(violation) => violation,
-            });
-        }
+        self.rest_for_good().map_err(End::into_violation)?;
         let disk = self.disk.sim.trace();
         self.trace.mix(&disk.to_le_bytes());
         Ok(())

@@ -119,11 +119,13 @@ impl World {
 
     /// Commits all that a start has staged.
     pub(super) fn commit_all(&mut self) -> Result<(), Violation> {
-        match self.commit_jobs().and_then(|()| self.hear(true)) {
-            Ok(()) => Ok(()),
-            Err(End::Violation(violation)) => Err(violation),
-            Err(End::Crash) => Err("the disk failed".into()),
-        }
+        let committed = self.commit_jobs().and_then(|()| self.hear(true));
+        committed.map_err(End::into_violation)
+    }
+
+    /// Does all background work, too.
+    pub(super) fn work_all(&mut self) -> Result<(), Violation> {
+        self.settle_down().map_err(End::into_violation)
     }
 
     /// Compares the listing of all streams with the streams there are.
@@ -161,7 +163,8 @@ impl World {
         }
         for name in listed.keys() {
             let there = model.find(name).is_some_and(|(uid, stream)| {
-                !stream.soft_deleted && !(exact && model.may_be_gone(uid, now.0))
+                let is_over = stream.soft_deleted || (exact && model.may_be_gone(uid, now.0));
+                !is_over
             });
             if !there && !in_doubt(name) {
                 return Err(format!("the registry lists {name}, which is not there"));
