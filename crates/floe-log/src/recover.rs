@@ -179,6 +179,8 @@ fn sort_out<D: Disk>(
         }
         let segment = open_segment(disk, number, Access::Write)?;
         if number < replay.segment() || Some(segment.bytes) == spare_bytes {
+            // A kill may have come between filling it and syncing it.
+            segment.file.sync_data()?;
             retired.push(segment);
         } else {
             disk.remove(&name)?;

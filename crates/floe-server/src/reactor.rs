@@ -252,13 +252,11 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns whether the loop may wait for one commit itself.
     ///
-    /// A lone writer then waits for one sync and for no other thread to wake up. Nobody else waits:
-    /// this turn brought one event, and the disk has been quick.
+    /// A lone writer then waits for one sync and for no other thread to wake up. Nobody else waits
+    /// long: this turn brought one event, and the disk has been quick. A fan-out under way waits
+    /// too, and has more to send at once to the readers whose turn is yet to come.
     fn may_wait(&self) -> bool {
-        self.events <= 1
-            && self.commits == 0
-            && self.passes.is_empty()
-            && self.commit_seconds < INLINE_COMMIT_SECONDS_MAX
+        self.events <= 1 && self.commits == 0 && self.commit_seconds < INLINE_COMMIT_SECONDS_MAX
     }
 
     /// Takes what other threads have finished.

@@ -87,20 +87,15 @@ impl<D: Disk> Reactor<D> {
                 let ticket = self.wait(at, context, None);
                 self.shard.delete(now, ticket, name);
             }
-            Request::Describe => {
-                self.out.clear();
-                match self.shard.describe(now, name) {
-                    Ok(room) => {
-                        streams::write_described(
-                            &mut self.out,
-                            &envelope(&mut self.clock, context),
-                            room,
-                        );
-                        self.answer(at, context);
-                    }
-                    Err(failure) => self.answer_failure(at, context, &failure),
+            Request::Describe => match self.shard.describe(now, name) {
+                Ok(room) => {
+                    self.out.clear();
+                    let envelope = envelope(&mut self.clock, context);
+                    streams::write_described(&mut self.out, &envelope, room);
+                    self.answer(at, context);
                 }
-            }
+                Err(failure) => self.answer_refused_read(at, context, failure),
+            },
             Request::Preflight => {
                 self.out.clear();
                 http::preflight(&mut self.out, &envelope(&mut self.clock, context));
@@ -291,6 +286,12 @@ impl<D: Disk> Reactor<D> {
         self.answer(at, context);
     }
 
+    /// Answers a read that was refused, once what it was refused for is durable.
+    fn answer_refused_read(&mut self, at: usize, context: Context, failure: Failure) {
+        let ticket = self.wait(at, context, None);
+        self.shard.refuse(ticket, failure);
+    }
+
     pub(super) fn answer_failure(&mut self, at: usize, context: Context, failure: &Failure) {
         self.answer_error(at, context, failure.code, &failure.message);
     }
@@ -322,7 +323,7 @@ impl<D: Disk> Reactor<D> {
     fn read(&mut self, at: usize, context: Context, now: Millis, name: &[u8], read: &Read<'_>) {
         let plan = match self.shard.plan_read(now, name, read.start) {
             Ok(plan) => plan,
-            Err(failure) => return self.answer_failure(at, context, &failure),
+            Err(failure) => return self.answer_refused_read(at, context, failure),
         };
         let random = self.draw();
         let cursor = live_cursor(now, read.cursor, random);
