@@ -1,5 +1,6 @@
 //! What a connection still has to send.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write as _};
 use std::sync::Arc;
@@ -100,14 +101,24 @@ fn write_memory<F>(queue: &VecDeque<Piece<F>>, socket: &mut Socket) -> io::Resul
     }
 }
 
+/// Sends from a file, by way of a buffer.
+///
+/// `sendfile` would save the copy, and costs more all the same: the kernel hands it over page by
+/// page (measured in `docs/BENCHMARKS.md`).
 fn send_file<F: DiskFile>(socket: &mut Socket, file: &F, at: u64, len: u64) -> io::Result<u64> {
-    if let Some(file) = file.as_std() {
-        return socket.send_file(file, at, len);
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
-    let mut buffer = vec![0; len.min(64 << 10) as usize];
-    file.read_exact_at(&mut buffer, at)?;
-    Ok(socket.write(&buffer)? as u64)
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(COPY_BYTES, 0);
+        let copied = &mut buffer[..COPY_BYTES.min(len as usize)];
+        file.read_exact_at(copied, at)?;
+        Ok(socket.write(copied)? as u64)
+    })
 }
+
+/// Bytes of a file that are copied and sent at once.
+const COPY_BYTES: usize = 256 << 10;
 
 /// Drops the first `bytes` bytes of the queue.
 fn advance<F>(queue: &mut VecDeque<Piece<F>>, mut bytes: u64) {

@@ -1,7 +1,6 @@
 //! The two kinds of socket a connection may have.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -16,17 +15,6 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Sends a range of a file, or some of it.
-    pub fn send_file(&self, file: &std::fs::File, at: u64, len: u64) -> io::Result<u64> {
-        let mut offset = at;
-        let count = usize::try_from(len).unwrap_or(usize::MAX);
-        let sent = rustix::fs::sendfile(self, file, Some(&mut offset), count)?;
-        if sent == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(sent as u64)
-    }
-
     /// Says that nothing more will be sent.
     pub fn shutdown_write(&self) {
         // The peer may be gone already, which is as good.
@@ -34,15 +22,6 @@ impl Socket {
             Self::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
             Self::Local(socket) => socket.shutdown(std::net::Shutdown::Write),
         };
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Local(socket) => socket.as_fd(),
-        }
     }
 }
 
