@@ -5,6 +5,7 @@
 
 mod conn;
 mod dispatch;
+mod ending;
 mod http1;
 mod live;
 mod output;
@@ -570,55 +571,6 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Ends what has waited too long.
-    fn time_out(&mut self) {
-        let now_ms = self.clock.uptime_ms;
-        if now_ms < self.deadline_ms {
-            return;
-        }
-        let mut next_ms = u64::MAX;
-        let due: Vec<usize> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| {
-                let due = conn.deadline_ms <= now_ms;
-                if !due {
-                    next_ms = next_ms.min(conn.deadline_ms);
-                }
-                due
-            })
-            .map(|(at, _)| at)
-            .collect();
-        self.deadline_ms = next_ms;
-        for at in due {
-            self.time_out_one(at);
-            self.resume(at);
-        }
-    }
-
-    fn time_out_one(&mut self, at: usize) {
-        let Some(conn) = self.conns.get(at) else {
-            return;
-        };
-        let stalled = !conn.output.is_empty();
-        match conn.state {
-            _ if stalled => self.close(at),
-            State::LongPoll(_) => self.end_long_poll(at),
-            State::Sse(_) => self.end_sse(at),
-            State::Receiving if !conn.input.is_empty() => {
-                self.refuse(
-                    at,
-                    Context::default(),
-                    Code::RequestTimeout,
-                    "the request took longer than http.request_timeout_ms",
-                );
-            }
-            // A reply always comes; the disk decides when.
-            State::Waiting(..) => self.set_deadline(at, u64::MAX),
-            State::Receiving | State::Closing | State::Draining => self.close(at),
-        }
-    }
-
     /// Answers a request that failed and ends the connection.
     fn refuse(&mut self, at: usize, context: Context, code: Code, message: &str) {
         self.answer_error(
@@ -642,49 +594,6 @@ impl<D: Disk> Reactor<D> {
             message,
         );
         self.answer(at, context);
-    }
-
-    /// One turn of stopping; returns whether everything is done.
-    fn stop_turn(&mut self) -> bool {
-        if self.stop_ms.is_none() {
-            self.stop_ms = Some(self.clock.uptime_ms + self.limits.stop_timeout_ms);
-            if let Some(mut listener) = self.listener.take() {
-                let _ = self.poll.registry().deregister(&mut listener);
-            }
-            let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
-            for at in all {
-                let Some(conn) = self.conns.get(at) else {
-                    continue;
-                };
-                match conn.state {
-                    State::LongPoll(_) => self.end_long_poll(at),
-                    State::Sse(_) => self.end_sse(at),
-                    State::Receiving if conn.input.is_empty() && conn.output.is_empty() => {
-                        self.close(at)
-                    }
-                    State::Receiving | State::Waiting(..) | State::Closing | State::Draining => {}
-                }
-            }
-        }
-        let idle = self.conns.iter().all(|(_, conn)| {
-            conn.output.is_empty() && matches!(conn.state, State::Receiving | State::Draining)
-        });
-        let late = self
-            .stop_ms
-            .is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
-        (idle || late) && !self.shard.is_busy() && self.commits == 0
-    }
-
-    /// Closes everything, the log last.
-    fn finish(mut self) -> io::Result<()> {
-        self.conns.clear();
-        self.workers.stop();
-        for finished in self.workers.take_finished() {
-            if let Finished::Work(done) = finished {
-                let _ = self.shard.finish_work(done)?;
-            }
-        }
-        self.shard.close()
     }
 
     /// Returns the next of a row of numbers that need only differ.
