@@ -294,6 +294,32 @@ fn state_round_trips_with_everything_in_it() {
 }
 
 #[test]
+fn golden_bytes_of_a_state() {
+    let mut room = room_of("text/plain", Lifetime::Ttl(300));
+    append(&mut room, bytes(200)).unwrap();
+    let mut state = Vec::new();
+    room.encode(&mut state);
+    let plain = b"\x01\x01a\x0atext/plain\x01\xac\x02\x00\xc8\x01\x00";
+    let times = b"\xe8\x03\0\0\0\0\0\0\xe8\x03\0\0\0\0\0\0";
+    assert_eq!(state, [&plain[..], times, b"\0"].concat());
+
+    append(
+        &mut room,
+        Append {
+            close: true,
+            ..from("p", 1, 0)
+        },
+    )
+    .unwrap();
+    room.apply(&Record::ForkAdded(RoomId(9)), 0, NOW);
+    state.clear();
+    room.encode(&mut state);
+    let closed = b"\x01\x01a\x0atext/plain\x01\xac\x02\x01\xc9\x01\x00";
+    let extra = b"\x01\x01\x01p\x01\0\x01\x01p\x01\0\0\x01\x09\0\0";
+    assert_eq!(state, [&closed[..], times, extra].concat());
+}
+
+#[test]
 fn folding_in_pieces_equals_folding_at_once() {
     let create = Create::new(ContentType::new("text/plain"), Lifetime::Ttl(5));
     let mut metas = vec![(create.record(b"a", NOW), 2)];
