@@ -119,8 +119,4 @@ impl DiskFile for File {
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
-
-    fn as_std(&self) -> Option<&File> {
-        Some(self)
-    }
 }

@@ -1,7 +1,6 @@
 //! What the log asks of a folder of files.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 
 /// Where the log's files live.
@@ -62,13 +61,6 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
-
-    /// Returns the file of the operating system behind it, to send from without a copy.
-    ///
-    /// `None` for a disk that is not real.
-    fn as_std(&self) -> Option<&File> {
-        None
-    }
 }
 
 /// Returns whether an error says that space ran out, which may pass.
