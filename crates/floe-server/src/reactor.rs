@@ -1,7 +1,8 @@
 //! The event loop: all connections, the shard, and the turns they take.
 //!
 //! One turn reads every socket that has something, hands the requests to the shard, gives what was
-//! staged to the committer, and sends what has become durable. Nothing in a turn waits.
+//! staged to the committer, and sends what has become durable. Nothing in a turn
+//! waits, but for one quick commit of a lone writer.
 
 mod conn;
 mod dispatch;

@@ -371,7 +371,7 @@ impl<D: Disk> Reactor<D> {
                 Failure::new(Code::Internal, "the server could not read its log")
             })?;
             if sse.style == SseStyle::Text && next < edge.tail {
-                next -= trim_partial_char(&mut data) as u64;
+                next -= trim_seam(&mut data) as u64;
             }
             streams::write_sse_data(&mut out, sse.style, std::iter::once(&data[..]));
         }
@@ -448,8 +448,13 @@ impl<D: Disk> Reactor<D> {
 /// Room for the size of a chunk, which is known once it is encoded.
 const CHUNK_SIZE: &[u8] = b"00000000\r\n";
 
-/// Cuts a character that is not whole off the end of text; returns the bytes cut.
-fn trim_partial_char(text: &mut Vec<u8>) -> usize {
+/// Cuts off the end of text what belongs to what follows: a character that is not whole, or a CR
+/// that a LF may follow; returns the bytes cut.
+fn trim_seam(text: &mut Vec<u8>) -> usize {
+    if text.len() > 1 && text.last() == Some(&b'\r') {
+        text.pop();
+        return 1;
+    }
     let tail = &text[text.len().saturating_sub(3)..];
     let start = tail.iter().rposition(|byte| byte & 0xc0 != 0x80);
     let Some(start) = start else { return 0 };
@@ -473,13 +478,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_ends_between_two_characters() {
+    fn an_event_ends_between_two_characters_or_lines() {
         let cut = |text: &[u8]| {
             let mut text = text.to_vec();
-            trim_partial_char(&mut text)
+            trim_seam(&mut text)
         };
         assert_eq!(cut("aé".as_bytes()), 0);
         assert_eq!(cut(b"a\xc3"), 1);
+        assert_eq!((cut(b"a\r"), cut(b"\r"), cut(b"a\r\n")), (1, 0, 0));
         assert_eq!(cut(b"a\xe2\x82"), 2);
         assert_eq!(cut(b"a\xf0\x9f\x98"), 3);
         assert_eq!(cut("a😀".as_bytes()), 0);

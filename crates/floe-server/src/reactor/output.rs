@@ -103,8 +103,8 @@ fn write_memory<F>(queue: &VecDeque<Piece<F>>, socket: &mut Socket) -> io::Resul
 
 /// Sends from a file, by way of a buffer.
 ///
-/// `sendfile` would save the copy, and costs more all the same: the kernel hands it over page by
-/// page (measured in `docs/BENCHMARKS.md`).
+/// `sendfile` would save the copy, and cost more all the same: the kernel hands a file over page
+/// by page.
 fn send_file<F: DiskFile>(socket: &mut Socket, file: &F, at: u64, len: u64) -> io::Result<u64> {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
