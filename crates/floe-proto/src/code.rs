@@ -73,6 +73,30 @@ pub enum Code {
     Corrupt,
     /// The server failed.
     Internal,
+    /// The caller may not do this.
+    Forbidden,
+    /// A page of another origin tried to open a live connection.
+    OriginRejected,
+    /// The path speaks WebSocket alone.
+    UpgradeRequired,
+    /// A frame of the live protocol is malformed.
+    InvalidFrame,
+    /// The connection has not joined the room.
+    NotJoined,
+    /// The connection has joined the room already.
+    AlreadyJoined,
+    /// The content of an event is longer than the server takes.
+    EventTooLarge,
+    /// The reader did not take what it was sent.
+    SlowConsumer,
+    /// The SQL view has not reached the wanted event in time.
+    ViewBehind,
+    /// The SQL view cannot be read for the moment.
+    ViewUnavailable,
+    /// A question to the SQL view took too long.
+    QueryTimeout,
+    /// The object store with the older data does not answer.
+    ColdUnavailable,
 }
 
 /// What a caller should do after a failure.
@@ -88,7 +112,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 45] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -122,6 +146,18 @@ impl Code {
         Self::DiskFull,
         Self::Corrupt,
         Self::Internal,
+        Self::Forbidden,
+        Self::OriginRejected,
+        Self::UpgradeRequired,
+        Self::InvalidFrame,
+        Self::NotJoined,
+        Self::AlreadyJoined,
+        Self::EventTooLarge,
+        Self::SlowConsumer,
+        Self::ViewBehind,
+        Self::ViewUnavailable,
+        Self::QueryTimeout,
+        Self::ColdUnavailable,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -172,7 +208,7 @@ impl Code {
             Self::Gone => (
                 "GONE",
                 410,
-                "The stream was deleted and lives on only for its forks.",
+                "The stream or channel was deleted; it is kept only for its forks, or until it is purged.",
             ),
             Self::OffsetExpired => (
                 "OFFSET_EXPIRED",
@@ -272,6 +308,62 @@ impl Code {
                 "Stored bytes fail their checksum and are not served.",
             ),
             Self::Internal => ("INTERNAL", 500, "The server failed; its log says how."),
+            Self::Forbidden => ("FORBIDDEN", 403, "The key or token does not allow this."),
+            Self::OriginRejected => (
+                "ORIGIN_REJECTED",
+                403,
+                "The page that asks is of an origin that may not open live connections.",
+            ),
+            Self::UpgradeRequired => (
+                "UPGRADE_REQUIRED",
+                426,
+                "This path speaks WebSocket, version 13.",
+            ),
+            Self::InvalidFrame => (
+                "INVALID_FRAME",
+                400,
+                "A frame of the live protocol is malformed; the message names the field.",
+            ),
+            Self::NotJoined => (
+                "NOT_JOINED",
+                409,
+                "The connection has not joined this room.",
+            ),
+            Self::AlreadyJoined => (
+                "ALREADY_JOINED",
+                409,
+                "The connection has joined this room already.",
+            ),
+            Self::EventTooLarge => (
+                "EVENT_TOO_LARGE",
+                413,
+                "The content is longer than `channel.content_chars_max`.",
+            ),
+            Self::SlowConsumer => (
+                "SLOW_CONSUMER",
+                503,
+                "The reader did not take what it was sent; it may come back and resume.",
+            ),
+            Self::ViewBehind => (
+                "VIEW_BEHIND",
+                503,
+                "The SQL view has not reached the wanted event in time.",
+            ),
+            Self::ViewUnavailable => (
+                "VIEW_UNAVAILABLE",
+                503,
+                "The SQL view cannot be read for the moment; reads by sequence number go on.",
+            ),
+            Self::QueryTimeout => (
+                "QUERY_TIMEOUT",
+                504,
+                "The question took longer than `query.timeout_ms`.",
+            ),
+            Self::ColdUnavailable => (
+                "COLD_UNAVAILABLE",
+                503,
+                "The object store with the older data does not answer for the moment.",
+            ),
         }
     }
 
@@ -306,13 +398,17 @@ impl Code {
     #[must_use]
     pub const fn retry(self) -> Retry {
         match self {
-            Self::RequestTimeout | Self::Stopping => Retry::Reconnect,
+            Self::RequestTimeout | Self::Stopping | Self::SlowConsumer => Retry::Reconnect,
             Self::LimitReached
             | Self::Overloaded
             | Self::DiskFull
             | Self::AlreadyClaimed
             | Self::NoPendingWork
-            | Self::ProducerGap => Retry::Later,
+            | Self::ProducerGap
+            | Self::ViewBehind
+            | Self::ViewUnavailable
+            | Self::QueryTimeout
+            | Self::ColdUnavailable => Retry::Later,
             Self::InvalidRequest
             | Self::InvalidJson
             | Self::EmptyBody
@@ -337,7 +433,14 @@ impl Code {
             | Self::HeadTooLarge
             | Self::PathTooLong
             | Self::Corrupt
-            | Self::Internal => Retry::Never,
+            | Self::Internal
+            | Self::Forbidden
+            | Self::OriginRejected
+            | Self::UpgradeRequired
+            | Self::InvalidFrame
+            | Self::NotJoined
+            | Self::AlreadyJoined
+            | Self::EventTooLarge => Retry::Never,
         }
     }
 }

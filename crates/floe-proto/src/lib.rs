@@ -3,13 +3,19 @@
 //! This crate does no I/O, reads no clock and draws no random number, so it builds for any
 //! target a host may have.
 
+mod channel;
 mod code;
 pub mod codec;
 mod cursor;
+mod event;
 mod ids;
+mod query;
 mod time;
 
+pub use channel::{ChannelId, ChannelMeta, ParseChannelIdError, Retention};
 pub use code::{Code, Retry};
 pub use cursor::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, live_cursor};
+pub use event::{Event, EventKind};
 pub use ids::{NameHash, Offset, ParseOffsetError, RoomId};
+pub use query::{ChannelQuery, EventQuery, Page, Scope, Search, SearchMode, StoredEvent};
 pub use time::Millis;

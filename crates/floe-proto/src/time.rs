@@ -19,4 +19,39 @@ impl Millis {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Returns this moment as RFC 3339 text in UTC, with milliseconds.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let time = i64::try_from(self.0)
+            .ok()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+            .unwrap_or(jiff::Timestamp::MAX);
+        format!("{time:.3}")
+    }
+
+    /// Reads RFC 3339 text; `None` when it is none, or lies before 1970.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_milliseconds_and_round_trip() {
+        for ms in [0, 1, 999, 1_000, 1_700_000_000_120] {
+            let text = Millis(ms).rfc3339();
+            assert_eq!(text.len(), 24, "{text}");
+            assert_eq!(Millis::parse_rfc3339(&text), Some(Millis(ms)));
+        }
+        assert_eq!(Millis(0).rfc3339(), "1970-01-01T00:00:00.000Z");
+        assert!(Millis(u64::MAX).rfc3339().starts_with("9999-12-"));
+        assert_eq!(Millis::parse_rfc3339("1969-12-31T23:59:59Z"), None);
+        assert_eq!(Millis::parse_rfc3339("yesterday"), None);
+    }
 }
