@@ -8,8 +8,8 @@ mod conn;
 mod dispatch;
 mod ending;
 mod http1;
-mod live;
 mod output;
+mod readers;
 mod receive;
 mod socket;
 
@@ -82,7 +82,7 @@ pub struct Reactor<D: Disk> {
     work_after_ms: u64,
     readers: usize,
     /// Fan-outs under way.
-    passes: VecDeque<live::Pass>,
+    passes: VecDeque<readers::Pass>,
     stop: Arc<AtomicBool>,
     /// Uptime at which a stop no longer waits.
     stop_ms: Option<u64>,
