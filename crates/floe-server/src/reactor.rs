@@ -30,7 +30,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
-use self::conn::{Conn, Context, State, place};
+use self::conn::{Conn, Context, Place, State, next_generation};
 use self::socket::Socket;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
@@ -365,7 +365,8 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn open(&mut self, mut socket: Socket) {
-        if self.conns.len() >= self.limits.http_connections_max {
+        let most = self.limits.http_connections_max.min(Place::CONNECTIONS_MAX);
+        if self.conns.len() >= most {
             self.metrics.error(Code::Overloaded);
             self.out.clear();
             let envelope = Envelope {
@@ -383,7 +384,7 @@ impl<D: Disk> Reactor<D> {
             let _ = socket.write(&self.out);
             return;
         }
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = next_generation(self.generation);
         let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
         let entry = self.conns.vacant_entry();
         let interests = Interest::READABLE | Interest::WRITABLE;
@@ -534,7 +535,7 @@ impl<D: Disk> Reactor<D> {
     /// Sends the replies that have become durable.
     fn reply(&mut self) {
         while let Some((ticket, reply)) = self.shard.poll_reply() {
-            let (at, generation) = place(ticket);
+            let Place { at, generation, .. } = Place::of(ticket);
             if self
                 .conns
                 .get(at)
@@ -549,7 +550,7 @@ impl<D: Disk> Reactor<D> {
     /// Lets the subscriptions do what they can, and answers what they have decided.
     fn notify(&mut self) {
         for (ticket, reply) in self.subscriptions.turn(&mut self.shard, self.clock.wall) {
-            let (at, generation) = place(ticket);
+            let Place { at, generation, .. } = Place::of(ticket);
             if self
                 .conns
                 .get(at)

@@ -121,6 +121,16 @@ impl<F: floe_log::DiskFile> Conn<F> {
         matches!(self.state, State::Receiving) && self.output.is_empty()
     }
 
+    /// Returns the ticket of the connection's only command.
+    pub fn ticket(&self, at: usize) -> Ticket {
+        let place = Place {
+            at,
+            generation: self.generation,
+            command: 0,
+        };
+        place.ticket()
+    }
+
     /// Returns the room that the connection is a live reader of.
     pub fn reads(&self) -> Option<SlotId> {
         match &self.state {
@@ -131,12 +141,67 @@ impl<F: floe_log::DiskFile> Conn<F> {
     }
 }
 
-/// Packs a connection's place and generation into a ticket.
-pub fn ticket(at: usize, generation: u32) -> Ticket {
-    Ticket(u64::from(generation) << 32 | at as u64)
+/// Where a ticket leads: a connection's place, which connection that is, and which of its commands.
+///
+/// A connection that asks one thing at a time has only command 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub at: usize,
+    pub generation: u32,
+    pub command: u16,
 }
 
-/// Unpacks [`ticket`].
-pub fn place(ticket: Ticket) -> (usize, u32) {
-    ((ticket.0 & 0xffff_ffff) as usize, (ticket.0 >> 32) as u32)
+/// Bits of a ticket that name the connection's place: a million connections.
+const AT_BITS: u32 = 20;
+/// Bits of a ticket that name the command.
+const COMMAND_BITS: u32 = 16;
+/// Bits of a ticket that tell a connection from others that had its place.
+const GENERATION_BITS: u32 = 64 - AT_BITS - COMMAND_BITS;
+
+impl Place {
+    /// Connections that tickets can name.
+    pub const CONNECTIONS_MAX: usize = 1 << AT_BITS;
+
+    /// Packs the place into a ticket.
+    pub fn ticket(self) -> Ticket {
+        let high = u64::from(self.generation) << (AT_BITS + COMMAND_BITS);
+        Ticket(high | u64::from(self.command) << AT_BITS | self.at as u64)
+    }
+
+    /// Unpacks [`ticket`](Self::ticket).
+    pub fn of(ticket: Ticket) -> Self {
+        Self {
+            at: (ticket.0 & ((1 << AT_BITS) - 1)) as usize,
+            command: (ticket.0 >> AT_BITS & ((1 << COMMAND_BITS) - 1)) as u16,
+            generation: (ticket.0 >> (AT_BITS + COMMAND_BITS)) as u32,
+        }
+    }
+}
+
+/// Returns the generation after this one; there are fewer than a `u32` holds.
+pub fn next_generation(generation: u32) -> u32 {
+    generation.wrapping_add(1) & ((1 << GENERATION_BITS) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_lead_back_to_where_they_came_from() {
+        let last = next_generation(u32::MAX - 1);
+        for at in [0, 1, Place::CONNECTIONS_MAX - 1] {
+            for generation in [0, 1, last] {
+                for command in [0, 1, u16::MAX] {
+                    let place = Place {
+                        at,
+                        generation,
+                        command,
+                    };
+                    assert_eq!(Place::of(place.ticket()), place);
+                }
+            }
+        }
+        assert_eq!(next_generation(last), 0);
+    }
 }

@@ -7,7 +7,7 @@ use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
 use floe_surfaces::subscriptions::{self, Asked};
 
-use super::conn::{Context, Location, State, ticket};
+use super::conn::{Context, Location, State};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_internal, is_reserved};
 
@@ -235,7 +235,7 @@ impl<D: Disk> Reactor<D> {
         let conn = &mut self.conns[at];
         conn.state = State::Waiting(context, location);
         conn.deadline_ms = u64::MAX;
-        ticket(at, conn.generation)
+        conn.ticket(at)
     }
 
     /// Answers a command whose reply has come.

@@ -6,7 +6,7 @@ use floe_log::Disk;
 use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, Code};
 use floe_surfaces::streams::{self, SseControl, SseStyle};
 
-use super::conn::{Context, LongPoll, Sse, State, place, ticket};
+use super::conn::{Context, LongPoll, Place, Sse, State, next_generation};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
 
@@ -123,14 +123,14 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn park(&mut self, at: usize, state: State, slot: SlotId, timeout_ms: u64) {
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = next_generation(self.generation);
         let conn = &mut self.conns[at];
         conn.state = state;
         // What was noted of it when it was parked before means it no more.
         conn.generation = self.generation;
         // A parked connection owns no buffer.
         conn.input.shrink_to_fit();
-        let reader = ticket(at, conn.generation);
+        let reader = conn.ticket(at);
         self.shard.add_reader(slot, reader);
         self.readers += 1;
         let deadline_ms = self.clock.uptime_ms + timeout_ms;
@@ -142,7 +142,7 @@ impl<D: Disk> Reactor<D> {
         if let Some(slot) = self.slot_of(at) {
             let conn = &mut self.conns[at];
             conn.state = State::Receiving;
-            let reader = ticket(at, conn.generation);
+            let reader = conn.ticket(at);
             self.readers -= 1;
             self.shard.remove_reader(slot, reader);
         }
@@ -189,7 +189,7 @@ impl<D: Disk> Reactor<D> {
         pass.at += 1;
         let gone = self.shard.is_gone(pass.slot);
         self.deliver_one(reader, gone, &mut pass.frame);
-        let (at, generation) = place(reader);
+        let Place { at, generation, .. } = Place::of(reader);
         let conn = self
             .conns
             .get(at)
@@ -203,7 +203,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn deliver_one(&mut self, reader: Ticket, gone: bool, frame: &mut Option<Frame>) {
-        let (at, generation) = place(reader);
+        let Place { at, generation, .. } = Place::of(reader);
         let conn = self
             .conns
             .get(at)
