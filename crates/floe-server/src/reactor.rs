@@ -435,7 +435,7 @@ impl<D: Disk> Reactor<D> {
         }
         match conn.state {
             State::Sse(sse) => {
-                self.set_deadline(at, sse.ends_ms);
+                self.await_heartbeat(at, sse.ends_ms);
                 self.follow(at);
             }
             State::Closing => {

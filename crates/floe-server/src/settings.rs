@@ -66,6 +66,8 @@ pub struct Limits {
     pub long_poll_timeout_ms: u64,
     /// Milliseconds that one SSE answer lasts; 60 s. Later: it ends, and the client comes back.
     pub sse_timeout_ms: u64,
+    /// Milliseconds of silence after which an SSE answer shows that it is alive; 15 s.
+    pub sse_heartbeat_ms: u64,
     /// Milliseconds after which an unused room leaves memory; 60 s.
     pub room_idle_timeout_ms: u64,
     /// Rooms in memory from which unused ones leave at once; 100 000.
@@ -92,6 +94,7 @@ impl Default for Limits {
             reader_stall_timeout_ms: 30_000,
             long_poll_timeout_ms: 20_000,
             sse_timeout_ms: 60_000,
+            sse_heartbeat_ms: 15_000,
             room_idle_timeout_ms: 60_000,
             rooms_loaded_max: 100_000,
             stop_timeout_ms: 5_000,

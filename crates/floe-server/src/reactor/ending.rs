@@ -44,7 +44,7 @@ impl<D: Disk> Reactor<D> {
         match conn.state {
             _ if stalled => self.close(at),
             State::LongPoll(_) => self.end_long_poll(at),
-            State::Sse(_) => self.end_sse(at),
+            State::Sse(sse) => self.time_out_sse(at, sse.ends_ms),
             State::Receiving if !conn.input.is_empty() => {
                 self.refuse(
                     at,

@@ -87,6 +87,7 @@ impl<D: Disk> Reactor<D> {
             ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
         };
         self.park(at, State::Sse(sse), plan.slot, self.limits.sse_timeout_ms);
+        self.await_heartbeat(at, sse.ends_ms);
         self.out.clear();
         streams::write_sse_head(&mut self.out, &envelope(&mut self.clock, context), style);
         // The head leaves with the first event, which always comes at once.
@@ -415,6 +416,30 @@ impl<D: Disk> Reactor<D> {
         self.set_deadline(at, deadline_ms);
     }
 
+    /// Ends an event stream whose time is over; lets the reader of any other know that it is alive.
+    pub(super) fn time_out_sse(&mut self, at: usize, ends_ms: u64) {
+        if self.clock.uptime_ms >= ends_ms {
+            return self.end_sse(at);
+        }
+        self.send_shared(at, Bytes::from_static(HEARTBEAT));
+        if self
+            .conns
+            .get(at)
+            .is_some_and(|conn| conn.output.is_empty())
+        {
+            self.await_heartbeat(at, ends_ms);
+        }
+    }
+
+    /// Sets the time of an event stream's next sign of life.
+    ///
+    /// Those of all readers fall on few moments, so that the loop seldom looks for them.
+    pub(super) fn await_heartbeat(&mut self, at: usize, ends_ms: u64) {
+        let next_ms = self.clock.uptime_ms + self.limits.sse_heartbeat_ms;
+        let next_ms = next_ms.next_multiple_of(DEADLINE_GRID_MS);
+        self.set_deadline(at, next_ms.min(ends_ms));
+    }
+
     /// Ends an event stream between two events, so that the client comes back for more.
     pub(super) fn end_sse(&mut self, at: usize) {
         let Some(conn) = self.conns.get(at) else {
@@ -444,6 +469,12 @@ impl<D: Disk> Reactor<D> {
         self.after_answer(at);
     }
 }
+
+/// A comment, in a chunk of its own: proxies and clients see that the connection lives.
+const HEARTBEAT: &[u8] = b"3\r\n:\n\n\r\n";
+
+/// Distance of the moments that recurring deadlines fall on.
+const DEADLINE_GRID_MS: u64 = 1_000;
 
 /// Room for the size of a chunk, which is known once it is encoded.
 const CHUNK_SIZE: &[u8] = b"00000000\r\n";

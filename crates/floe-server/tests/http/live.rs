@@ -347,6 +347,19 @@ fn an_event_stream_ends_after_its_time_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_silent_event_stream_shows_that_it_is_alive() {
+    let server = server_with("hello", |settings| {
+        settings.limits.sse_heartbeat_ms = 100;
+        settings.limits.sse_timeout_ms = 2_500;
+    });
+    let mut events = server.follow("log", "-1");
+    events.until_up_to_date();
+    assert_eq!(events.step(), None);
+    // Heartbeats fall on whole seconds of the server's clock.
+    assert!((1..=3).contains(&events.heartbeats), "{}", events.heartbeats);
+}
+
+#[test]
 fn many_readers_of_one_stream_all_get_everything() {
     let server = server_with("", |_| {});
     let mut readers: Vec<Events> = (0..50).map(|_| server.follow("log", "-1")).collect();

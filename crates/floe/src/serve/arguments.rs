@@ -129,6 +129,8 @@ arguments! {
     long_poll_timeout_ms: u64 = "FLOE_LONG_POLL_TIMEOUT_MS";
     /// Milliseconds that one SSE answer lasts. Later: it ends, and the client comes back.
     sse_timeout_ms: u64 = "FLOE_SSE_TIMEOUT_MS";
+    /// Milliseconds of silence after which an SSE answer shows that it is alive.
+    sse_heartbeat_ms: u64 = "FLOE_SSE_HEARTBEAT_MS";
     /// Milliseconds after which an unused room leaves memory.
     room_idle_timeout_ms: u64 = "FLOE_ROOM_IDLE_TIMEOUT_MS";
     /// Rooms in memory from which unused ones leave at once.

@@ -8,6 +8,8 @@ use super::{Connection, Response};
 pub struct Events {
     connection: Connection,
     pub head: Response,
+    /// Comments so far: signs of life.
+    pub heartbeats: usize,
     text: String,
 }
 
@@ -37,6 +39,7 @@ impl Events {
         Self {
             connection,
             head,
+            heartbeats: 0,
             text: String::new(),
         }
     }
@@ -92,6 +95,10 @@ impl Events {
             }
         };
         let event: String = self.text.drain(..end + 2).collect();
+        if event == ":\n\n" {
+            self.heartbeats += 1;
+            return self.event();
+        }
         let (mut kind, mut data) = (String::new(), Vec::new());
         for line in event.trim_end_matches('\n').split('\n') {
             let (field, value) = line.split_once(':').unwrap();
