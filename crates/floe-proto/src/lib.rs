@@ -10,7 +10,9 @@ mod cursor;
 mod event;
 mod ids;
 mod query;
+mod rights;
 mod time;
+pub mod token;
 
 pub use channel::{ChannelId, ChannelMeta, ParseChannelIdError, Retention};
 pub use code::{Code, Retry};
@@ -18,4 +20,5 @@ pub use cursor::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, live_cursor};
 pub use event::{Event, EventKind};
 pub use ids::{NameHash, Offset, ParseOffsetError, RoomId};
 pub use query::{ChannelQuery, EventQuery, Page, Scope, Search, SearchMode, StoredEvent};
+pub use rights::Rights;
 pub use time::Millis;
