@@ -278,6 +278,7 @@ pub(crate) fn decimal(mut value: u64, digits: &mut [u8; 20]) -> usize {
 
 fn status_line(status: u16) -> &'static str {
     match status {
+        101 => "HTTP/1.1 101 Switching Protocols\r\n",
         200 => "HTTP/1.1 200 OK\r\n",
         201 => "HTTP/1.1 201 Created\r\n",
         204 => "HTTP/1.1 204 No Content\r\n",
@@ -292,9 +293,11 @@ fn status_line(status: u16) -> &'static str {
         410 => "HTTP/1.1 410 Gone\r\n",
         413 => "HTTP/1.1 413 Content Too Large\r\n",
         414 => "HTTP/1.1 414 URI Too Long\r\n",
+        426 => "HTTP/1.1 426 Upgrade Required\r\n",
         429 => "HTTP/1.1 429 Too Many Requests\r\n",
         431 => "HTTP/1.1 431 Request Header Fields Too Large\r\n",
         503 => "HTTP/1.1 503 Service Unavailable\r\n",
+        504 => "HTTP/1.1 504 Gateway Timeout\r\n",
         507 => "HTTP/1.1 507 Insufficient Storage\r\n",
         _ => "HTTP/1.1 500 Internal Server Error\r\n",
     }

@@ -8,8 +8,10 @@
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
 //! - [`streams`]: the Durable Streams protocol.
+//! - [`ws`]: WebSocket, handshake and frames.
 
 pub mod http;
 pub mod json;
 pub mod streams;
 pub mod subscriptions;
+pub mod ws;
