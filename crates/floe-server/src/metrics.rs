@@ -40,11 +40,12 @@ pub struct Metrics {
     log: [Gauge; LOG.len()],
 }
 
-const METHODS: [(Method, &str); 7] = [
+const METHODS: [(Method, &str); 8] = [
     (Method::Get, "GET"),
     (Method::Head, "HEAD"),
     (Method::Put, "PUT"),
     (Method::Post, "POST"),
+    (Method::Patch, "PATCH"),
     (Method::Delete, "DELETE"),
     (Method::Options, "OPTIONS"),
     (Method::Other, "other"),

@@ -15,6 +15,8 @@ pub enum Method {
     Put,
     /// POST
     Post,
+    /// PATCH
+    Patch,
     /// DELETE
     Delete,
     /// OPTIONS
@@ -32,6 +34,7 @@ impl Method {
             "HEAD" => Self::Head,
             "PUT" => Self::Put,
             "POST" => Self::Post,
+            "PATCH" => Self::Patch,
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
             _ => Self::Other,
@@ -46,6 +49,8 @@ pub enum Route<'a> {
     Stream(Cow<'a, [u8]>),
     /// A reserved route of the streams protocol: the raw path after `__ds/`.
     Reserved(&'a str),
+    /// Something of [`channels`](crate::channels), which reads the path itself.
+    Channels,
     /// `/healthz`
     Health,
     /// `/metrics`
@@ -75,6 +80,7 @@ impl<'a> Route<'a> {
             "/healthz" => Self::Health,
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
+            _ if crate::channels::owns(path) => Self::Channels,
             _ => Self::Unknown,
         }
     }

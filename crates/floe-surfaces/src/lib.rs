@@ -5,11 +5,15 @@
 //! parts of an HTTP message, whatever host parsed it; answers leave as the bytes of an HTTP/1.1
 //! head and body, the one form that every host can send or translate.
 //!
+//! - [`access`]: API keys and channel tokens, and what they allow.
+//! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
 //! - [`streams`]: the Durable Streams protocol.
 //! - [`ws`]: WebSocket, handshake and frames.
 
+pub mod access;
+pub mod channels;
 pub mod http;
 pub mod json;
 pub mod streams;

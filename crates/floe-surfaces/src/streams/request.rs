@@ -160,7 +160,7 @@ pub fn read_request<'a>(
         Method::Head => Ok(Request::Describe),
         Method::Delete => Ok(Request::Delete),
         Method::Options => Ok(Request::Preflight),
-        Method::Other => Err(Reject::new(
+        Method::Patch | Method::Other => Err(Reject::new(
             Code::MethodNotAllowed,
             "streams take GET, HEAD, PUT, POST, DELETE and OPTIONS",
         )),

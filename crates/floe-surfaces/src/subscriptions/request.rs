@@ -67,7 +67,7 @@ pub fn read_request(
             Method::Put => Request::Put(put(body, context)?),
             Method::Get => Request::Get,
             Method::Delete => Request::Delete,
-            Method::Head | Method::Post | Method::Options | Method::Other => {
+            Method::Head | Method::Post | Method::Patch | Method::Options | Method::Other => {
                 return Err(not_allowed());
             }
         },
