@@ -45,13 +45,16 @@ pub struct Decision<'a> {
 impl Room {
     /// Decides an append against all that has been staged.
     ///
-    /// Checks in this order: duplicate of a producer, closed, content type, producer, `Stream-Seq`.
+    /// A channel takes none. Checks in this order: duplicate of a producer, closed, content type, producer, `Stream-Seq`.
     ///
     /// # Errors
     /// See [`AppendError`]; nothing is changed.
     pub fn decide_append<'a>(&self, append: &Append<'a>) -> Result<Decision<'a>, AppendError> {
-        if self.is_deleted() {
+        if self.is_gone() {
             return Err(AppendError::Gone);
+        }
+        if self.channel().is_some() {
+            return Err(AppendError::Channel);
         }
         let tail = self.staged().tail;
         let duplicate = |edge, producer| Decision {
@@ -86,6 +89,7 @@ impl Room {
                 producer: append.producer,
                 stream_seq: append.stream_seq,
                 close: append.close,
+                ..DataRecord::default()
             })),
             edge: Edge {
                 tail: tail.ok_or(AppendError::Full)?,
@@ -188,6 +192,9 @@ pub enum AppendError {
     /// The room holds as many units as offsets can name.
     #[error("the stream has no offsets left")]
     Full,
+    /// The room takes events alone, by the routes of channels.
+    #[error("a channel takes no writes as a stream")]
+    Channel,
 }
 
 impl AppendError {
@@ -203,6 +210,7 @@ impl AppendError {
             Self::ProducerEpochStart => Code::ProducerEpochStart,
             Self::ProducerGap { .. } => Code::ProducerGap,
             Self::Full => Code::LimitReached,
+            Self::Channel => Code::MethodNotAllowed,
         }
     }
 }

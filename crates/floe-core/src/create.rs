@@ -2,6 +2,7 @@
 
 use floe_proto::{Code, Millis, RoomId};
 
+use crate::channel::NewChannel;
 use crate::content::ContentType;
 use crate::lifetime::Lifetime;
 use crate::record::{CreateRecord, Record};
@@ -18,6 +19,8 @@ pub struct Create {
     pub closed: bool,
     /// What it is a fork of, resolved against the source.
     pub fork: Option<Fork>,
+    /// What makes it a channel.
+    pub channel: Option<Box<NewChannel>>,
 }
 
 /// A resolved fork: what the new room inherits.
@@ -40,6 +43,7 @@ impl Create {
             lifetime: Some(lifetime),
             closed: false,
             fork: None,
+            channel: None,
         }
     }
 
@@ -60,6 +64,7 @@ impl Create {
                 .as_ref()
                 .map(|fork| fork.lineage.clone())
                 .unwrap_or_default(),
+            channel: self.channel.clone(),
         })
     }
 }
@@ -70,7 +75,7 @@ impl Room {
     /// `source` is the room that the request forks, if it forks one, and `at` the unit it names.
     ///
     /// # Errors
-    /// [`CreateError::Exists`] if anything differs.
+    /// [`CreateError::Exists`] if anything differs, or either is a channel: those are made once.
     pub fn decide_create(
         &self,
         create: &Create,
@@ -95,6 +100,8 @@ impl Room {
             && same_lifetime
             && same_source
             && create.closed == self.staged().closed
+            && create.channel.is_none()
+            && self.channel().is_none()
             && !self.is_deleted()
         {
             Ok(())
@@ -115,6 +122,9 @@ impl Room {
         at: Option<u64>,
         beyond: u64,
     ) -> Result<Fork, ForkError> {
+        if self.channel().is_some() {
+            return Err(ForkError::Channel);
+        }
         if self.is_deleted() {
             return Err(ForkError::SourceDeleted);
         }
@@ -191,6 +201,9 @@ pub enum ForkError {
     /// Too many forks of forks.
     #[error("the source is a fork {LINEAGE_MAX} deep already")]
     TooDeep,
+    /// Channels have no forks.
+    #[error("a channel cannot be forked")]
+    Channel,
 }
 
 impl ForkError {
@@ -200,7 +213,7 @@ impl ForkError {
         match self {
             Self::SourceDeleted => Code::Exists,
             Self::ContentType => Code::ContentTypeMismatch,
-            Self::BeyondTail { .. } => Code::InvalidFork,
+            Self::BeyondTail { .. } | Self::Channel => Code::InvalidFork,
             Self::BeforeStart { .. } => Code::OffsetExpired,
             Self::TooDeep => Code::LimitReached,
         }

@@ -7,19 +7,19 @@
 //! durable, [`Room::show`] moves what readers may see.
 //!
 //! ```
-//! use floe_core::{Append, ContentType, Create, Lifetime, Record, Room};
+//! use floe_core::{Append, ContentType, Create, Lifetime, Record, Room, Size};
 //! use floe_proto::{Millis, RoomId};
 //!
 //! let now = Millis(1_000);
 //! let create = Create::new(ContentType::new("text/plain"), Lifetime::Unlimited);
 //! let record = create.record(b"logs/today", now);
-//! let mut room = Room::create(RoomId(1), &record, 0, now).expect("a create record makes a room");
+//! let mut room = Room::create(RoomId(1), &record, Size::NONE, now).expect("a create record makes a room");
 //!
 //! let append = Append { content_type: Some("text/plain"), units: 5, ..Append::default() };
 //! let decision = room.decide_append(&append)?;
 //! if let Some(record) = &decision.record {
 //!     // The host appends the record and its five bytes to the log here.
-//!     room.apply(record, 5, now);
+//!     room.apply(record, Size { units: 5, bytes: 5 }, now);
 //! }
 //! assert_eq!((room.staged().tail, room.visible().tail), (5, 0));
 //! room.show(room.staged()); // the log says it is durable
@@ -28,6 +28,7 @@
 //! ```
 
 mod append;
+pub mod channel;
 mod content;
 mod create;
 mod fold;
@@ -42,7 +43,7 @@ pub use create::{Create, CreateError, Fork, ForkError};
 pub use fold::{Folding, fold};
 pub use lifetime::Lifetime;
 pub use record::{CreateRecord, DataRecord, Record};
-pub use room::{Edge, Holder, ReadError, Room, Span, Start};
+pub use room::{Edge, Holder, ReadError, Room, Size, Span, Start};
 
 #[cfg(test)]
 mod tests;

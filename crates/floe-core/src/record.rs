@@ -7,6 +7,7 @@ use floe_proto::codec::{Put, Reader};
 use floe_proto::{Millis, RoomId};
 
 use crate::append::Producer;
+use crate::channel::{ChannelChange, KeyHash, NewChannel};
 use crate::lifetime::Lifetime;
 
 /// One durable thing that happened in a room.
@@ -26,6 +27,13 @@ pub enum Record<'a> {
     Touched,
     /// The room's value was replaced; the newest counts.
     Value(&'a [u8]),
+    /// The channel was changed or deleted.
+    Channel(ChannelChange),
+    /// Everything before a unit is kept no more.
+    Retain {
+        /// The first unit that is kept.
+        start: u64,
+    },
 }
 
 /// How a room came to be.
@@ -43,6 +51,8 @@ pub struct CreateRecord<'a> {
     pub created_at: Millis,
     /// Where inherited data is read: each room up to its unit, oldest first; the last is the source.
     pub lineage: Vec<(RoomId, u64)>,
+    /// What makes it a channel.
+    pub channel: Option<Box<NewChannel>>,
 }
 
 /// An append, a close, or both at once.
@@ -54,6 +64,12 @@ pub struct DataRecord<'a> {
     pub stream_seq: Option<&'a [u8]>,
     /// Whether the room is closed from here on.
     pub close: bool,
+    /// The idempotency key of the events.
+    pub key: Option<KeyHash>,
+    /// The unit of the event that the one here deletes.
+    pub hides: Option<u64>,
+    /// Whether the event is an edit of or a reaction to another.
+    pub annotates: bool,
 }
 
 const CREATE: u8 = 1;
@@ -63,10 +79,19 @@ const FORK_ADDED: u8 = 4;
 const FORK_REMOVED: u8 = 5;
 const TOUCHED: u8 = 6;
 const VALUE: u8 = 7;
+const CHANNEL: u8 = 8;
+const RETAIN: u8 = 9;
+
+const CREATE_CLOSED: u8 = 1;
+const CREATE_CHANNEL: u8 = 2;
 
 const DATA_PRODUCER: u8 = 1;
 const DATA_STREAM_SEQ: u8 = 2;
 const DATA_CLOSE: u8 = 4;
+const DATA_KEY: u8 = 8;
+const DATA_HIDES: u8 = 16;
+const DATA_ANNOTATES: u8 = 32;
+const DATA_BITS: u8 = 63;
 
 impl<'a> Record<'a> {
     /// Appends the record's bytes to `out`.
@@ -94,6 +119,14 @@ impl<'a> Record<'a> {
                 out.put_u8(VALUE);
                 out.put_bytes(value);
             }
+            Self::Channel(change) => {
+                out.put_u8(CHANNEL);
+                change.encode(out);
+            }
+            Self::Retain { start } => {
+                out.put_u8(RETAIN);
+                out.put_varint(*start);
+            }
         }
     }
 
@@ -109,6 +142,10 @@ impl<'a> Record<'a> {
             FORK_REMOVED => Self::ForkRemoved(RoomId(reader.varint()?)),
             TOUCHED => Self::Touched,
             VALUE => Self::Value(reader.bytes()?),
+            CHANNEL => Self::Channel(ChannelChange::decode(&mut reader)?),
+            RETAIN => Self::Retain {
+                start: reader.varint()?,
+            },
             _ => return None,
         };
         reader.is_empty().then_some(record)
@@ -120,38 +157,48 @@ impl<'a> CreateRecord<'a> {
         out.put_bytes(self.name);
         out.put_bytes(self.content_type.as_bytes());
         encode_lifetime(self.lifetime, out);
-        out.put_u8(u8::from(self.closed));
+        out.put_u8(bit(CREATE_CLOSED, self.closed) | bit(CREATE_CHANNEL, self.channel.is_some()));
         out.put_u64(self.created_at.0);
         encode_lineage(&self.lineage, out);
+        if let Some(channel) = &self.channel {
+            channel.encode(out);
+        }
     }
 
     fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        let name = reader.bytes()?;
+        let content_type = reader.str()?;
+        let lifetime = decode_lifetime(reader)?;
+        let flags = reader.u8()?;
+        if flags & !(CREATE_CLOSED | CREATE_CHANNEL) != 0 {
+            return None;
+        }
         Some(Self {
-            name: reader.bytes()?,
-            content_type: reader.str()?,
-            lifetime: decode_lifetime(reader)?,
-            closed: decode_flag(reader)?,
+            name,
+            content_type,
+            lifetime,
+            closed: flags & CREATE_CLOSED != 0,
             created_at: Millis(reader.u64()?),
             lineage: decode_lineage(reader)?,
+            channel: if flags & CREATE_CHANNEL == 0 {
+                None
+            } else {
+                Some(Box::new(NewChannel::decode(reader)?))
+            },
         })
     }
 }
 
 impl<'a> DataRecord<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut flags = 0;
-        flags |= if self.producer.is_some() {
-            DATA_PRODUCER
-        } else {
-            0
-        };
-        flags |= if self.stream_seq.is_some() {
-            DATA_STREAM_SEQ
-        } else {
-            0
-        };
-        flags |= if self.close { DATA_CLOSE } else { 0 };
-        out.put_u8(flags);
+        out.put_u8(
+            bit(DATA_PRODUCER, self.producer.is_some())
+                | bit(DATA_STREAM_SEQ, self.stream_seq.is_some())
+                | bit(DATA_CLOSE, self.close)
+                | bit(DATA_KEY, self.key.is_some())
+                | bit(DATA_HIDES, self.hides.is_some())
+                | bit(DATA_ANNOTATES, self.annotates),
+        );
         if let Some(producer) = self.producer {
             out.put_bytes(producer.id.as_bytes());
             out.put_varint(producer.epoch);
@@ -160,11 +207,17 @@ impl<'a> DataRecord<'a> {
         if let Some(seq) = self.stream_seq {
             out.put_bytes(seq);
         }
+        if let Some(key) = self.key {
+            out.put_u64(key.0);
+        }
+        if let Some(unit) = self.hides {
+            out.put_varint(unit);
+        }
     }
 
     fn decode(reader: &mut Reader<'a>) -> Option<Self> {
         let flags = reader.u8()?;
-        if flags & !(DATA_PRODUCER | DATA_STREAM_SEQ | DATA_CLOSE) != 0 {
+        if flags & !DATA_BITS != 0 {
             return None;
         }
         let producer = if flags & DATA_PRODUCER == 0 {
@@ -185,8 +238,23 @@ impl<'a> DataRecord<'a> {
             producer,
             stream_seq,
             close: flags & DATA_CLOSE != 0,
+            key: if flags & DATA_KEY == 0 {
+                None
+            } else {
+                Some(KeyHash(reader.u64()?))
+            },
+            hides: if flags & DATA_HIDES == 0 {
+                None
+            } else {
+                Some(reader.varint()?)
+            },
+            annotates: flags & DATA_ANNOTATES != 0,
         })
     }
+}
+
+pub(crate) const fn bit(bit: u8, is_set: bool) -> u8 {
+    if is_set { bit } else { 0 }
 }
 
 pub(crate) fn encode_lifetime(lifetime: Lifetime, out: &mut Vec<u8>) {
@@ -257,6 +325,7 @@ mod tests {
             closed: true,
             created_at: Millis(1),
             lineage: vec![(RoomId(7), 200)],
+            channel: None,
         });
         let data = Record::Data(DataRecord {
             producer: Some(Producer {
@@ -266,6 +335,7 @@ mod tests {
             }),
             stream_seq: Some(b"09"),
             close: true,
+            ..DataRecord::default()
         });
         let rows: [(Record<'_>, &[u8]); 7] = [
             (
@@ -294,11 +364,17 @@ mod tests {
             with_producer: bool,
             stream_seq in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
             close: bool,
+            key: Option<u64>,
+            hides: Option<u64>,
+            annotates: bool,
         ) {
             let record = Record::Data(DataRecord {
                 producer: with_producer.then_some(Producer { id: &id, epoch, seq }),
                 stream_seq: stream_seq.as_deref(),
                 close,
+                key: key.map(KeyHash),
+                hides,
+                annotates,
             });
             let bytes = bytes_of(&record);
             prop_assert_eq!(Record::decode(&bytes), Some(record));

@@ -6,9 +6,10 @@ use floe_proto::codec::{Put, Reader};
 use floe_proto::{Code, Millis, RoomId};
 
 use crate::append::Producer;
+use crate::channel::Channel;
 use crate::content::ContentType;
 use crate::lifetime::Lifetime;
-use crate::record::{self, DataRecord, Record};
+use crate::record::{self, DataRecord, Record, bit};
 
 /// One room, as the single writer of its log sees it.
 ///
@@ -44,6 +45,21 @@ struct Extra {
     forks: BTreeSet<RoomId>,
     lineage: Vec<(RoomId, u64)>,
     value: Option<Box<[u8]>>,
+    channel: Option<Box<Channel>>,
+}
+
+/// How much data a record brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Units: messages in a JSON room, bytes in any other.
+    pub units: u64,
+    /// Bytes in the log.
+    pub bytes: u64,
+}
+
+impl Size {
+    /// A record without data.
+    pub const NONE: Self = Self { units: 0, bytes: 0 };
 }
 
 /// How far a room reaches.
@@ -87,26 +103,32 @@ pub struct Holder {
 }
 
 impl Room {
-    /// Makes a room from its create record, with `units` of initial data.
+    /// Makes a room from its create record, with initial data of this size.
     ///
     /// Returns `None` when the record is of another kind.
     #[must_use]
-    pub fn create(id: RoomId, record: &Record<'_>, units: u64, now: Millis) -> Option<Self> {
+    pub fn create(id: RoomId, record: &Record<'_>, size: Size, now: Millis) -> Option<Self> {
         let Record::Create(create) = record else {
             return None;
         };
         let inherited = create.lineage.last().map_or(0, |(_, until)| *until);
         let content_type = ContentType::new(create.content_type);
-        let extra = (!create.lineage.is_empty()).then(|| {
+        let channel = create.channel.as_ref().map(|new| {
+            let mut channel = Channel::new(new, create.created_at);
+            channel.apply_size(size, now);
+            Box::new(channel)
+        });
+        let extra = (channel.is_some() || !create.lineage.is_empty()).then(|| {
             Box::new(Extra {
                 lineage: create.lineage.clone(),
+                channel,
                 ..Extra::default()
             })
         });
         Some(Self {
             id,
             staged: Edge {
-                tail: inherited + units,
+                tail: inherited + size.units,
                 closed: create.closed,
             },
             visible: Edge::default(),
@@ -123,14 +145,20 @@ impl Room {
         })
     }
 
-    /// Applies a record that the log has taken at `now`, with `units` of data.
+    /// Applies a record that the log has taken at `now`, with data of this size.
     ///
     /// This is the only way a room changes. A create record changes nothing.
-    pub fn apply(&mut self, record: &Record<'_>, units: u64, now: Millis) {
-        self.staged.tail += units;
+    pub fn apply(&mut self, record: &Record<'_>, size: Size, now: Millis) {
+        let first = self.staged.tail;
+        self.staged.tail += size.units;
         match record {
             Record::Create(_) => {}
-            Record::Data(data) => self.apply_data(data, now),
+            Record::Data(data) => {
+                self.apply_data(data, now);
+                if let Some(channel) = self.channel_mut() {
+                    channel.apply_data(data, first, size, now);
+                }
+            }
             Record::SoftDelete => self.deleted = true,
             Record::ForkAdded(room) => {
                 self.extra_mut().forks.insert(*room);
@@ -140,6 +168,12 @@ impl Room {
             }
             Record::Touched => self.apply_touch(now),
             Record::Value(value) => self.extra_mut().value = Some((*value).into()),
+            Record::Channel(change) => {
+                if let Some(channel) = self.channel_mut() {
+                    channel.apply_change(change);
+                }
+            }
+            Record::Retain { start } => self.apply_retain(*start, now),
         }
     }
 
@@ -164,6 +198,14 @@ impl Room {
         }
     }
 
+    fn apply_retain(&mut self, start: u64, now: Millis) {
+        self.start = self.start.max(start.min(self.staged.tail));
+        let start = self.start;
+        if let Some(channel) = self.channel_mut() {
+            channel.apply_retain(start, now);
+        }
+    }
+
     fn apply_touch(&mut self, now: Millis) {
         self.touched = self.touched.max(now);
         self.touched_durable = self.touched_durable.max(now);
@@ -180,7 +222,7 @@ impl Room {
     /// # Errors
     /// See [`ReadError`].
     pub fn decide_read(&self, start: Start) -> Result<Span, ReadError> {
-        if self.deleted {
+        if self.is_gone() {
             return Err(ReadError::Gone);
         }
         let edge = self.visible;
@@ -205,10 +247,11 @@ impl Room {
         (now.since(self.touched_durable) >= interval).then_some(Record::Touched)
     }
 
-    /// Returns when the room ends by itself.
+    /// Returns when the room ends by itself: at the end of its lifetime, or when it is purged.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Millis> {
-        self.lifetime.deadline(self.touched)
+    pub fn deadline(&self) -> Option<Millis> {
+        let lifetime = self.lifetime.deadline(self.touched);
+        [lifetime, self.purge_at()].into_iter().flatten().min()
     }
 
     /// Returns which room holds `unit`, inherited or its own.
@@ -246,7 +289,11 @@ impl Room {
         out.put_bytes(&self.name);
         out.put_bytes(self.content_type.as_str().as_bytes());
         record::encode_lifetime(self.lifetime, out);
-        out.put_u8(u8::from(self.staged.closed) | u8::from(self.deleted) << 1);
+        out.put_u8(
+            bit(STATE_CLOSED, self.staged.closed)
+                | bit(STATE_DELETED, self.deleted)
+                | bit(STATE_CHANNEL, self.channel().is_some()),
+        );
         out.put_varint(self.staged.tail);
         out.put_varint(self.start);
         out.put_u64(self.created_at.0);
@@ -257,6 +304,9 @@ impl Room {
                 out.put_u8(1);
                 extra.encode(out);
             }
+        }
+        if let Some(channel) = self.channel() {
+            channel.encode(out);
         }
     }
 
@@ -275,7 +325,7 @@ impl Room {
         let flags = reader.u8()?;
         let edge = Edge {
             tail: reader.varint()?,
-            closed: flags & 1 != 0,
+            closed: flags & STATE_CLOSED != 0,
         };
         let start = reader.varint()?;
         let created_at = Millis(reader.u64()?);
@@ -283,6 +333,17 @@ impl Room {
         let extra = match record::decode_flag(&mut reader)? {
             false => None,
             true => Some(Box::new(Extra::decode(&mut reader)?)),
+        };
+        let channel = match flags & STATE_CHANNEL {
+            0 => None,
+            _ => Some(Box::new(Channel::decode(&mut reader, created_at)?)),
+        };
+        let extra = match channel {
+            None => extra,
+            Some(_) => Some(Box::new(Extra {
+                channel,
+                ..extra.map(|extra| *extra).unwrap_or_default()
+            })),
         };
         let room = Self {
             id,
@@ -295,11 +356,11 @@ impl Room {
             lifetime,
             is_json: content_type.is_json(),
             content_type,
-            deleted: flags & 2 != 0,
+            deleted: flags & STATE_DELETED != 0,
             name,
             extra,
         };
-        (reader.is_empty() && flags < 4).then_some(room)
+        (reader.is_empty() && flags & !STATE_BITS == 0).then_some(room)
     }
 
     /// Number of the room.
@@ -399,6 +460,16 @@ impl Room {
         self.producer(id).is_none()
     }
 
+    /// What the room knows because it is a channel.
+    #[must_use]
+    pub fn channel(&self) -> Option<&Channel> {
+        self.extra.as_ref()?.channel.as_deref()
+    }
+
+    fn channel_mut(&mut self) -> Option<&mut Channel> {
+        self.extra.as_mut()?.channel.as_deref_mut()
+    }
+
     pub(crate) fn producer(&self, id: &str) -> Option<(u64, u64)> {
         self.extra.as_ref()?.producers.get(id).copied()
     }
@@ -489,6 +560,11 @@ fn decode_option(reader: &mut Reader<'_>) -> Option<Option<Box<[u8]>>> {
 }
 
 const STATE_VERSION: u8 = 1;
+
+const STATE_CLOSED: u8 = 1;
+const STATE_DELETED: u8 = 2;
+const STATE_CHANNEL: u8 = 4;
+const STATE_BITS: u8 = 7;
 
 /// Why a read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -8,11 +8,18 @@ const NOW: Millis = Millis(1_000);
 
 fn room_of(content_type: &str, lifetime: Lifetime) -> Room {
     let create = Create::new(ContentType::new(content_type), lifetime);
-    Room::create(RoomId(1), &create.record(b"a", NOW), 0, NOW).unwrap()
+    Room::create(RoomId(1), &create.record(b"a", NOW), Size::NONE, NOW).unwrap()
 }
 
 fn text_room() -> Room {
     room_of("text/plain", Lifetime::Unlimited)
+}
+
+fn of_bytes(bytes: u64) -> Size {
+    Size {
+        units: bytes,
+        bytes,
+    }
 }
 
 fn bytes(units: u64) -> Append<'static> {
@@ -36,7 +43,7 @@ fn append(room: &mut Room, append: Append<'_>) -> Result<bool, AppendError> {
     let Some(record) = decision.record else {
         return Ok(false);
     };
-    room.apply(&record, append.units, NOW);
+    room.apply(&record, of_bytes(append.units), NOW);
     assert_eq!(room.staged(), decision.edge);
     Ok(true)
 }
@@ -203,7 +210,7 @@ fn a_sliding_lifetime_follows_touches_and_tells_the_log_now_and_then() {
     assert_eq!(room.touch(NOW.plus(9_999)), None);
     assert_eq!(room.deadline(), Some(NOW.plus(89_999)));
     assert_eq!(room.touch(NOW.plus(10_000)), Some(Record::Touched));
-    room.apply(&Record::Touched, 0, NOW.plus(10_000));
+    room.apply(&Record::Touched, Size::NONE, NOW.plus(10_000));
     assert_eq!(room.touch(NOW.plus(10_001)), None);
     assert_eq!(
         room_of("a/b", Lifetime::ExpiresAt(Millis(7))).deadline(),
@@ -220,7 +227,7 @@ fn forks_of_forks_read_each_unit_where_it_was_written() {
         fork: Some(fork),
         ..Create::new(ContentType::new("text/plain"), Lifetime::Unlimited)
     };
-    let mut child = Room::create(RoomId(2), &create.record(b"b", NOW), 3, NOW).unwrap();
+    let mut child = Room::create(RoomId(2), &create.record(b"b", NOW), of_bytes(3), NOW).unwrap();
     assert_eq!((child.staged().tail, child.own_start()), (9, 6));
     let inherited = Holder {
         room: RoomId(1),
@@ -282,7 +289,7 @@ fn state_round_trips_with_everything_in_it() {
         Record::Value(b"value"),
         Record::SoftDelete,
     ] {
-        room.apply(&record, 0, NOW);
+        room.apply(&record, Size::NONE, NOW);
     }
     let mut state = Vec::new();
     room.encode(&mut state);
@@ -311,7 +318,7 @@ fn golden_bytes_of_a_state() {
         },
     )
     .unwrap();
-    room.apply(&Record::ForkAdded(RoomId(9)), 0, NOW);
+    room.apply(&Record::ForkAdded(RoomId(9)), Size::NONE, NOW);
     state.clear();
     room.encode(&mut state);
     let closed = b"\x01\x01a\x0atext/plain\x01\xac\x02\x01\xc9\x01\x00";
@@ -349,7 +356,7 @@ fn folding_in_pieces_equals_folding_at_once() {
     let records = |range: std::ops::Range<usize>| {
         metas[range]
             .iter()
-            .map(|(time, meta, units)| (*time, &**meta, *units))
+            .map(|(time, meta, units)| (*time, &**meta, of_bytes(*units)))
     };
     let whole = fold(RoomId(1), None, records(0..6)).unwrap();
     let first = fold(RoomId(1), None, records(0..3)).unwrap();

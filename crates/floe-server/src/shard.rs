@@ -15,7 +15,7 @@ mod value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use floe_core::{AppendError, ContentType, Edge, Room};
+use floe_core::{AppendError, ContentType, Edge, Room, Size};
 use floe_log::{
     CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload, Progress,
     RecordView, Recovery, StageError, Work, WorkDone,
@@ -543,12 +543,12 @@ impl<D: Disk> Shard<D> {
         let slot = &mut self.slots[id.0 as usize];
         self.meta.clear();
         record.encode(&mut self.meta);
-        let units = units_of(slot.room.is_json(), &payload);
+        let size = data_size(slot.room.is_json(), &payload);
         let lsn = self
             .log
             .append(slot.room.id(), now, &self.meta, payload)
             .map_err(|error| stage_failure(&error))?;
-        slot.room.apply(record, units, now);
+        slot.room.apply(record, size, now);
         slot.in_flight += 1;
         Ok(lsn)
     }
@@ -603,14 +603,20 @@ impl Fold for CoreFold {
         state: Option<&[u8]>,
         records: &mut dyn Iterator<Item = RecordView<'_>>,
     ) -> Result<Folded, FoldError> {
-        let records = records.map(|record| (record.time, record.meta, record.units));
+        let records = records.map(|record| {
+            let size = Size {
+                units: record.units,
+                bytes: record.payload_len as u64,
+            };
+            (record.time, record.meta, size)
+        });
         let folding = floe_core::fold(room, state, records).ok_or_else(|| FoldError {
             room,
             reason: "its records do not decode".into(),
         })?;
         Ok(Folded {
             state: folding.state,
-            wake_at: folding.deadline,
+            wake_at: folding.wake_at,
             keep_from: folding.start,
         })
     }
@@ -622,11 +628,15 @@ const NAMESPACE: &str = "default";
 /// Slots looked at in one sweep.
 const SWEEP_STEP: usize = 4096;
 
-fn units_of(json: bool, payload: &Payload<'_>) -> u64 {
-    if json {
-        payload.lens.len() as u64
-    } else {
-        payload.bytes.len() as u64
+fn data_size(json: bool, payload: &Payload<'_>) -> Size {
+    let bytes = payload.bytes.len() as u64;
+    Size {
+        units: if json {
+            payload.lens.len() as u64
+        } else {
+            bytes
+        },
+        bytes,
     }
 }
 

@@ -5,7 +5,7 @@ use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis};
 
 use super::{
-    Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, is_internal, stage_failure, units_of,
+    Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, data_size, is_internal, stage_failure,
 };
 
 /// A fork as a command names it.
@@ -168,12 +168,12 @@ impl<D: Disk> Shard<D> {
         let record = create.record(name, now);
         self.meta.clear();
         record.encode(&mut self.meta);
-        let units = units_of(is_json, &payload);
+        let size = data_size(is_json, &payload);
         let (room, lsn) = self
             .log
             .create(hash, now, &self.meta, payload)
             .map_err(|error| stage_failure(&error))?;
-        let room = Room::create(room, &record, units, now).expect("a create record makes a room");
+        let room = Room::create(room, &record, size, now).expect("a create record makes a room");
         let id = self.insert(room, hash, false);
         let slot = &mut self.slots[id.0 as usize];
         slot.used_s = super::seconds(now);

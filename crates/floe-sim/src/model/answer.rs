@@ -96,7 +96,8 @@ fn numbers(refused: AppendError) -> Vec<u64> {
         | AppendError::ContentType
         | AppendError::SequenceRegression
         | AppendError::ProducerEpochStart
-        | AppendError::Full => Vec::new(),
+        | AppendError::Full
+        | AppendError::Channel => Vec::new(),
     }
 }
 

@@ -73,7 +73,8 @@ pub fn write_append_error(out: &mut Vec<u8>, envelope: &Envelope<'_>, refused: &
             | AppendError::ContentType
             | AppendError::SequenceRegression
             | AppendError::ProducerEpochStart
-            | AppendError::Full => answer,
+            | AppendError::Full
+            | AppendError::Channel => answer,
         },
     );
 }
