@@ -1,0 +1,87 @@
+//! What retention and purges leave over goes away, some rows at a time.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::Applied;
+
+/// Removes up to about `rows_max` rows.
+pub fn trim(db: &Connection, rows_max: u32, applied: &mut Applied) -> rusqlite::Result<()> {
+    let mut left = i64::from(rows_max);
+    while let Some(channel) = next_channel(db)? {
+        if left <= 0 {
+            applied.more_to_trim = true;
+            break;
+        }
+        let removed = remove_rows(db, &channel, left)?;
+        applied.removed += removed as u64;
+        if removed < left {
+            finish(db, &channel)?;
+        }
+        // A channel without rows costs something, too.
+        left -= removed + 1;
+    }
+    Ok(())
+}
+
+/// A channel with something to remove.
+struct ToTrim {
+    no: i64,
+    start: i64,
+    purged: bool,
+}
+
+impl ToTrim {
+    /// Events before this one go.
+    fn end(&self) -> i64 {
+        if self.purged { i64::MAX } else { self.start }
+    }
+}
+
+fn next_channel(db: &Connection) -> rusqlite::Result<Option<ToTrim>> {
+    db.prepare_cached(
+        "SELECT no, start, purged FROM channels
+         WHERE purged OR trimmed < start ORDER BY no LIMIT 1",
+    )?
+    .query_row([], |row| {
+        Ok(ToTrim {
+            no: row.get(0)?,
+            start: row.get(1)?,
+            purged: row.get(2)?,
+        })
+    })
+    .optional()
+}
+
+/// Removes up to `rows_max` of a channel's oldest rows with all that hangs on them.
+fn remove_rows(db: &Connection, channel: &ToTrim, rows_max: i64) -> rusqlite::Result<i64> {
+    let rows = db
+        .prepare_cached(
+            "SELECT row FROM events WHERE channel = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
+        )?
+        .query_map((channel.no, channel.end(), rows_max), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    for row in &rows {
+        for sql in [
+            "DELETE FROM events WHERE row = ?1",
+            "DELETE FROM versions WHERE event = ?1",
+            "DELETE FROM reactions WHERE event = ?1",
+            "DELETE FROM reaction_counts WHERE event = ?1",
+        ] {
+            db.prepare_cached(sql)?.execute([row])?;
+        }
+    }
+    Ok(rows.len() as i64)
+}
+
+/// Removes what is left of a channel without rows to remove.
+fn finish(db: &Connection, channel: &ToTrim) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM deletions WHERE channel = ?1 AND target < ?2")?
+        .execute((channel.no, channel.end()))?;
+    let sql = if channel.purged {
+        "DELETE FROM channels WHERE no = ?1"
+    } else {
+        "UPDATE channels SET trimmed = start WHERE no = ?1"
+    };
+    db.prepare_cached(sql)?.execute([channel.no])?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Where a question looks.
+
+use std::collections::HashMap;
+
+use floe_proto::{ChannelId, Scope};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::projector::{id_of, number_of};
+
+/// Where a question looks, in numbers of the file.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// One channel.
+    Channel(Known),
+    /// A namespace.
+    Namespace {
+        /// Its number.
+        no: i64,
+        /// Most that the time in one of its rows lies after that of the event.
+        behind_ms: u64,
+    },
+}
+
+/// What a question must know of a channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Its number.
+    pub no: i64,
+    /// Its identity.
+    pub id: ChannelId,
+    /// Number of its namespace.
+    pub ns: i64,
+    /// Oldest event that retention has kept.
+    pub start: u64,
+    /// Newest event applied.
+    pub applied: u64,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Most that the time in one of its rows lies after that of the event.
+    pub behind_ms: u64,
+}
+
+impl Place {
+    /// Finds what a scope names; `None` when the view does not know it.
+    pub fn find(db: &Connection, scope: &Scope) -> rusqlite::Result<Option<Self>> {
+        match scope {
+            Scope::Channel(id) => Ok(Known::find(db, *id)?.map(Self::Channel)),
+            Scope::Namespace(name) => db
+                .prepare_cached("SELECT no, behind_ms FROM namespaces WHERE name = ?1")?
+                .query_row([name], |row| {
+                    Ok(Self::Namespace {
+                        no: row.get(0)?,
+                        behind_ms: row.get::<_, i64>(1)? as u64,
+                    })
+                })
+                .optional(),
+        }
+    }
+
+    /// Returns the number of the namespace.
+    pub const fn ns(&self) -> i64 {
+        match self {
+            Self::Channel(known) => known.ns,
+            Self::Namespace { no, .. } => *no,
+        }
+    }
+
+    /// Returns how far times in row numbers may lie after those of the events.
+    pub const fn behind_ms(&self) -> u64 {
+        match self {
+            Self::Channel(known) => known.behind_ms,
+            Self::Namespace { behind_ms, .. } => *behind_ms,
+        }
+    }
+}
+
+impl Known {
+    const COLUMNS: &str = "no, id, ns, start, applied, deleted_at IS NOT NULL, behind_ms";
+
+    /// Finds a channel by its identity.
+    pub fn find(db: &Connection, id: ChannelId) -> rusqlite::Result<Option<Self>> {
+        let columns = Self::COLUMNS;
+        db.prepare_cached(&format!("SELECT {columns} FROM channels WHERE id = ?1"))?
+            .query_row([number_of(id)], Self::read)
+            .optional()
+    }
+
+    fn by_no(db: &Connection, no: i64) -> rusqlite::Result<Option<Self>> {
+        let columns = Self::COLUMNS;
+        db.prepare_cached(&format!(
+            "SELECT {columns} FROM channels WHERE no = ?1 AND NOT purged"
+        ))?
+        .query_row([no], Self::read)
+        .optional()
+    }
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            no: row.get(0)?,
+            id: id_of(row.get(1)?),
+            ns: row.get(2)?,
+            start: row.get::<_, i64>(3)? as u64,
+            applied: row.get::<_, i64>(4)? as u64,
+            deleted: row.get(5)?,
+            behind_ms: row.get::<_, i64>(6)? as u64,
+        })
+    }
+}
+
+/// Channels that the rows of one answer belong to.
+#[derive(Debug, Default)]
+pub struct ChannelsSeen(HashMap<i64, Option<Known>>);
+
+impl ChannelsSeen {
+    /// Returns the channel of an event if the event may be in an answer: neither the channel is
+    /// gone nor has retention taken the event.
+    pub fn of_event(
+        &mut self,
+        db: &Connection,
+        channel: i64,
+        seq: u64,
+        with_deleted: bool,
+    ) -> rusqlite::Result<Option<Known>> {
+        let known = match self.0.get(&channel) {
+            Some(known) => *known,
+            None => {
+                let known = Known::by_no(db, channel)?;
+                self.0.insert(channel, known);
+                known
+            }
+        };
+        Ok(known.filter(|known| seq >= known.start && (with_deleted || !known.deleted)))
+    }
+}
