@@ -109,16 +109,19 @@ pub struct ChannelMeta {
 }
 
 /// How much of a room is kept; older events go away in the background. Unset bounds keep all.
+///
+/// An event may go as soon as it lies outside any of the bounds that are set, and never before: what
+/// lies within all of them is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Retention {
-    /// Milliseconds that an event is kept at least.
+    /// Milliseconds: older events may go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_ms: Option<u64>,
-    /// Events that are kept at least.
+    /// Events: those before the newest so many may go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_events: Option<u64>,
-    /// Bytes of events that are kept at least.
+    /// Bytes: events before the newest so many bytes of them may go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
 }
