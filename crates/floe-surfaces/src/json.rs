@@ -35,7 +35,8 @@ impl Messages {
         Ok(())
     }
 
-    fn push(&mut self, message: &[u8]) {
+    /// Adds one message, which is valid JSON without white space around it.
+    pub(crate) fn push(&mut self, message: &[u8]) {
         self.bytes.extend_from_slice(message);
         self.bytes.push(b',');
         // A body is far smaller than 4 GiB.

@@ -10,12 +10,14 @@
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
 //! - [`streams`]: the Durable Streams protocol.
+//! - [`live`]: the live protocol of rooms, which is spoken over it.
 //! - [`ws`]: WebSocket, handshake and frames.
 
 pub mod access;
 pub mod channels;
 pub mod http;
 pub mod json;
+pub mod live;
 pub mod streams;
 pub mod subscriptions;
 pub mod ws;

@@ -1,0 +1,699 @@
+use std::borrow::Cow;
+
+use floe_proto::{ChannelId, Code, EventKind, Millis};
+
+use super::*;
+use crate::json::Messages;
+use crate::ws::{Decoder, Item, Role};
+
+const CHANNEL: ChannelId = ChannelId([0, 1, 2, 3, 4, 0xff]);
+
+/// Reads a JSON frame and describes what came of it.
+fn read(json: &str) -> Result<String, (Code, String)> {
+    match read_frame(Format::Json, json.as_bytes(), &mut Vec::new()) {
+        Ok(frame) => Ok(format!("{frame:?}")),
+        Err(error) => Err((error.code, error.message)),
+    }
+}
+
+fn join(json: &str) -> Join<'_> {
+    let mut scratch = Vec::new();
+    let frame = read_frame(Format::Json, json.as_bytes(), &mut scratch).unwrap();
+    let Command::Join(join) = frame.command else {
+        panic!("{frame:?}");
+    };
+    Join {
+        room: RoomName::parse(Cow::Owned(join.room.as_str().into())).unwrap(),
+        data: join.data.map(|data| &*data.to_owned().leak()),
+        memory: join.memory.map(|text| Cow::Owned(text.into_owned())),
+        user: join.user.map(|text| Cow::Owned(text.into_owned())),
+        token: join.token.map(|text| Cow::Owned(text.into_owned())),
+        ..join
+    }
+}
+
+#[test]
+fn a_join_says_what_is_wanted() {
+    let plain = join(r#"{"type":"join","room":"channel/0001020304ff"}"#);
+    assert_eq!(plain.room.channel(), Some(CHANNEL));
+    assert_eq!(plain.room.stream(), None);
+    assert_eq!(
+        plain,
+        Join {
+            room: plain.room.clone(),
+            after: After::Now,
+            limit: None,
+            events: true,
+            presence: PresenceMode::None,
+            data: None,
+            memory: None,
+            user: None,
+            token: None,
+        }
+    );
+    let full = join(
+        r#"{"id":7,"room":"stream/a b/c","after":12,"limit":3,"events":false,"presence":"member",
+            "data":{"x": 1},"memory":"cursor/","user":"ann","token":"dG9r","type":"join"}"#,
+    );
+    assert_eq!(full.room.stream(), Some("a b/c"));
+    assert_eq!(
+        full,
+        Join {
+            room: full.room.clone(),
+            after: After::Seq(12),
+            limit: Some(3),
+            events: false,
+            presence: PresenceMode::Member,
+            data: Some(r#"{"x": 1}"#),
+            memory: Some("cursor/".into()),
+            user: Some("ann".into()),
+            token: Some("dG9r".into()),
+        }
+    );
+    let after = |json: &str| join(&format!(r#"{{"type":"join","room":"stream/a",{json}}}"#)).after;
+    assert_eq!(after(r#""after":"start""#), After::Start);
+    assert_eq!(after(r#""after":"now""#), After::Now);
+    assert_eq!(after(r#""after":null"#), After::Now);
+    assert_eq!(after(r#""limit":50"#), After::Start);
+    assert_eq!(after(r#""limit":50,"after":"now""#), After::Now);
+    let all = join(r#"{"type":"join","room":"stream/a","memory":true,"presence":"watch"}"#);
+    assert_eq!(
+        (all.memory, all.presence),
+        (Some("".into()), PresenceMode::Watch)
+    );
+}
+
+#[test]
+fn an_append_carries_events_or_messages() {
+    let body = |room: &str, json: &str| {
+        let json = format!(r#"{{"type":"append","room":"{room}",{json}}}"#);
+        match read_frame(Format::Json, json.as_bytes(), &mut Vec::new()) {
+            Ok(ClientFrame {
+                command: Command::Append(append),
+                ..
+            }) => Ok(format!("{:?}", append.body)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.message),
+        }
+    };
+    let draft = |kind, content: Option<&'static str>, target_seq| Draft {
+        kind,
+        content: content.map(Cow::Borrowed),
+        target_seq,
+        removed: false,
+        author_id: None,
+    };
+    let channel = |json: &str| body("channel/0001020304ff", json);
+    let is = |body: AppendBody<'_>| Ok(format!("{body:?}"));
+    assert_eq!(
+        channel(r#""content":"hi""#),
+        is(AppendBody::Event(draft(
+            EventKind::Message,
+            Some("hi"),
+            None
+        )))
+    );
+    assert_eq!(
+        channel(r#""kind":"deletion","targetSeq":4"#),
+        is(AppendBody::Event(draft(EventKind::Deletion, None, Some(4))))
+    );
+    assert_eq!(
+        channel(
+            r#""authorId":"a","events":[{"content":"x"},{"kind":"reaction","content":"+","targetSeq":1,"removed":true,"authorId":"b"}]"#
+        ),
+        is(AppendBody::Events(vec![
+            Draft {
+                author_id: Some("a".into()),
+                ..draft(EventKind::Message, Some("x"), None)
+            },
+            Draft {
+                author_id: Some("b".into()),
+                removed: true,
+                ..draft(EventKind::Reaction, Some("+"), Some(1))
+            },
+        ]))
+    );
+    let stream = |json: &str| body("stream/a", json);
+    assert_eq!(stream(r#""data":[1, 2]"#), is(AppendBody::Data("[1, 2]")));
+    assert_eq!(
+        stream(r#""events":[1, 2]"#),
+        is(AppendBody::Batch("[1, 2]"))
+    );
+    assert_eq!(
+        stream(r#""content":"a\nb""#),
+        is(AppendBody::Content("a\nb".into()))
+    );
+    for (message, refused) in [
+        ("`content` is missing", channel(r#""kind":"message""#)),
+        (
+            "`targetSeq` is missing",
+            channel(r#""kind":"edit","content":"x""#),
+        ),
+        (
+            "a deletion has no `content`",
+            channel(r#""kind":"deletion","content":"x","targetSeq":1"#),
+        ),
+        (
+            "a message has no `targetSeq`",
+            channel(r#""content":"x","targetSeq":1"#),
+        ),
+        (
+            "`targetSeq` counts from 1",
+            channel(r#""kind":"edit","content":"x","targetSeq":0"#),
+        ),
+        (
+            "only a reaction can be `removed`",
+            channel(r#""content":"x","removed":true"#),
+        ),
+        (
+            "`data` is for streams; a channel takes `content`",
+            channel(r#""data":1"#),
+        ),
+        (
+            "events[1]: `content` is missing",
+            channel(r#""events":[{"content":"x"},{}]"#),
+        ),
+        (
+            "events[0]: `type` is no field of an event",
+            channel(r#""events":[{"content":"x","type":"message"}]"#),
+        ),
+        (
+            "`content` stands beside `events` instead of in one of them",
+            channel(r#""content":"x","events":[{"content":"x"}]"#),
+        ),
+        (
+            "`events` has not 1 to 1000 elements",
+            channel(r#""events":[]"#),
+        ),
+        ("`events` is not an array", channel(r#""events":{}"#)),
+        (
+            "`kind` is for channels; the room is a stream",
+            stream(r#""data":1,"kind":"message""#),
+        ),
+        (
+            "exactly one of `content`, `data` and `events` must be there",
+            stream(r#""data":1,"content":"x""#),
+        ),
+        (
+            "exactly one of `content`, `data` and `events` must be there",
+            stream(r#""idempotencyKey":"k""#),
+        ),
+    ] {
+        assert_eq!(refused, Err(message.to_owned()));
+    }
+}
+
+#[test]
+fn each_wrong_frame_names_its_field() {
+    use Code::{InvalidFrame, InvalidRequest};
+    let deep = format!(
+        r#"{{"type":"presence","room":"stream/a","data":{}1{}}}"#,
+        "[".repeat(DEPTH_MAX + 1),
+        "]".repeat(DEPTH_MAX + 1)
+    );
+    let long_id = format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(65));
+    for (json, code, message) in [
+        ("", InvalidFrame, "the frame cannot be read: EOF"),
+        (
+            "[]",
+            InvalidFrame,
+            "the frame cannot be read: invalid type: sequence, expected an object",
+        ),
+        (
+            r#"{"type":"ping"} x"#,
+            InvalidFrame,
+            "the frame cannot be read: trailing characters",
+        ),
+        ("{}", InvalidFrame, "`type` is missing"),
+        (r#"{"type":1}"#, InvalidFrame, "`type` is not a string"),
+        (
+            r#"{"type":"hello"}"#,
+            InvalidFrame,
+            "`type` is none that a client may send",
+        ),
+        (
+            r#"{"type":"ping","pong":1}"#,
+            InvalidFrame,
+            "`pong` is no known field",
+        ),
+        (
+            r#"{"type":"ping","room":"a"}"#,
+            InvalidFrame,
+            "`room` is no field of ping",
+        ),
+        (
+            r#"{"type":"ping","type":"ping"}"#,
+            InvalidFrame,
+            "`type` is there twice",
+        ),
+        (
+            r#"{"type":"ping","id":1.5}"#,
+            InvalidFrame,
+            "`id` is not a string or a whole number",
+        ),
+        (
+            r#"{"type":"ping","id":9007199254740992}"#,
+            InvalidRequest,
+            "`id` is not a whole number that a double holds",
+        ),
+        (&long_id, InvalidRequest, "`id` is longer than 64 bytes"),
+        (r#"{"type":"join"}"#, InvalidFrame, "`room` is missing"),
+        (
+            r#"{"type":"join","room":"lobby"}"#,
+            InvalidRequest,
+            "`room` is neither",
+        ),
+        (
+            r#"{"type":"join","room":"channel/0001020304FF"}"#,
+            InvalidRequest,
+            "`room` is neither",
+        ),
+        (
+            r#"{"type":"join","room":"stream/"}"#,
+            InvalidRequest,
+            "`room` is neither",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","after":-1}"#,
+            InvalidFrame,
+            "`after` is not",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","after":"then"}"#,
+            InvalidRequest,
+            "`after` is not",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","presence":true}"#,
+            InvalidFrame,
+            "`presence` is not a string",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","presence":"x"}"#,
+            InvalidRequest,
+            "`presence` is neither",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","data":1}"#,
+            InvalidRequest,
+            "`data` is for who joins as a member",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","memory":1}"#,
+            InvalidFrame,
+            "`memory` is not true, false",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","user":""}"#,
+            InvalidRequest,
+            "`user` is empty",
+        ),
+        (
+            r#"{"type":"join","room":"stream/a","limit":4294967296}"#,
+            InvalidRequest,
+            "`limit` is larger",
+        ),
+        (
+            r#"{"type":"typing","room":"stream/a"}"#,
+            InvalidFrame,
+            "`typing` is missing",
+        ),
+        (
+            r#"{"type":"typing","room":"stream/a","typing":"yes"}"#,
+            InvalidFrame,
+            "`typing` is not true or false",
+        ),
+        (
+            r#"{"type":"presence","room":"stream/a"}"#,
+            InvalidFrame,
+            "`data` is missing",
+        ),
+        (&deep, InvalidRequest, "`data` is nested deeper than 64"),
+        (
+            r#"{"type":"members","room":"stream/a","limit":0}"#,
+            InvalidRequest,
+            "`limit` is not 1 to 1000",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a"}"#,
+            InvalidFrame,
+            "`op` is missing",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a","op":"x"}"#,
+            InvalidRequest,
+            "`op` is none of",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a","op":"set","key":"k"}"#,
+            InvalidFrame,
+            "`value` is missing",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a","op":"set","key":"k","value":1,"ttlMs":0}"#,
+            InvalidRequest,
+            "`ttlMs` is not 1 or more",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a","op":"delete","key":"k","value":1}"#,
+            InvalidFrame,
+            "`value` is no field of memory delete",
+        ),
+        (
+            r#"{"type":"memory","room":"stream/a","op":"delete","key":""}"#,
+            InvalidRequest,
+            "`key` is empty",
+        ),
+    ] {
+        let (found, text) = read(json).unwrap_err();
+        assert!(
+            found == code && text.starts_with(message),
+            "{json}: {found:?} {text}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_frame_is_answered_under_its_id() {
+    let refused = |json: &str| {
+        let error = read_frame(Format::Json, json.as_bytes(), &mut Vec::new()).unwrap_err();
+        error.id
+    };
+    assert_eq!(
+        refused(r#"{"what":1,"id":"q-\u00e4"}"#),
+        Some(FrameId::Text("q-ä".into()))
+    );
+    assert_eq!(
+        refused(r#"{"type":"leave","id":-3}"#),
+        Some(FrameId::Number(-3))
+    );
+    assert_eq!(refused("{"), None);
+}
+
+#[test]
+fn the_other_frames_are_read() {
+    let memory = |json: &str| read(&format!(r#"{{"type":"memory","room":"stream/a",{json}}}"#));
+    assert!(
+        memory(r#""op":"set","key":"k","value":null,"ttlMs":5,"ifVersion":0"#)
+            .unwrap()
+            .ends_with(
+                r#"op: Set { key: "k", value: "null", ttl_ms: Some(5), if_version: Some(0) } } }"#
+            )
+    );
+    assert!(
+        memory(r#""op":"delete","key":"k","ifVersion":2"#)
+            .unwrap()
+            .ends_with(r#"op: Delete { key: "k", if_version: Some(2) } } }"#)
+    );
+    assert!(
+        memory(r#""op":"list""#)
+            .unwrap()
+            .ends_with(r#"op: List { prefix: "", after: None, limit: 100 } } }"#)
+    );
+    assert!(
+        read(r#"{"type":"members","room":"stream/a","after":"bob","limit":2}"#)
+            .unwrap()
+            .ends_with(r#"after: Some("bob"), limit: 2 } }"#)
+    );
+    assert!(
+        read(r#"{"type":"ping"}"#)
+            .unwrap()
+            .ends_with("command: Ping }")
+    );
+    assert!(read(r#"{"type":"leave","room":"stream/a"}"#).is_ok());
+    assert!(read(r#"{"type":"presence","room":"stream/a","data":null}"#).is_ok());
+    assert!(
+        read(r#"{"type":"typing","room":"stream/a","typing":true}"#)
+            .unwrap()
+            .ends_with("typing: true } }")
+    );
+}
+
+#[test]
+fn what_goes_into_a_stream_has_the_form_of_its_log() {
+    let mut messages = Messages::default();
+    let mut payload = |body: AppendBody<'_>, json| {
+        body.stream_payload(json, &mut messages)
+            .map(|()| {
+                let bytes = String::from_utf8(messages.bytes.clone()).unwrap();
+                (bytes, messages.lens.clone())
+            })
+            .map_err(|problem| problem.code)
+    };
+    let ok = |bytes: &str, lens: &[u32]| Ok((bytes.to_owned(), lens.to_vec()));
+    assert_eq!(
+        payload(AppendBody::Data("[1, 2]"), true),
+        ok("[1, 2],", &[7])
+    );
+    assert_eq!(
+        payload(AppendBody::Batch("[1, 2]"), true),
+        ok("1,2,", &[2, 2])
+    );
+    assert_eq!(
+        payload(AppendBody::Content("ä".into()), false),
+        ok("ä", &[])
+    );
+    assert_eq!(payload(AppendBody::Data("\"aGk=\""), false), ok("hi", &[]));
+    for (body, json) in [
+        (AppendBody::Content("x".into()), true),
+        (AppendBody::Batch("[1]"), false),
+        (AppendBody::Data("1"), false),
+        (AppendBody::Data("\"a\""), false),
+    ] {
+        assert_eq!(payload(body, json), Err(Code::InvalidRequest));
+    }
+}
+
+/// Runs a writer and returns the payload of the one message it wrote.
+fn written(format: Format, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    let mut decoder = Decoder::new(Role::Client, u32::MAX);
+    let step = decoder.next(&mut out).unwrap();
+    match (format, step.item) {
+        (Format::Json, Some(Item::Text(text))) => text.as_bytes().to_vec(),
+        (Format::Cbor, Some(Item::Binary(bytes))) => bytes.to_vec(),
+        (_, other) => panic!("{other:?}"),
+    }
+}
+
+fn json(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    String::from_utf8(written(Format::Json, write)).unwrap()
+}
+
+#[test]
+fn events_are_the_bytes_of_the_log() {
+    let parts: [&[u8]; 2] = [br#"{"seq":1 },{"se"#, br#"q":2},"#];
+    assert_eq!(
+        json(|out| write_events(out, Format::Json, "stream/\"a\"", parts.into_iter(), 2)),
+        r#"{"type":"events","room":"stream/\"a\"","events":[{"seq":1 },{"seq":2}],"next":2}"#
+    );
+    assert_eq!(
+        json(|out| write_events(out, Format::Json, "stream/a", std::iter::empty(), 0)),
+        r#"{"type":"events","room":"stream/a","events":[],"next":0}"#
+    );
+}
+
+#[test]
+fn bytes_are_text_where_they_are_whole_characters() {
+    let chunk = |text, bytes: &[u8]| {
+        let mut len = 0;
+        let frame = json(|out| {
+            len = write_chunk(out, Format::Json, "stream/a", text, bytes, 10);
+        });
+        (frame, len)
+    };
+    let frame = |rest: &str| format!(r#"{{"type":"events","room":"stream/a","events":{rest}}}"#);
+    assert_eq!(
+        chunk(true, b"a\n\xc3\xa4"),
+        (frame(r#"["a\nä"],"next":14"#), 4)
+    );
+    // The rest of a character may come with the next read.
+    assert_eq!(chunk(true, b"a\xc3"), (frame(r#"["a"],"next":11"#), 1));
+    assert_eq!(
+        chunk(true, b"\xc3"),
+        (frame(r#"["ww=="],"encoding":"base64","next":11"#), 1)
+    );
+    assert_eq!(
+        chunk(true, b"a\xff"),
+        (frame(r#"["Yf8="],"encoding":"base64","next":12"#), 2)
+    );
+    assert_eq!(
+        chunk(false, b"hi"),
+        (frame(r#"["aGk="],"encoding":"base64","next":12"#), 2)
+    );
+}
+
+#[test]
+fn the_servers_frames() {
+    let id = FrameId::Number(-7);
+    let id = Some(&id);
+    let text_id = FrameId::Text("a\"b".into());
+    let member = Member {
+        user: "ann",
+        since: Millis(1_000),
+        data: Some(r#"{"x":[1]}"#),
+    };
+    let plain = Member {
+        data: None,
+        user: "bob",
+        ..member
+    };
+    let json = |write: &dyn Fn(&mut Vec<u8>, Format)| json(|out| write(out, Format::Json));
+    assert_eq!(
+        json(&|out, format| write_welcome(
+            out,
+            format,
+            &Welcome {
+                connection: "c1",
+                heartbeat_ms: 30_000,
+                limits: Limits {
+                    frame_bytes: 1,
+                    rooms: 2,
+                    content_chars: 3,
+                    batch_events: 4,
+                    presence_bytes: 5,
+                    memory_value_bytes: 6,
+                },
+            },
+        )),
+        r#"{"type":"welcome","protocol":"floe.v1.json","connection":"c1","heartbeatMs":30000,"limits":{"frameBytes":1,"rooms":2,"contentChars":3,"batchEvents":4,"presenceBytes":5,"memoryValueBytes":6}}"#
+    );
+    let joined = Joined {
+        id,
+        room: "stream/a",
+        content_type: "application/json",
+        head: 9,
+        start: 2,
+        seq: 5,
+        user: Some("ann"),
+        closed: true,
+    };
+    assert_eq!(
+        json(&|out, format| write_joined(out, format, &joined)),
+        r#"{"type":"joined","id":-7,"room":"stream/a","contentType":"application/json","head":9,"start":2,"seq":5,"user":"ann","closed":true}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_live(out, format, "stream/a", 9)),
+        r#"{"type":"live","room":"stream/a","seq":9}"#
+    );
+    let ack = Ack {
+        id: Some(&text_id),
+        room: "stream/a",
+        seq: Some(9),
+        count: Some(1),
+        duplicate: true,
+        version: None,
+    };
+    assert_eq!(
+        json(&|out, format| write_ack(out, format, &ack)),
+        r#"{"type":"ack","id":"a\"b","room":"stream/a","seq":9,"count":1,"duplicate":true}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_presence_snapshot(
+            out,
+            format,
+            &PresenceSnapshot {
+                room: "stream/a",
+                version: 3,
+                count: 2
+            },
+            [member, plain].into_iter()
+        )),
+        r#"{"type":"presence","room":"stream/a","version":3,"count":2,"members":[{"user":"ann","since":"1970-01-01T00:00:01.000Z","data":{"x":[1]}},{"user":"bob","since":"1970-01-01T00:00:01.000Z"}]}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_presence_delta(
+            out,
+            format,
+            &PresenceDelta {
+                room: "stream/a",
+                version: 4,
+                count: 1
+            },
+            [plain].into_iter(),
+            std::iter::empty(),
+            ["ann"].into_iter()
+        )),
+        r#"{"type":"presence","room":"stream/a","version":4,"count":1,"joined":[{"user":"bob","since":"1970-01-01T00:00:01.000Z"}],"updated":[],"left":["ann"]}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_memory(
+            out,
+            format,
+            &MemoryChange {
+                id: None,
+                room: "stream/a",
+                version: 8,
+                snapshot: true,
+                next: None
+            },
+            [Entry {
+                key: "k",
+                value: "[1]",
+                version: 7,
+                expires_at: Some(Millis(0))
+            }]
+            .into_iter(),
+            std::iter::empty()
+        )),
+        r#"{"type":"memory","room":"stream/a","version":8,"snapshot":true,"set":[{"key":"k","value":[1],"version":7,"expiresAt":"1970-01-01T00:00:00.000Z"}],"removed":[]}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_members(
+            out,
+            format,
+            &MembersPage {
+                id,
+                room: "stream/a",
+                version: 3,
+                count: 2,
+                next: Some("bob")
+            },
+            [plain].into_iter()
+        )),
+        r#"{"type":"members","id":-7,"room":"stream/a","version":3,"count":2,"members":[{"user":"bob","since":"1970-01-01T00:00:01.000Z"}],"next":"bob"}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_typing(out, format, "stream/a", ["ann", "bob"].into_iter())),
+        r#"{"type":"typing","room":"stream/a","users":["ann","bob"]}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_left(out, format, id, "stream/a")),
+        r#"{"type":"left","id":-7,"room":"stream/a"}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_closed(out, format, "stream/a", Code::Gone, "deleted")),
+        r#"{"type":"closed","room":"stream/a","code":"GONE","message":"deleted","retry":"never"}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_error(out, format, id, None, Code::LimitReached, "slow down")),
+        r#"{"type":"error","id":-7,"code":"LIMIT_REACHED","message":"slow down","retry":"later"}"#
+    );
+    assert_eq!(
+        json(&|out, format| write_pong(out, format, None)),
+        r#"{"type":"pong"}"#
+    );
+}
+
+#[test]
+fn a_goodbye_is_followed_by_its_close_frame() {
+    let mut out = Vec::new();
+    write_goodbye(&mut out, Format::Json, Code::SlowConsumer, "too slow");
+    let mut decoder = Decoder::new(Role::Client, u32::MAX);
+    let step = decoder.next(&mut out).unwrap();
+    let used = step.used;
+    assert_eq!(
+        step.item,
+        Some(Item::Text(
+            r#"{"type":"goodbye","code":"SLOW_CONSUMER","message":"too slow","retry":"reconnect"}"#
+        ))
+    );
+    assert_eq!(
+        decoder.next(&mut out[used..]).unwrap().item,
+        Some(Item::Close(Some((
+            Code::SlowConsumer.close_code(),
+            "SLOW_CONSUMER"
+        ))))
+    );
+}
