@@ -96,21 +96,20 @@ pub fn write_presence_snapshot<'a>(
     });
 }
 
-/// Appends a `presence` frame with what has changed since the one before.
+/// Appends a `presence` frame with what has changed since the one before: members that came or
+/// changed, as they are now, and users that are gone.
 pub fn write_presence_delta<'a>(
     out: &mut Vec<u8>,
     format: Format,
     delta: &PresenceDelta<'_>,
-    joined: impl Iterator<Item = Member<'a>>,
-    updated: impl Iterator<Item = Member<'a>>,
+    set: impl Iterator<Item = Member<'a>>,
     left: impl Iterator<Item = &'a str>,
 ) {
     frame(out, format, "presence", |map| {
         map.text("room", delta.room);
         map.number("version", delta.version);
         map.number("count", delta.count);
-        map.objects("joined", joined, member);
-        map.objects("updated", updated, member);
+        map.objects("set", set, member);
         map.texts("left", left);
     });
 }

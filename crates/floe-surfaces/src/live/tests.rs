@@ -612,10 +612,9 @@ fn the_servers_frames() {
                 count: 1
             },
             [plain].into_iter(),
-            std::iter::empty(),
             ["ann"].into_iter()
         )),
-        r#"{"type":"presence","room":"stream/a","version":4,"count":1,"joined":[{"user":"bob","since":"1970-01-01T00:00:01.000Z"}],"updated":[],"left":["ann"]}"#
+        r#"{"type":"presence","room":"stream/a","version":4,"count":1,"set":[{"user":"bob","since":"1970-01-01T00:00:01.000Z"}],"left":["ann"]}"#
     );
     assert_eq!(
         json(&|out, format| write_memory(
