@@ -33,6 +33,7 @@ mod content;
 mod create;
 mod fold;
 mod lifetime;
+pub mod live;
 mod record;
 mod room;
 pub mod subscription;

@@ -1,0 +1,110 @@
+//! What a room knows while somebody is there, and forgets when nobody is: presence and memory.
+//!
+//! All of it is keyed state with versions, never durable. A reader says which version it has seen
+//! and is told what has changed since; so it can be as slow as it likes, and nothing is queued for
+//! it. What goes by itself is looked after by one timing [`Wheel`] of the shard.
+//!
+//! ```
+//! use floe_core::live::{Live, LiveLimits, Told, Timers, Wheel};
+//! use floe_proto::{Millis, RoomId};
+//!
+//! let now = Millis(1_700_000_000_000);
+//! let (mut wheel, room) = (Wheel::new(now), RoomId(1));
+//! let mut live = Live::new(&LiveLimits::default(), now);
+//! let seen = live.versions();
+//! live.presence.join(7, "ann", b"{}", now, &mut Timers::new(&mut wheel, room))?;
+//! let changes = live.presence.changes_since(seen.presence);
+//! assert!(matches!(changes.told, Told::Delta { set, .. } if set[0].user == "ann"));
+//! # Ok::<(), floe_core::live::PresenceError>(())
+//! ```
+
+mod keyed;
+mod memory;
+mod presence;
+mod timers;
+mod wheel;
+
+use floe_proto::Millis;
+
+pub use keyed::{Changes, Delta, Keyed, KeyedError, KeyedLimits, Snapshot};
+pub use memory::{Memory, MemoryError, MemoryLimits, SetValue};
+pub use presence::{Leave, Member, MemberChanges, Presence, PresenceError, PresenceLimits, Told};
+pub use timers::{Timer, TimerKind, Timers};
+pub use wheel::{TimerId, Wheel};
+
+/// Presence and memory of one room.
+///
+/// The host makes it with the first join or value, and drops it once it is
+/// [empty](Self::is_empty) and no reader is left.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Who is there.
+    pub presence: Presence,
+    /// What is remembered for a while.
+    pub memory: Memory,
+}
+
+/// Bounds of a [`Live`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LiveLimits {
+    /// Those of who is there.
+    pub presence: PresenceLimits,
+    /// Those of what is remembered.
+    pub memory: MemoryLimits,
+}
+
+/// What a reader of a live room has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LiveVersions {
+    /// Version of the members.
+    pub presence: u64,
+    /// Version of the memory.
+    pub memory: u64,
+}
+
+impl Live {
+    /// Makes an empty one at `now`.
+    ///
+    /// Its versions begin above all that one before it, made earlier for the same room, has come to,
+    /// so that a reader of that one cannot mistake this for it. They fit a number of JavaScript.
+    #[must_use]
+    pub const fn new(limits: &LiveLimits, now: Millis) -> Self {
+        let version = now.0.saturating_mul(VERSIONS_PER_MS);
+        Self {
+            presence: Presence::new(limits.presence, version),
+            memory: Memory::new(limits.memory, version),
+        }
+    }
+
+    /// What a reader has seen that has seen everything.
+    #[must_use]
+    pub const fn versions(&self) -> LiveVersions {
+        LiveVersions {
+            presence: self.presence.version(),
+            memory: self.memory.version(),
+        }
+    }
+
+    /// Whether dropping it loses nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.presence.is_empty() && self.memory.is_empty()
+    }
+
+    /// Handles a timer of this room that is due; [`versions`](Self::versions) tells what changed.
+    pub fn handle_timer(&mut self, timer: &Timer, now: Millis, timers: &mut Timers<'_>) {
+        match timer.kind {
+            TimerKind::Memory => self.memory.handle_timer(&timer.key, now, timers),
+            TimerKind::Presence => self.presence.handle_timer(&timer.key),
+        }
+    }
+
+    /// Ends it, with all its timers: the room is gone.
+    pub fn end(mut self, timers: &mut Timers<'_>) {
+        self.presence.cancel_timers(timers);
+        self.memory.cancel_timers(timers);
+    }
+}
+
+/// Changes that a room may make in a millisecond of its life, on average.
+const VERSIONS_PER_MS: u64 = 1 << 10;
