@@ -382,3 +382,6 @@ impl KeyRights {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

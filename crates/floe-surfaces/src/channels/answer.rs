@@ -9,6 +9,7 @@ use super::request::Slow;
 use super::route::Form;
 use super::sse::number;
 use crate::http::{Answer, Envelope};
+use crate::live::{LIVE_PATH, Member};
 
 /// How far the view is behind the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -17,17 +18,6 @@ pub struct Lag {
     pub events: u64,
     /// Milliseconds since the oldest of them.
     pub ms: u64,
-}
-
-/// A member of a channel, as others see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member<'a> {
-    /// Who it is.
-    pub id: &'a str,
-    /// Since when it is there.
-    pub since: Millis,
-    /// What it says of itself, as JSON; empty if nothing.
-    pub data: &'a [u8],
 }
 
 /// One page of those who are in a channel.
@@ -236,7 +226,7 @@ pub fn write_secret(out: &mut Vec<u8>, envelope: &Envelope<'_>, channel: Channel
 pub fn realtime_url(base: &str) -> String {
     let base = base.trim_end_matches('/');
     let rest = base.strip_prefix("http");
-    format!("ws{}/v1/live", rest.unwrap_or(base))
+    format!("ws{}{LIVE_PATH}", rest.unwrap_or(base))
 }
 
 /// Writes where a channel's WebSocket is, and the room to join there.
@@ -245,7 +235,7 @@ pub fn write_realtime(out: &mut Vec<u8>, envelope: &Envelope<'_>, channel: Chann
     open_with_channel(&mut body, channel);
     body.extend_from_slice(b",\"url\":");
     text(&mut body, url);
-    body.push(b'}');
+    let _ = write!(body, ",\"room\":\"channel/{channel}\"}}");
     json(out, envelope, 200, &body);
 }
 
@@ -257,12 +247,12 @@ pub fn write_presence(out: &mut Vec<u8>, envelope: &Envelope<'_>, presence: &Pre
     number(&mut body, presence.count);
     body.extend_from_slice(b",\"members\":[");
     separated(&mut body, presence.members, |body, member| {
-        body.extend_from_slice(b"{\"id\":");
-        text(body, member.id);
+        body.extend_from_slice(b"{\"user\":");
+        text(body, member.user);
         moment(body, "since", member.since);
-        if !member.data.is_empty() {
+        if let Some(data) = member.data {
             body.extend_from_slice(b",\"data\":");
-            body.extend_from_slice(member.data);
+            body.extend_from_slice(data.as_bytes());
         }
         body.push(b'}');
     });

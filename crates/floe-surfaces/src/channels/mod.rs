@@ -18,8 +18,9 @@ mod request;
 mod route;
 mod sse;
 
+pub use crate::live::Member;
 pub use answer::{
-    Lag, Member, Presence, realtime_url, write_batch, write_channel, write_channels, write_created,
+    Lag, Presence, realtime_url, write_batch, write_channel, write_channels, write_created,
     write_event, write_events, write_found, write_hits, write_openapi, write_polled, write_pong,
     write_preflight, write_presence, write_queried, write_realtime, write_secret, write_success,
     write_token,
@@ -35,3 +36,6 @@ pub use route::{Form, owns};
 pub use sse::{
     write_sse_closed, write_sse_connected, write_sse_head, write_sse_heartbeat, write_sse_message,
 };
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,6 @@ fn digits(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((number, rest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,8 +132,6 @@ pub enum Slow {
 /// Settings of a channel to change; what is not there stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {
-    /// What people call it.
-    pub name: Option<Box<str>>,
     /// How much it keeps, as a whole.
     pub retention: Option<Retention>,
     /// What happens to readers that do not keep up.

@@ -218,16 +218,13 @@ impl Source<'_> {
     }
 
     fn change(self, members: &mut Members<'_>) -> Result<Change, Fault> {
-        let name = members.text("name")?;
-        let name = name.map(|name| chars("name", name, self.bounds.name_chars_max));
         let change = Change {
-            name: name.transpose()?.map(Cow::into),
             retention: retention(members)?,
             slow: slow(members)?,
         };
         if change == Change::default() {
             return Err(Fault::invalid(
-                "nothing to change: name, retention or slow is required",
+                "nothing to change: retention or slow is required",
             ));
         }
         Ok(change)
