@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use floe_proto::Scope;
+
 use crate::QueryError;
 
 /// Writes a page's end: the numbers that the next page starts from, and what question they answer.
@@ -54,6 +56,14 @@ impl Question {
     pub fn text(self, text: Option<&str>) -> Self {
         let with_len = self.number(text.map(|text| text.len() as u64));
         with_len.bytes(text.unwrap_or_default().as_bytes())
+    }
+
+    /// Adds where a question looks.
+    pub fn scope(self, scope: &Scope) -> Self {
+        match scope {
+            Scope::Channel(id) => self.flag(true).bytes(&id.0),
+            Scope::Namespace(name) => self.flag(false).text(Some(name)),
+        }
     }
 
     /// Adds a choice.

@@ -37,6 +37,9 @@ pub enum ViewError {
         /// Number of the event that should be there.
         seq: u64,
     },
+    /// The file has no numbers left for channels or events; delete it and make it again.
+    #[error("the view has no numbers left")]
+    Full,
     /// The host could not read what is to be applied.
     #[error("what is to be applied cannot be read")]
     Io(#[from] std::io::Error),
@@ -49,7 +52,7 @@ impl ViewError {
     /// Whether the file must be deleted and made again.
     #[must_use]
     pub const fn is_corrupt(&self) -> bool {
-        matches!(self, Self::Corrupt(_))
+        matches!(self, Self::Corrupt(_) | Self::Full)
     }
 }
 

@@ -2,22 +2,26 @@
 
 use floe_proto::{EventQuery, Millis};
 
-/// The filters of a question that are checked row by row.
-#[derive(Debug, Clone)]
+/// The filters of a question, and nothing else of it.
+#[derive(Debug, Clone, Copy)]
 pub struct Filter<'q> {
-    after_seq: u64,
-    before_seq: u64,
-    after_date: Option<Millis>,
-    before_date: Option<Millis>,
-    contains: Option<&'q str>,
-    with_deleted: bool,
+    /// Only events after this one.
+    pub after_seq: u64,
+    /// Only events before this one.
+    pub before_seq: u64,
+    /// Only events after this moment.
+    pub after_date: Option<Millis>,
+    /// Only events before this moment.
+    pub before_date: Option<Millis>,
+    /// Only events with this in their content.
+    pub contains: Option<&'q str>,
+    /// Whether deleted events are shown.
+    pub with_deleted: bool,
 }
 
-/// What a filter looks at.
+/// What a filter looks at in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'r> {
-    /// Its place in its channel.
-    pub seq: u64,
     /// When it was created.
     pub created_at: Millis,
     /// Whether it was deleted since.
@@ -27,7 +31,7 @@ pub struct Candidate<'r> {
 }
 
 impl<'q> Filter<'q> {
-    /// Takes from a question what is checked row by row.
+    /// Takes the filters of a question.
     pub fn of(query: &'q EventQuery) -> Self {
         Self {
             after_seq: query.after_seq.unwrap_or(0),
@@ -39,11 +43,19 @@ impl<'q> Filter<'q> {
         }
     }
 
-    /// Whether all filters hold.
+    /// Whether any number is left out for its own sake.
+    pub const fn bounds_seqs(&self) -> bool {
+        self.after_seq > 0 || self.before_seq < u64::MAX
+    }
+
+    /// Whether a number may be in the answer.
+    pub const fn holds_for_seq(&self, seq: u64) -> bool {
+        seq > self.after_seq && seq < self.before_seq
+    }
+
+    /// Whether the rest of the filters hold.
     pub fn holds(&self, row: Candidate<'_>) -> bool {
         (self.with_deleted || !row.deleted)
-            && row.seq > self.after_seq
-            && row.seq < self.before_seq
             && self.after_date.is_none_or(|date| row.created_at > date)
             && self.before_date.is_none_or(|date| row.created_at < date)
             && self.contains.is_none_or(|part| row.content.contains(part))

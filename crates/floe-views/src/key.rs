@@ -1,33 +1,28 @@
-//! Row numbers: when an event came, so that the newest rows of a namespace are those with the
-//! largest numbers.
+//! Row numbers: a channel's number and, below it, the event's.
 
-use floe_proto::Millis;
+/// Bits of an event's number.
+const SEQ_BITS: u32 = 37;
 
-/// Bits below the millisecond: rows of one millisecond that keep their exact time.
-const SLOT_BITS: u32 = 12;
-/// Latest time that a row number can hold; far beyond the year 9999.
-const MS_MAX: u64 = 1 << 50;
+/// Largest number of an event that a row can have; at a million events a second it is reached
+/// after 38 hours in one channel.
+pub const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
 
-/// Returns the first number for a row of channel `channel_no` at `at`, larger than `last`, which is
-/// that of the channel's row before.
-///
-/// It may be taken by another channel: then the next one is tried. Channels start at different
-/// places of a millisecond, so that this is rare.
-pub fn first_row(at: Millis, channel_no: i64, last: i64) -> i64 {
-    let ms = at.0.min(MS_MAX) as i64;
-    let place = (channel_no as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS + 1);
-    ((ms << SLOT_BITS) | place as i64).max(last + 1)
+/// Largest number of a channel that a row can have.
+pub const CHANNEL_MAX: i64 = (1 << (63 - SEQ_BITS)) - 1;
+
+/// Returns the row of an event; numbers beyond the bounds have that of the bound.
+pub fn row(channel: i64, seq: u64) -> i64 {
+    channel.clamp(0, CHANNEL_MAX) << SEQ_BITS | seq.min(SEQ_MAX) as i64
 }
 
-/// Returns the smallest number of a row at `at` or later.
-pub fn row_at(at: Millis) -> i64 {
-    (at.0.min(MS_MAX) as i64) << SLOT_BITS
+/// Returns the channel of a row.
+pub const fn channel(row: i64) -> i64 {
+    row >> SEQ_BITS
 }
 
-/// Returns by how much the time in the number of a row lies after the time of its event: more than
-/// 0 only where a clock went back, or more came in a millisecond than it has places.
-pub fn behind_ms(row: i64, at: Millis) -> u64 {
-    ((row >> SLOT_BITS) as u64).saturating_sub(at.0)
+/// Returns the number of a row's event.
+pub const fn seq(row: i64) -> u64 {
+    row as u64 & SEQ_MAX
 }
 
 #[cfg(test)]
@@ -35,23 +30,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_grow_in_a_channel_and_keep_their_time() {
-        let mut last = 0;
-        for ms in [5_u64, 5, 7, 6, 6, 900] {
-            let row = first_row(Millis(ms), 3, last);
-            assert!(row > last);
-            last = row;
+    fn rows_name_their_event_and_lie_in_order() {
+        for (number, event) in [(1, 1), (1, SEQ_MAX), (2, 0), (CHANNEL_MAX, SEQ_MAX)] {
+            assert_eq!(channel(row(number, event)), number);
+            assert_eq!(seq(row(number, event)), event);
         }
-        assert_eq!(behind_ms(last, Millis(900)), 0);
-        let early = first_row(Millis(850), 3, last);
-        assert_eq!(behind_ms(early, Millis(850)), 50);
-        assert!(early >= row_at(Millis(900)) && early < row_at(Millis(901)));
-    }
-
-    #[test]
-    fn the_end_of_time_has_a_row() {
-        let row = first_row(Millis(u64::MAX), i64::MAX, 0);
-        assert!(row > 0);
-        assert!(first_row(Millis(0), 1, row) > row);
+        assert!(row(1, SEQ_MAX) < row(2, 0));
+        assert!(row(CHANNEL_MAX, SEQ_MAX) > 0);
+        assert_eq!(row(1, u64::MAX), row(1, SEQ_MAX));
     }
 }

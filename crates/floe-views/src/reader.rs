@@ -2,6 +2,8 @@
 
 mod channels;
 mod events;
+mod merge;
+mod page;
 mod row;
 mod scope;
 mod search;

@@ -39,6 +39,9 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
                 ChannelState::create(&tx, &change.meta, ns)?
             }
         };
+        if change.meta.head > key::SEQ_MAX {
+            return Err(ViewError::Full);
+        }
         let mut applying = Applying {
             db: &tx,
             names,
@@ -47,12 +50,6 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
         };
         applying.change(change)?;
         let state = applying.state;
-        if state.behind_ms > known.behind_ms {
-            tx.prepare_cached(
-                "UPDATE namespaces SET behind_ms = max(behind_ms, ?2) WHERE no = ?1",
-            )?
-            .execute((state.ns, state.behind_ms as i64))?;
-        }
         state.write(&tx, &change.meta)?;
         channels.put(id, state);
     }
@@ -120,53 +117,48 @@ impl Applying<'_> {
     }
 
     fn message(&mut self, event: &Event<'_>, author: i64) -> rusqlite::Result<()> {
-        let mut row = key::first_row(event.created_at, self.state.no, self.state.last_row);
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO events (row, ns, channel, seq, author, created_at, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (row) DO NOTHING",
-        )?;
-        let content = text(&event.content);
-        // Another channel may have taken the row's place.
-        while 0
-            == insert.execute((
-                row,
+        let at = event.created_at.0;
+        self.state.behind_ms = self
+            .state
+            .behind_ms
+            .max(self.state.last_at.saturating_sub(at));
+        self.state.last_at = self.state.last_at.max(at);
+        self.db
+            .prepare_cached(
+                "INSERT INTO events (row, ns, author, created_at, content)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((
+                self.row(event.seq),
                 self.state.ns,
-                self.state.no,
-                event.seq as i64,
                 author,
-                event.created_at.0 as i64,
-                content,
-            ))?
-        {
-            row += 1;
-        }
-        self.state.last_row = row;
-        let behind_ms = key::behind_ms(row, event.created_at);
-        self.state.behind_ms = self.state.behind_ms.max(behind_ms);
+                at as i64,
+                text(&event.content),
+            ))?;
         Ok(())
     }
 
     fn edit(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
-        let Some(row) = self.row_of(target)? else {
+        let target = self.row(target);
+        if !self.is_message(target)? {
             return Ok(());
-        };
+        }
         self.db
             .prepare_cached(
-                "INSERT OR IGNORE INTO versions (event, seq, channel, author, created_at, content)
-                 SELECT row, seq, channel, author, created_at, content FROM events
+                "INSERT OR IGNORE INTO versions (event, row, author, created_at, content)
+                 SELECT row, row, author, created_at, content FROM events
                  WHERE row = ?1 AND edited_at IS NULL",
             )?
-            .execute([row])?;
+            .execute([target])?;
         let content = text(&event.content);
         let at = event.created_at.0 as i64;
         self.db
             .prepare_cached(
-                "INSERT INTO versions (event, seq, channel, author, created_at, content)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO versions (event, row, author, created_at, content)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute((row, event.seq as i64, self.state.no, author, at, content))?;
-        self.set_content(row, Some(at), content)
+            .execute((target, self.row(event.seq), author, at, content))?;
+        self.set_content(target, Some(at), content)
     }
 
     fn set_content(&self, row: i64, at: Option<i64>, content: &str) -> rusqlite::Result<()> {
@@ -177,131 +169,121 @@ impl Applying<'_> {
     }
 
     fn reaction(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
-        let Some(row) = self.row_of(target)? else {
+        let target = self.row(target);
+        if !self.is_message(target)? {
             return Ok(());
-        };
+        }
         let reaction = text(&event.content);
         if event.removed {
-            return self.take_back(row, reaction, author);
+            return self.take_back(target, reaction, author);
         }
+        let row = self.row(event.seq);
         let added = self
             .db
             .prepare_cached(
-                "INSERT OR IGNORE INTO reactions (event, reaction, author, seq, channel)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR IGNORE INTO reactions (event, reaction, author, row)
+                 VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute((row, reaction, author, event.seq as i64, self.state.no))?;
+            .execute((target, reaction, author, row))?;
         if added > 0 {
             self.db
                 .prepare_cached(
-                    "INSERT INTO reaction_counts (event, reaction, since_seq, authors)
+                    "INSERT INTO reaction_counts (event, reaction, since, authors)
                      VALUES (?1, ?2, ?3, 1)
                      ON CONFLICT (event, reaction) DO UPDATE SET authors = authors + 1",
                 )?
-                .execute((row, reaction, event.seq as i64))?;
+                .execute((target, reaction, row))?;
         }
         Ok(())
     }
 
-    fn take_back(&self, row: i64, reaction: &str, author: i64) -> rusqlite::Result<()> {
+    fn take_back(&self, target: i64, reaction: &str, author: i64) -> rusqlite::Result<()> {
         let removed = self
             .db
             .prepare_cached(
                 "DELETE FROM reactions WHERE event = ?1 AND reaction = ?2 AND author = ?3",
             )?
-            .execute((row, reaction, author))?;
+            .execute((target, reaction, author))?;
         if removed > 0 {
-            self.db
-                .prepare_cached(
-                    "UPDATE reaction_counts SET authors = authors - 1
-                     WHERE event = ?1 AND reaction = ?2",
-                )?
-                .execute((row, reaction))?;
-            self.db
-                .prepare_cached(
-                    "DELETE FROM reaction_counts
-                     WHERE event = ?1 AND reaction = ?2 AND authors <= 0",
-                )?
-                .execute((row, reaction))?;
+            for sql in [
+                "UPDATE reaction_counts SET authors = authors - 1
+                 WHERE event = ?1 AND reaction = ?2",
+                "DELETE FROM reaction_counts
+                 WHERE event = ?1 AND reaction = ?2 AND authors <= 0",
+            ] {
+                self.db.prepare_cached(sql)?.execute((target, reaction))?;
+            }
         }
         Ok(())
     }
 
     fn deletion(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
+        let target = self.row(target);
         let at = event.created_at.0 as i64;
-        let key = (self.state.no, target as i64);
         let new = self
             .db
             .prepare_cached(
-                "INSERT OR IGNORE INTO deletions (channel, target, seq, author, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR IGNORE INTO deletions (target, row, author, created_at)
+                 VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute((key.0, key.1, event.seq as i64, author, at))?;
+            .execute((target, self.row(event.seq), author, at))?;
         if new == 0 {
             return Ok(());
         }
-        if self.row_of(target)?.is_some() {
+        if self.is_message(target)? {
             self.db
-                .prepare_cached(
-                    "UPDATE events SET deleted_at = ?3 WHERE channel = ?1 AND seq = ?2",
-                )?
-                .execute((key.0, key.1, at))?;
+                .prepare_cached("UPDATE events SET deleted_at = ?2 WHERE row = ?1")?
+                .execute((target, at))?;
             return Ok(());
         }
-        self.delete_version(key)?;
-        self.delete_reaction(key)
+        self.delete_version(target, at)?;
+        self.delete_reaction(target)
     }
 
     /// Takes an edit away: what was there before it is there again.
-    fn delete_version(&self, key: (i64, i64)) -> rusqlite::Result<()> {
-        let row: Option<i64> = self
+    fn delete_version(&self, row: i64, at: i64) -> rusqlite::Result<()> {
+        let event: Option<i64> = self
             .db
-            .prepare_cached("SELECT event FROM versions WHERE channel = ?1 AND seq = ?2")?
-            .query_row(key, |row| row.get(0))
+            .prepare_cached("UPDATE versions SET deleted_at = ?2 WHERE row = ?1 RETURNING event")?
+            .query_row((row, at), |found| found.get(0))
             .optional()?;
-        let Some(row) = row else { return Ok(()) };
-        self.db
-            .prepare_cached("DELETE FROM versions WHERE event = ?1 AND seq = ?2")?
-            .execute((row, key.1))?;
-        let mut newest = self.db.prepare_cached(
-            "SELECT seq, created_at, content FROM versions
-             WHERE event = ?1 ORDER BY seq DESC LIMIT 2",
-        )?;
-        let versions = newest
-            .query_map([row], |row| Ok((row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
-        match versions.as_slice() {
-            [(at, content), _, ..] => self.set_content(row, Some(*at), content),
-            [(_, content)] => {
-                self.db
-                    .prepare_cached("DELETE FROM versions WHERE event = ?1")?
-                    .execute([row])?;
-                self.set_content(row, None, content)
-            }
-            [] => Ok(()),
-        }
+        let Some(event) = event else { return Ok(()) };
+        let newest: (i64, i64, String) = self
+            .db
+            .prepare_cached(
+                "SELECT row, created_at, content FROM versions
+                 WHERE event = ?1 AND deleted_at IS NULL ORDER BY row DESC LIMIT 1",
+            )?
+            .query_row([event], |found| {
+                Ok((found.get(0)?, found.get(1)?, found.get(2)?))
+            })?;
+        let (version, at, content) = newest;
+        self.set_content(event, (version != event).then_some(at), &content)
     }
 
     /// Takes a reaction back whose event was deleted.
-    fn delete_reaction(&self, key: (i64, i64)) -> rusqlite::Result<()> {
+    fn delete_reaction(&self, row: i64) -> rusqlite::Result<()> {
         let found: Option<(i64, String, i64)> = self
             .db
-            .prepare_cached(
-                "SELECT event, reaction, author FROM reactions WHERE channel = ?1 AND seq = ?2",
-            )?
-            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .prepare_cached("SELECT event, reaction, author FROM reactions WHERE row = ?1")?
+            .query_row([row], |found| {
+                Ok((found.get(0)?, found.get(1)?, found.get(2)?))
+            })
             .optional()?;
         match found {
-            Some((row, reaction, author)) => self.take_back(row, &reaction, author),
+            Some((target, reaction, author)) => self.take_back(target, &reaction, author),
             None => Ok(()),
         }
     }
 
-    fn row_of(&self, seq: u64) -> rusqlite::Result<Option<i64>> {
+    fn row(&self, seq: u64) -> i64 {
+        key::row(self.state.no, seq)
+    }
+
+    fn is_message(&self, row: i64) -> rusqlite::Result<bool> {
         self.db
-            .prepare_cached("SELECT row FROM events WHERE channel = ?1 AND seq = ?2")?
-            .query_row((self.state.no, seq as i64), |row| row.get(0))
-            .optional()
+            .prepare_cached("SELECT 1 FROM events WHERE row = ?1")?
+            .exists([row])
     }
 }
 

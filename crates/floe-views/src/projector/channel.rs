@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use floe_proto::{ChannelId, ChannelMeta};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::{ViewError, key};
+
 /// Channels that were touched lately.
 #[derive(Debug, Default)]
 pub struct Channels(HashMap<ChannelId, ChannelState>);
@@ -18,9 +20,9 @@ pub struct ChannelState {
     pub ns: i64,
     /// Newest event applied.
     pub applied: u64,
-    /// Its newest row.
-    pub last_row: i64,
-    /// Most that the time in one of its rows lies after that of the event.
+    /// Latest time of an event.
+    pub last_at: u64,
+    /// Most that the time of an event lies before that of an earlier one.
     pub behind_ms: u64,
 }
 
@@ -39,7 +41,7 @@ impl Channels {
         }
         let state = db
             .prepare_cached(
-                "SELECT no, ns, applied, last_row, behind_ms
+                "SELECT no, ns, applied, last_at, behind_ms
                  FROM channels WHERE id = ?1",
             )?
             .query_row([number_of(id)], ChannelState::read)
@@ -70,13 +72,13 @@ impl ChannelState {
             no: row.get(0)?,
             ns: row.get(1)?,
             applied: row.get::<_, i64>(2)? as u64,
-            last_row: row.get(3)?,
+            last_at: row.get::<_, i64>(3)? as u64,
             behind_ms: row.get::<_, i64>(4)? as u64,
         })
     }
 
     /// Gives a channel its row.
-    pub fn create(db: &Connection, meta: &ChannelMeta, ns: i64) -> rusqlite::Result<Self> {
+    pub fn create(db: &Connection, meta: &ChannelMeta, ns: i64) -> Result<Self, ViewError> {
         let no = db
             .prepare_cached(
                 "INSERT INTO channels (id, ns, name, created_at, head, start)
@@ -88,11 +90,14 @@ impl ChannelState {
                 &*meta.name,
                 meta.created_at.0 as i64,
             ))?;
+        if no > key::CHANNEL_MAX {
+            return Err(ViewError::Full);
+        }
         Ok(Self {
             no,
             ns,
             applied: 0,
-            last_row: 0,
+            last_at: 0,
             behind_ms: 0,
         })
     }
@@ -102,7 +107,7 @@ impl ChannelState {
         db.prepare_cached(
             "UPDATE channels SET name = ?2, deleted_at = ?3, head = ?4, start = ?5,
                max_age_ms = ?6, max_events = ?7, max_bytes = ?8,
-               applied = ?9, last_row = ?10, behind_ms = ?11
+               applied = ?9, last_at = ?10, behind_ms = ?11
              WHERE no = ?1",
         )?
         .execute((
@@ -115,7 +120,7 @@ impl ChannelState {
             meta.retention.max_events.map(|bound| bound as i64),
             meta.retention.max_bytes.map(|bound| bound as i64),
             self.applied as i64,
-            self.last_row,
+            self.last_at as i64,
             self.behind_ms as i64,
         ))?;
         Ok(())

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::key;
+
 use super::Applied;
 
 /// Removes up to about `rows_max` rows.
@@ -26,14 +28,19 @@ pub fn trim(db: &Connection, rows_max: u32, applied: &mut Applied) -> rusqlite::
 /// A channel with something to remove.
 struct ToTrim {
     no: i64,
-    start: i64,
+    start: u64,
     purged: bool,
 }
 
 impl ToTrim {
     /// Events before this one go.
     fn end(&self) -> i64 {
-        if self.purged { i64::MAX } else { self.start }
+        let seq = if self.purged {
+            key::SEQ_MAX
+        } else {
+            self.start
+        };
+        key::row(self.no, seq)
     }
 }
 
@@ -45,7 +52,7 @@ fn next_channel(db: &Connection) -> rusqlite::Result<Option<ToTrim>> {
     .query_row([], |row| {
         Ok(ToTrim {
             no: row.get(0)?,
-            start: row.get(1)?,
+            start: row.get::<_, i64>(1)? as u64,
             purged: row.get(2)?,
         })
     })
@@ -55,10 +62,10 @@ fn next_channel(db: &Connection) -> rusqlite::Result<Option<ToTrim>> {
 /// Removes up to `rows_max` of a channel's oldest rows with all that hangs on them.
 fn remove_rows(db: &Connection, channel: &ToTrim, rows_max: i64) -> rusqlite::Result<i64> {
     let rows = db
-        .prepare_cached(
-            "SELECT row FROM events WHERE channel = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
-        )?
-        .query_map((channel.no, channel.end(), rows_max), |row| row.get(0))?
+        .prepare_cached("SELECT row FROM events WHERE row > ?1 AND row < ?2 ORDER BY row LIMIT ?3")?
+        .query_map((key::row(channel.no, 0), channel.end(), rows_max), |row| {
+            row.get(0)
+        })?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     for row in &rows {
         for sql in [
@@ -75,8 +82,8 @@ fn remove_rows(db: &Connection, channel: &ToTrim, rows_max: i64) -> rusqlite::Re
 
 /// Removes what is left of a channel without rows to remove.
 fn finish(db: &Connection, channel: &ToTrim) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM deletions WHERE channel = ?1 AND target < ?2")?
-        .execute((channel.no, channel.end()))?;
+    db.prepare_cached("DELETE FROM deletions WHERE target > ?1 AND target < ?2")?
+        .execute((key::row(channel.no, 0), channel.end()))?;
     let sql = if channel.purged {
         "DELETE FROM channels WHERE no = ?1"
     } else {

@@ -1,59 +1,58 @@
 //! Events by their place, author, time and content.
 
-use floe_proto::{EventQuery, Millis, Page, Scope, StoredEvent};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use floe_proto::{EventQuery, Page, StoredEvent};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::filter::{Candidate, Filter};
+use crate::filter::Filter;
 use crate::{QueryError, cursor, key};
 
 use super::Reader;
-use super::row::{COLUMNS, Found};
-use super::scope::{ChannelsSeen, Known, Place};
+use super::merge::{Part, merge};
+use super::page::{Filling, Place};
+use super::row::COLUMNS;
+use super::scope::{Area, Known};
+
+/// Channels of a namespace that are looked at one by one where only some numbers are wanted.
+const MERGED_MAX: u32 = 1_024;
 
 /// Answers.
 pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, QueryError> {
     let question = question(query);
     let from = match &query.page {
-        Some(page) => Some(cursor::read::<1>(question, page)?[0]),
+        Some(page) => {
+            let [at, row] = cursor::read(question, page)?.map(|number| number as i64);
+            Some(Place { at, row })
+        }
         None => None,
     };
     check_text(reader, query.content_contains.as_deref())?;
-    let mut page = Page {
-        items: Vec::new(),
-        next: None,
-    };
     let db = &reader.db;
-    let Some(place) = Place::find(db, &query.scope)? else {
-        return Ok(page);
-    };
-    let author = match &query.author_id {
-        Some(name) => match author(db, place.ns(), name)? {
-            Some(no) => Some(no),
-            None => return Ok(page),
-        },
-        None => None,
-    };
-    let mut walk = Walk {
-        reader,
-        query,
-        filter: Filter::of(query),
-        seen: ChannelsSeen::default(),
-        found: Vec::new(),
-        bytes: 0,
-        looked_at: 0,
-        last: 0,
-        more: false,
-    };
-    match place {
-        Place::Channel(known) => walk.channel(known, author, from)?,
-        Place::Namespace { .. } => walk.namespace(place, author, from)?,
+    let filter = Filter::of(query);
+    let mut page = Filling::new(db, &reader.options, filter, query.limit);
+    if let Some(area) = Area::find(db, &query.scope)? {
+        let looking = Looking {
+            db,
+            filter,
+            newest_first: query.newest_first,
+            from,
+        };
+        match &query.author_id {
+            None => looking.look(area, None, &mut page)?,
+            Some(name) => {
+                if let Some(author) = author(db, area.ns(), name)? {
+                    looking.look(area, Some(author), &mut page)?;
+                }
+            }
+        }
     }
-    page.next = walk.more.then(|| cursor::write(question, [walk.last]));
-    for found in walk.found {
-        page.items.push(found.complete(db)?);
-    }
-    Ok(page)
+    let filled = page.end();
+    let items = filled.found.into_iter().map(|found| found.complete(db));
+    Ok(Page {
+        items: items.collect::<rusqlite::Result<_>>()?,
+        next: filled
+            .more_after
+            .map(|place| cursor::write(question, [place.at as u64, place.row as u64])),
+    })
 }
 
 /// Refuses texts that are too long to look for.
@@ -69,178 +68,207 @@ pub fn check_text(reader: &Reader, text: Option<&str>) -> Result<(), QueryError>
     Ok(())
 }
 
-/// Rows on their way into a page.
-struct Walk<'a> {
-    reader: &'a Reader,
-    query: &'a EventQuery,
+/// How events are looked for.
+struct Looking<'a> {
+    db: &'a Connection,
     filter: Filter<'a>,
-    seen: ChannelsSeen,
-    found: Vec<Found>,
-    bytes: usize,
-    looked_at: u32,
-    /// Place of the newest row looked at that the page covers.
-    last: u64,
-    more: bool,
+    newest_first: bool,
+    from: Option<Place>,
 }
 
-impl Walk<'_> {
-    fn channel(
-        &mut self,
-        known: Known,
+impl Looking<'_> {
+    fn look(
+        &self,
+        area: Area,
         author: Option<i64>,
-        from: Option<u64>,
-    ) -> Result<(), QueryError> {
-        if known.deleted && !self.query.with_deleted {
-            return Ok(());
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<()> {
+        match (area, author) {
+            (Area::Channel(known), None) => self.channel(&known, page),
+            (Area::Channel(known), Some(author)) => self.author_in_channel(&known, author, page),
+            (Area::Namespace(ns), author) => match self.parts(ns)? {
+                Some(parts) => merge(self.db, parts, author, self.newest_first, page),
+                None => self.by_time(ns, author, page),
+            },
         }
-        let db = &self.reader.db;
-        let mut after = self
-            .query
-            .after_seq
-            .unwrap_or(0)
-            .max(known.start.saturating_sub(1));
+    }
+
+    fn channel(&self, known: &Known, page: &mut Filling<'_>) -> rusqlite::Result<()> {
+        let part = self.part(known, self.from)?;
+        let order = self.order();
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM events WHERE row > ?1 AND row < ?2 ORDER BY row {order}"
+        ))?;
+        let mut rows = statement.query((part.after, part.before))?;
+        while let Some(row) = rows.next()? {
+            if !page.offer_row(row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn author_in_channel(
+        &self,
+        known: &Known,
+        author: i64,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<()> {
+        let part = self.part(known, self.from)?;
+        let order = self.order();
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT row FROM events INDEXED BY events_by_author
+             WHERE author = ?3 AND row > ?1 AND row < ?2 ORDER BY row {order}"
+        ))?;
+        let mut rows = statement.query((part.after, part.before, author))?;
+        while let Some(row) = rows.next()? {
+            let row = row.get(0)?;
+            if !page.offer(Place { at: 0, row })? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn by_time(
+        &self,
+        ns: i64,
+        author: Option<i64>,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<()> {
+        let order = self.order();
+        let (from, key) = match author {
+            Some(author) => (
+                "events INDEXED BY events_by_author_and_time WHERE author = ?1",
+                author,
+            ),
+            None => ("events INDEXED BY events_by_time WHERE ns = ?1", ns),
+        };
+        let mut after = self.filter.after_date.map_or(-1, |date| number(date.0));
         let mut before = self
-            .query
-            .before_seq
-            .unwrap_or(u64::MAX)
-            .min(known.applied + 1);
-        if let Some(row) = self.first_row(known.behind_ms).0 {
-            after = after.max(first_seq(db, known, row)? - 1);
-        }
-        if let Some(row) = self.first_row(known.behind_ms).1 {
-            before = before.min(first_seq(db, known, row)?);
-        }
-        match (from, self.query.newest_first) {
-            (Some(from), true) => before = before.min(from),
-            (Some(from), false) => after = after.max(from),
-            (None, _) => {}
-        }
-        let order = if self.query.newest_first {
-            "DESC"
-        } else {
-            "ASC"
-        };
-        let (index, by_author) = match author {
-            Some(_) => ("events_of_author_in_channel", "AND author = ?4"),
-            None => ("events_in_channel", "AND ?4 IS NULL"),
-        };
-        let mut statement = db.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM events INDEXED BY {index}
-             WHERE channel = ?1 AND seq > ?2 AND seq < ?3 {by_author} ORDER BY seq {order}"
-        ))?;
-        let mut rows = statement.query(params![known.no, number(after), number(before), author])?;
-        while let Some(row) = rows.next()? {
-            let seq = row.get::<_, i64>(2)? as u64;
-            if !self.take(row, seq)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn namespace(
-        &mut self,
-        place: Place,
-        author: Option<i64>,
-        from: Option<u64>,
-    ) -> Result<(), QueryError> {
-        let (first, end) = self.first_row(place.behind_ms());
-        let mut after = first.map_or(-1, |row| row - 1);
-        let mut before = end.unwrap_or(i64::MAX);
-        match (from, self.query.newest_first) {
-            (Some(from), true) => before = before.min(number(from)),
-            (Some(from), false) => after = after.max(number(from)),
-            (None, _) => {}
-        }
-        let order = if self.query.newest_first {
-            "DESC"
-        } else {
-            "ASC"
-        };
-        let (index, by_author) = match author {
-            Some(_) => ("events_of_author", "AND author = ?4"),
-            None => ("events_of_namespace", "AND ?4 IS NULL"),
-        };
-        let mut statement = self.reader.db.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM events INDEXED BY {index}
-             WHERE ns = ?1 AND row > ?2 AND row < ?3 {by_author} ORDER BY row {order}"
-        ))?;
-        let mut rows = statement.query(params![place.ns(), after, before, author])?;
-        while let Some(row) = rows.next()? {
-            let place = row.get::<_, i64>(0)? as u64;
-            if !self.take(row, place)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the first row that can lie after the question's first moment, and the first that
-    /// cannot lie before its last.
-    fn first_row(&self, behind_ms: u64) -> (Option<i64>, Option<i64>) {
-        let after = self.query.after_date.map(|date| key::row_at(date.plus(1)));
-        let before = self
-            .query
+            .filter
             .before_date
-            .map(|date| key::row_at(date.plus(behind_ms)));
-        (after, before)
-    }
-
-    /// Takes a row into the page if it belongs there; returns whether the next one is wanted.
-    fn take(&mut self, row: &Row<'_>, place: u64) -> Result<bool, QueryError> {
-        let options = &self.reader.options;
-        if self.looked_at >= options.scan_rows_max {
-            self.more = true;
-            return Ok(false);
-        }
-        self.looked_at += 1;
-        let candidate = Candidate {
-            seq: row.get::<_, i64>(2)? as u64,
-            created_at: Millis(row.get::<_, i64>(4)? as u64),
-            deleted: !matches!(row.get_ref(5)?, ValueRef::Null),
-            content: row.get_ref(7)?.as_str().unwrap_or_default(),
+            .map_or(i64::MAX, |date| number(date.0));
+        let (passed, sign) = match (self.from, self.newest_first) {
+            (Some(place), true) => {
+                before = before.min(place.at.saturating_add(1));
+                (place, "<")
+            }
+            (Some(place), false) => {
+                after = after.max(place.at.saturating_sub(1));
+                (place, ">")
+            }
+            (None, _) => (Place { at: -1, row: -1 }, ">"),
         };
-        if self.filter.holds(candidate) {
-            let channel = self.seen.of_event(
-                &self.reader.db,
-                row.get(1)?,
-                candidate.seq,
-                self.query.with_deleted,
-            )?;
-            if let Some(channel) = channel {
-                let limit = self.query.limit.clamp(1, options.page_items_max) as usize;
-                if self.found.len() >= limit || self.bytes >= options.page_bytes_max {
-                    self.more = true;
-                    return Ok(false);
-                }
-                self.bytes += candidate.content.len();
-                self.found.push(Found::read(row, channel)?);
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT created_at, row FROM {from} AND created_at > ?2 AND created_at < ?3
+             AND (created_at, row) {sign} (?4, ?5) ORDER BY created_at {order}, row {order}"
+        ))?;
+        let mut rows = statement.query(params![key, after, before, passed.at, passed.row])?;
+        while let Some(row) = rows.next()? {
+            let place = Place {
+                at: row.get(0)?,
+                row: row.get(1)?,
+            };
+            if !page.offer(place)? {
+                break;
             }
         }
-        self.last = place;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Returns the part of each channel of a namespace that can be in the answer; `None` where it
+    /// is better to look at all of them in the order of times.
+    fn parts(&self, ns: i64) -> rusqlite::Result<Option<Vec<Part>>> {
+        if !self.filter.bounds_seqs() {
+            return Ok(None);
+        }
+        let channels = Known::of_namespace(self.db, ns, MERGED_MAX + 1)?;
+        if channels.len() > MERGED_MAX as usize || channels.iter().any(|known| known.behind_ms > 0)
+        {
+            return Ok(None);
+        }
+        let mut parts = Vec::with_capacity(channels.len());
+        for known in channels {
+            let mut part = self.part(&known, None)?;
+            if let Some(place) = self.from {
+                self.go_on(&known, place, &mut part)?;
+            }
+            if part.after + 1 < part.before {
+                parts.push(part);
+            }
+        }
+        Ok(Some(parts))
+    }
+
+    /// Moves the beginning of a part to behind `place`, in the order of times.
+    fn go_on(&self, known: &Known, place: Place, part: &mut Part) -> rusqlite::Result<()> {
+        // Events of one moment are in the order of their rows, so channel by channel.
+        let row = if key::channel(place.row) < known.no {
+            first_row(self.db, part, |at| at >= place.at)?
+        } else {
+            first_row(self.db, part, |at| at > place.at)?
+        };
+        let is_own = key::channel(place.row) == known.no;
+        if self.newest_first {
+            part.before = if is_own { place.row } else { row };
+        } else {
+            part.after = if is_own { place.row } else { row - 1 };
+        }
+        Ok(())
+    }
+
+    /// Returns the part of a channel that can be in the answer.
+    fn part(&self, known: &Known, from: Option<Place>) -> rusqlite::Result<Part> {
+        let after_seq = self.filter.after_seq.max(known.start.saturating_sub(1));
+        let before_seq = self.filter.before_seq.min(known.applied + 1);
+        let mut part = Part {
+            after: key::row(known.no, after_seq),
+            before: key::row(known.no, before_seq),
+        };
+        if known.deleted && !self.filter.with_deleted {
+            part.before = part.after;
+        }
+        // The channel may have another number since the view was made again.
+        let from = from.map(|place| key::row(known.no, key::seq(place.row)));
+        match (from, self.newest_first) {
+            (Some(row), true) => part.before = part.before.min(row),
+            (Some(row), false) => part.after = part.after.max(row),
+            (None, _) => {}
+        }
+        // Where times went back, some events on the wrong side are looked at, and left out later.
+        let behind_ms = number(known.behind_ms);
+        if let Some(date) = self.filter.after_date {
+            let early = number(date.0).saturating_sub(behind_ms);
+            part.after = first_row(self.db, &part, |at| at > early)? - 1;
+        }
+        if let Some(date) = self.filter.before_date {
+            let late = number(date.0).saturating_add(behind_ms);
+            part.before = first_row(self.db, &part, |at| at >= late)?;
+        }
+        Ok(part)
+    }
+
+    const fn order(&self) -> &'static str {
+        if self.newest_first { "DESC" } else { "ASC" }
     }
 }
 
-/// Returns the number of the channel's first message whose row is `row` or later.
-///
-/// Rows of a channel grow with its numbers, so this halves what is left again and again.
-fn first_seq(db: &Connection, known: Known, row: i64) -> rusqlite::Result<u64> {
+/// Returns the first row of a part from whose time on `is_late`, or the part's end: by halving what
+/// is left again and again, so times must not go back by more than `is_late` allows for.
+fn first_row(db: &Connection, part: &Part, is_late: impl Fn(i64) -> bool) -> rusqlite::Result<i64> {
     let mut next = db.prepare_cached(
-        "SELECT seq, row FROM events INDEXED BY events_in_channel
-         WHERE channel = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
+        "SELECT row, created_at FROM events WHERE row >= ?1 AND row < ?2 ORDER BY row LIMIT 1",
     )?;
-    let mut low = 1;
-    let mut high = known.applied + 1;
+    let mut low = part.after + 1;
+    let mut high = part.before;
     while low < high {
         let middle = low + (high - low) / 2;
         let found: Option<(i64, i64)> = next
-            .query_row((known.no, number(middle)), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row((middle, high), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match found {
-            Some((seq, at)) if at < row => low = seq as u64 + 1,
+            Some((row, at)) if !is_late(at) => low = row + 1,
             Some(_) | None => high = middle,
         }
     }
@@ -254,12 +282,8 @@ fn author(db: &Connection, ns: i64, name: &str) -> rusqlite::Result<Option<i64>>
 }
 
 fn question(query: &EventQuery) -> cursor::Question {
-    let question = cursor::Question::new(1);
-    let question = match &query.scope {
-        Scope::Channel(id) => question.flag(true).text(Some(&id.to_string())),
-        Scope::Namespace(name) => question.flag(false).text(Some(name)),
-    };
-    question
+    cursor::Question::new(1)
+        .scope(&query.scope)
         .number(query.after_seq)
         .number(query.before_seq)
         .text(query.author_id.as_deref())

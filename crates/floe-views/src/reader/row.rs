@@ -3,10 +3,12 @@
 use floe_proto::{Event, EventKind, Millis, StoredEvent};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::key;
+
 use super::scope::Known;
 
 /// Columns of a row, in the order in which [`Found::read`] wants them.
-pub const COLUMNS: &str = "row, channel, seq, author, created_at, deleted_at, edited_at, content";
+pub const COLUMNS: &str = "row, author, created_at, deleted_at, edited_at, content";
 
 /// Reactions of one event that an answer names: those that were there first.
 const REACTIONS_MAX: u32 = 100;
@@ -18,8 +20,6 @@ pub struct Found {
     pub row: i64,
     /// Its channel.
     pub channel: Known,
-    /// Its place in its channel.
-    pub seq: u64,
     author: i64,
     created_at: Millis,
     deleted: bool,
@@ -34,12 +34,11 @@ impl Found {
         Ok(Self {
             row: row.get(0)?,
             channel,
-            seq: row.get::<_, i64>(2)? as u64,
-            author: row.get(3)?,
-            created_at: Millis(row.get::<_, i64>(4)? as u64),
-            deleted: row.get::<_, Option<i64>>(5)?.is_some(),
-            edited_at: row.get::<_, Option<i64>>(6)?.map(|at| Millis(at as u64)),
-            content: row.get(7)?,
+            author: row.get(1)?,
+            created_at: Millis(row.get::<_, i64>(2)? as u64),
+            deleted: row.get::<_, Option<i64>>(3)?.is_some(),
+            edited_at: row.get::<_, Option<i64>>(4)?.map(|at| Millis(at as u64)),
+            content: row.get(5)?,
         })
     }
 
@@ -48,7 +47,7 @@ impl Found {
         Ok(StoredEvent {
             channel: self.channel.id,
             event: Event {
-                seq: self.seq,
+                seq: key::seq(self.row),
                 kind: EventKind::Message,
                 author_id: author(db, self.author)?.into(),
                 content: Some(self.content.into()),
@@ -77,7 +76,7 @@ pub fn author(db: &Connection, no: i64) -> rusqlite::Result<String> {
 fn reactions(db: &Connection, row: i64) -> rusqlite::Result<Vec<(Box<str>, u32)>> {
     db.prepare_cached(
         "SELECT reaction, authors FROM reaction_counts
-         WHERE event = ?1 ORDER BY since_seq LIMIT ?2",
+         WHERE event = ?1 ORDER BY since LIMIT ?2",
     )?
     .query_map((row, REACTIONS_MAX), |row| Ok((row.get(0)?, row.get(1)?)))?
     .collect()

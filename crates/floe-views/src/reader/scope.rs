@@ -5,20 +5,16 @@ use std::collections::HashMap;
 use floe_proto::{ChannelId, Scope};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::key;
 use crate::projector::{id_of, number_of};
 
 /// Where a question looks, in numbers of the file.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub enum Area {
     /// One channel.
     Channel(Known),
-    /// A namespace.
-    Namespace {
-        /// Its number.
-        no: i64,
-        /// Most that the time in one of its rows lies after that of the event.
-        behind_ms: u64,
-    },
+    /// The namespace of this number.
+    Namespace(i64),
 }
 
 /// What a question must know of a channel.
@@ -36,23 +32,18 @@ pub struct Known {
     pub applied: u64,
     /// Whether it was deleted.
     pub deleted: bool,
-    /// Most that the time in one of its rows lies after that of the event.
+    /// Most that the time of an event lies before that of an earlier one.
     pub behind_ms: u64,
 }
 
-impl Place {
+impl Area {
     /// Finds what a scope names; `None` when the view does not know it.
     pub fn find(db: &Connection, scope: &Scope) -> rusqlite::Result<Option<Self>> {
         match scope {
             Scope::Channel(id) => Ok(Known::find(db, *id)?.map(Self::Channel)),
             Scope::Namespace(name) => db
-                .prepare_cached("SELECT no, behind_ms FROM namespaces WHERE name = ?1")?
-                .query_row([name], |row| {
-                    Ok(Self::Namespace {
-                        no: row.get(0)?,
-                        behind_ms: row.get::<_, i64>(1)? as u64,
-                    })
-                })
+                .prepare_cached("SELECT no FROM namespaces WHERE name = ?1")?
+                .query_row([name], |row| Ok(Self::Namespace(row.get(0)?)))
                 .optional(),
         }
     }
@@ -61,15 +52,7 @@ impl Place {
     pub const fn ns(&self) -> i64 {
         match self {
             Self::Channel(known) => known.ns,
-            Self::Namespace { no, .. } => *no,
-        }
-    }
-
-    /// Returns how far times in row numbers may lie after those of the events.
-    pub const fn behind_ms(&self) -> u64 {
-        match self {
-            Self::Channel(known) => known.behind_ms,
-            Self::Namespace { behind_ms, .. } => *behind_ms,
+            Self::Namespace(no) => *no,
         }
     }
 }
@@ -94,6 +77,17 @@ impl Known {
         .optional()
     }
 
+    /// Returns channels of a namespace, at most `limit` of them.
+    pub fn of_namespace(db: &Connection, ns: i64, limit: u32) -> rusqlite::Result<Vec<Self>> {
+        let columns = Self::COLUMNS;
+        db.prepare_cached(&format!(
+            "SELECT {columns} FROM channels INDEXED BY channels_of_namespace
+             WHERE ns = ?1 AND NOT purged LIMIT ?2"
+        ))?
+        .query_map((ns, limit), Self::read)?
+        .collect()
+    }
+
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             no: row.get(0)?,
@@ -112,15 +106,15 @@ impl Known {
 pub struct ChannelsSeen(HashMap<i64, Option<Known>>);
 
 impl ChannelsSeen {
-    /// Returns the channel of an event if the event may be in an answer: neither the channel is
-    /// gone nor has retention taken the event.
-    pub fn of_event(
+    /// Returns the channel of a row if the row may be in an answer: neither is the channel gone nor
+    /// has retention taken the event.
+    pub fn of_row(
         &mut self,
         db: &Connection,
-        channel: i64,
-        seq: u64,
+        row: i64,
         with_deleted: bool,
     ) -> rusqlite::Result<Option<Known>> {
+        let channel = key::channel(row);
         let known = match self.0.get(&channel) {
             Some(known) => *known,
             None => {
@@ -129,6 +123,6 @@ impl ChannelsSeen {
                 known
             }
         };
-        Ok(known.filter(|known| seq >= known.start && (with_deleted || !known.deleted)))
+        Ok(known.filter(|known| key::seq(row) >= known.start && (with_deleted || !known.deleted)))
     }
 }

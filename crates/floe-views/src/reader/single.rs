@@ -3,7 +3,7 @@
 use floe_proto::{ChannelId, Event, EventKind, Millis, StoredEvent};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::QueryError;
+use crate::{QueryError, key};
 
 use super::Reader;
 use super::row::{self, COLUMNS, Found};
@@ -29,9 +29,9 @@ pub fn event(
     let found = db
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM events
-             WHERE channel = ?1 AND seq = ?2 AND (?3 OR deleted_at IS NULL)"
+             WHERE row = ?1 AND (?2 OR deleted_at IS NULL)"
         ))?
-        .query_row((known.no, seq as i64, with_deleted), |row| {
+        .query_row((key::row(known.no, seq), with_deleted), |row| {
             Found::read(row, known)
         })
         .optional()?;
@@ -40,32 +40,41 @@ pub fn event(
     };
     let row = found.row;
     let stored = found.complete(db)?;
-    let versions = versions(db, row, stored.event.deleted)?;
+    let mut versions = versions(db, row, with_deleted)?;
+    for version in &mut versions {
+        version.deleted |= stored.event.deleted;
+    }
     Ok(Some((stored, versions)))
 }
 
-fn versions(db: &Connection, row: i64, deleted: bool) -> rusqlite::Result<Vec<Event<'static>>> {
+fn versions(
+    db: &Connection,
+    event: i64,
+    with_deleted: bool,
+) -> rusqlite::Result<Vec<Event<'static>>> {
     let mut newest = db.prepare_cached(
-        "SELECT seq, author, created_at, content, seq > (SELECT seq FROM events WHERE row = ?1)
-         FROM versions WHERE event = ?1 ORDER BY seq DESC LIMIT ?2",
+        "SELECT row, author, created_at, deleted_at IS NOT NULL, content
+         FROM versions WHERE event = ?1 AND (?2 OR deleted_at IS NULL)
+         ORDER BY row DESC LIMIT ?3",
     )?;
-    let mut rows = newest.query((row, VERSIONS_MAX))?;
+    let mut rows = newest.query((event, with_deleted, VERSIONS_MAX))?;
     let mut versions = Vec::new();
     while let Some(version) = rows.next()? {
-        let is_edit = version.get(4)?;
+        let row: i64 = version.get(0)?;
+        let is_edit = row != event;
         versions.push(Event {
-            seq: version.get::<_, i64>(0)? as u64,
+            seq: key::seq(row),
             kind: if is_edit {
                 EventKind::Edit
             } else {
                 EventKind::Message
             },
             author_id: row::author(db, version.get(1)?)?.into(),
-            content: Some(version.get::<_, String>(3)?.into()),
-            target_seq: None,
+            content: Some(version.get::<_, String>(4)?.into()),
+            target_seq: is_edit.then(|| key::seq(event)),
             removed: false,
             created_at: Millis(version.get::<_, i64>(2)? as u64),
-            deleted,
+            deleted: version.get(3)?,
         });
     }
     versions.reverse();

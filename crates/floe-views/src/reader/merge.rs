@@ -1,0 +1,83 @@
+//! Rows of many channels in the order of their times, each channel from its own part.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::page::{Filling, Place};
+
+/// A part of one channel, between two rows that do not belong to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The row before the first.
+    pub after: i64,
+    /// The row after the last.
+    pub before: i64,
+}
+
+/// Offers rows of all parts, of one author or of all, to a page.
+///
+/// Times must not go back within a part.
+pub fn merge(
+    db: &Connection,
+    mut parts: Vec<Part>,
+    author: Option<i64>,
+    newest_first: bool,
+    page: &mut Filling<'_>,
+) -> rusqlite::Result<()> {
+    let mut heap = BinaryHeap::with_capacity(parts.len());
+    let direction = if newest_first { 1 } else { -1 };
+    let rank = |place: Place| Place {
+        at: place.at * direction,
+        row: place.row * direction,
+    };
+    for (index, part) in parts.iter().enumerate() {
+        if let Some(place) = next(db, *part, author, newest_first)? {
+            heap.push((rank(place), Reverse(index)));
+        }
+    }
+    while let Some((ranked, Reverse(index))) = heap.pop() {
+        let place = rank(ranked);
+        if !page.offer(place)? {
+            return Ok(());
+        }
+        let Some(part) = parts.get_mut(index) else {
+            continue;
+        };
+        if newest_first {
+            part.before = place.row;
+        } else {
+            part.after = place.row;
+        }
+        if let Some(place) = next(db, *part, author, newest_first)? {
+            heap.push((rank(place), Reverse(index)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the first place of a part.
+fn next(
+    db: &Connection,
+    part: Part,
+    author: Option<i64>,
+    newest_first: bool,
+) -> rusqlite::Result<Option<Place>> {
+    let order = if newest_first { "DESC" } else { "ASC" };
+    let from = match author {
+        Some(_) => "events INDEXED BY events_by_author WHERE author = ?3",
+        None => "events WHERE ?3 IS NULL",
+    };
+    db.prepare_cached(&format!(
+        "SELECT created_at, row FROM {from} AND row > ?1 AND row < ?2
+         ORDER BY row {order} LIMIT 1"
+    ))?
+    .query_row(params![part.after, part.before, author], |found| {
+        Ok(Place {
+            at: found.get(0)?,
+            row: found.get(1)?,
+        })
+    })
+    .optional()
+}
