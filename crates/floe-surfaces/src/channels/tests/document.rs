@@ -396,3 +396,44 @@ fn answers_are_as_the_document_says() {
         write_error(out, &ENVELOPE, Form::V1, Code::ViewBehind, "why");
     });
 }
+
+/// Every command of the user guide is one that the server understands.
+#[test]
+fn the_commands_of_the_guide_are_understood() {
+    let guide = include_str!("../../../../../docs/CHANNELS.md").replace("\\\n", " ");
+    let commands = guide.lines().filter(|line| line.starts_with("curl "));
+    let mut count = 0;
+    for command in commands {
+        let command = command
+            .replace("'$ID'", ID)
+            .replace("$ID", ID)
+            .replace("$TOKEN", "t")
+            .replace("$S/", "/v1/")
+            .replace("$K/", "/");
+        let (rest, body) = match command.split_once(" -d '") {
+            Some((rest, body)) => (rest.to_owned(), body.strip_suffix('\'').unwrap()),
+            None => (command.clone(), ""),
+        };
+        let method = match rest.split_once(" -X ") {
+            Some((_, after)) => Method::parse(after.split(' ').next().unwrap()),
+            None if body.is_empty() => Method::Get,
+            None => Method::Post,
+        };
+        let target = rest
+            .split([' ', '"'])
+            .find(|word| word.starts_with('/'))
+            .unwrap();
+        let headers = rest.split(" -H ").skip(1);
+        let fields: Vec<(&str, &[u8])> = headers
+            .map(|header| {
+                let header = header.split(&header[..1]).nth(1).unwrap();
+                let (name, value) = header.split_once(": ").unwrap();
+                (name, value.as_bytes())
+            })
+            .collect();
+        let asked = send(method, target, body).with(&fields).read();
+        assert!(asked.is_ok(), "{command}: {asked:?}");
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+}
