@@ -10,11 +10,13 @@
 //! other way round.
 
 mod decoder;
+mod deflate;
 mod frame;
 mod handshake;
 mod mask;
 
 pub use decoder::{Decoder, Item, Role, Step, WsError};
+pub use deflate::{Deflate, Deflater};
 pub use frame::{
     CONTROL_BYTES_MAX, Opcode, begin_frame, end_frame, write_close, write_frame, write_masked,
 };

@@ -507,3 +507,6 @@ fn json_float(out: &mut Vec<u8>, value: f64) {
 fn json_text(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::str;
 
+use super::deflate::{COMPRESSED, Deflate, inflate};
 use super::frame::{CONTROL_BYTES_MAX, FIN, LEN_16, LEN_64, MASKED, Opcode};
 use super::mask::apply_mask;
 
@@ -47,6 +48,9 @@ pub enum WsError {
     /// A text or close reason is not UTF-8.
     #[error("text is not UTF-8")]
     NotUtf8,
+    /// What should be a compressed message is none.
+    #[error("message is not compressed as agreed")]
+    NotDeflate,
     /// A message is longer than allowed.
     #[error("message is longer than {message_bytes_max} bytes")]
     TooLarge {
@@ -61,7 +65,7 @@ impl WsError {
     pub const fn close_code(self) -> u16 {
         match self {
             Self::Protocol(_) => 1002,
-            Self::NotUtf8 => 1007,
+            Self::NotUtf8 | Self::NotDeflate => 1007,
             Self::TooLarge { .. } => 1009,
         }
     }
@@ -93,6 +97,10 @@ pub struct Decoder {
     message: Option<Opcode>,
     role: Role,
     state: State,
+    /// Whether messages may be compressed.
+    deflate: bool,
+    /// Whether the message under way is compressed.
+    compressed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +155,17 @@ impl Decoder {
             message: None,
             role,
             state: State::Reading,
+            deflate: false,
+            compressed: false,
         }
+    }
+
+    /// Takes compressed messages, too, as the handshake agreed. The bound of a message holds for
+    /// both of its sizes.
+    #[must_use]
+    pub const fn with_deflate(mut self, agreed: Option<Deflate>) -> Self {
+        self.deflate = agreed.is_some();
+        self
     }
 
     /// Returns whether no frame and no message is under way.
@@ -269,6 +287,12 @@ impl Decoder {
             let alone = self.came == 0
                 && complete
                 && (control.is_some() || (first & FIN != 0 && first & OPCODE != CONTINUATION));
+            if alone && control.is_none() && self.compressed {
+                let message = inflate(payload, self.message_bytes_max)?;
+                self.frame = None;
+                self.partial().message = message;
+                return self.end_message().map(Some);
+            }
             if alone {
                 self.frame = None;
                 let opcode = control.or_else(|| self.message.take());
@@ -285,10 +309,12 @@ impl Decoder {
             match control {
                 Some(opcode) => return Ok(Some(Found::Control(opcode))),
                 None if first & FIN != 0 => {
-                    if let Some(opcode) = self.message.take() {
-                        self.end_message(opcode)?;
-                        return Ok(Some(Found::Message(opcode)));
+                    if self.compressed {
+                        let message_bytes_max = self.message_bytes_max;
+                        let partial = self.partial();
+                        partial.message = inflate(&partial.message, message_bytes_max)?;
                     }
+                    return self.end_message().map(Some);
                 }
                 None => {}
             }
@@ -300,7 +326,7 @@ impl Decoder {
         if payload.is_empty() {
             return Ok(());
         }
-        let text = self.message == Some(Opcode::Text);
+        let text = self.message == Some(Opcode::Text) && !self.compressed;
         let partial = self.partial();
         if control {
             partial.control.extend_from_slice(payload);
@@ -313,13 +339,18 @@ impl Decoder {
         Ok(())
     }
 
-    /// Refuses a text that ends within a character.
-    fn end_message(&mut self, opcode: Opcode) -> Result<(), WsError> {
+    /// Ends the message under way; refuses a text that ends within a character.
+    fn end_message(&mut self) -> Result<Found, WsError> {
+        // A frame without a message to belong to was refused by its head.
+        let opcode = self.message.take().unwrap_or(Opcode::Binary);
         let partial = self.partial();
-        if opcode == Opcode::Text && partial.checked != partial.message.len() {
-            return Err(WsError::NotUtf8);
+        if opcode == Opcode::Text {
+            partial.check()?;
+            if partial.checked != partial.message.len() {
+                return Err(WsError::NotUtf8);
+            }
         }
-        Ok(())
+        Ok(Found::Message(opcode))
     }
 
     /// Reads the head of a frame; `None` while it is incomplete. Returns its first byte.
@@ -357,7 +388,9 @@ impl Decoder {
     /// Refuses what the first two bytes of a head may not say.
     fn check_head(&self) -> Result<(), WsError> {
         let [first, second, ..] = self.head;
-        if first & RESERVED != 0 {
+        let begins = matches!(first & OPCODE, 1 | 2);
+        let reserved = first & RESERVED;
+        if reserved != 0 && !(self.deflate && begins && reserved == COMPRESSED) {
             return Err(WsError::Protocol("a reserved bit is set"));
         }
         match (self.role, second & MASKED != 0) {
@@ -414,6 +447,9 @@ impl Decoder {
             1 => self.message = Some(Opcode::Text),
             2 => self.message = Some(Opcode::Binary),
             _ => {}
+        }
+        if matches!(first & OPCODE, 1 | 2) {
+            self.compressed = first & COMPRESSED != 0;
         }
         self.came = 0;
         self.head_len = 0;

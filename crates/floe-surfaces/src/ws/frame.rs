@@ -87,6 +87,13 @@ fn write_head(out: &mut Vec<u8>, opcode: Opcode, len: usize, masked: u8) {
     out.extend_from_slice(&head[..head_len]);
 }
 
+/// Writes the head of an unmasked frame whose first byte is at hand.
+pub(super) fn write_first_and_length(out: &mut Vec<u8>, first: u8, len: usize) {
+    let start = out.len();
+    write_head(out, Opcode::Binary, len, 0);
+    out[start] = first;
+}
+
 /// Writes the head up to the key and returns its length.
 fn encode_head(head: &mut [u8; HEAD_BYTES_MAX], opcode: Opcode, len: usize, masked: u8) -> usize {
     head[0] = FIN | opcode as u8;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use floe_proto::Code;
 use sha1::{Digest as _, Sha1};
 
+use super::deflate::Deflate;
 use crate::http::{Answer, Envelope, Method, error_with};
 
 /// Characters of a `Sec-WebSocket-Accept`.
@@ -15,6 +16,8 @@ pub const ACCEPT_KEY_LEN: usize = 28;
 pub struct Offer<'a> {
     /// The subprotocols it speaks. The client's order decides between them.
     pub protocols: &'a [&'static str],
+    /// Whether messages may be compressed, for clients that ask for it.
+    pub deflate: bool,
 }
 
 /// A handshake that can be accepted.
@@ -24,6 +27,8 @@ pub struct Accept<'a> {
     pub key: [u8; ACCEPT_KEY_LEN],
     /// The subprotocol to speak; `None` when the client named none.
     pub protocol: Option<&'static str>,
+    /// How messages are compressed, if they are; the [`Decoder`](super::Decoder) has to know.
+    pub deflate: Option<Deflate>,
     /// The request's `Origin`, which all browsers send. The host decides whether it is welcome.
     pub origin: Option<&'a [u8]>,
     /// The request's `Host`.
@@ -76,6 +81,7 @@ pub fn handshake<'a>(
     Ok(Accept {
         key: accept_key(key),
         protocol: seen.protocol,
+        deflate: seen.deflate,
         origin: seen.origin,
         host: seen.host,
     })
@@ -92,6 +98,14 @@ pub fn write_accept(out: &mut Vec<u8>, envelope: &Envelope<'_>, accept: &Accept<
         .field("Connection", b"Upgrade")
         .field("Sec-WebSocket-Accept", &accept.key)
         .maybe("Sec-WebSocket-Protocol", accept.protocol.map(str::as_bytes))
+        .maybe(
+            "Sec-WebSocket-Extensions",
+            accept
+                .deflate
+                .map(|deflate| deflate.to_string())
+                .as_deref()
+                .map(str::as_bytes),
+        )
         .no_body(true);
 }
 
@@ -121,6 +135,7 @@ struct Seen<'a> {
     key: Option<&'a [u8]>,
     protocols: bool,
     protocol: Option<&'static str>,
+    deflate: Option<Deflate>,
     origin: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
 }
@@ -149,6 +164,10 @@ impl<'a> Seen<'a> {
                         .find(|protocol| protocol.as_bytes() == token)
                 })
             });
+        } else if is("sec-websocket-extensions") && offer.deflate {
+            self.deflate = self
+                .deflate
+                .or_else(|| tokens(value).find_map(Deflate::read));
         } else if is("origin") {
             if self.origin.is_some() {
                 return Err(invalid("Origin is repeated"));
@@ -196,6 +215,7 @@ mod tests {
 
     const OFFER: Offer<'_> = Offer {
         protocols: &["chat", "superchat"],
+        deflate: false,
     };
 
     const FIELDS: [(&str, &str); 7] = [
@@ -250,6 +270,31 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("Content-Length"), "{text}");
+    }
+
+    #[test]
+    fn messages_are_compressed_if_both_sides_want_it() {
+        let asked = with(
+            "Sec-WebSocket-Extensions",
+            "x-unknown, permessage-deflate; server_max_window_bits=20, permessage-deflate",
+        );
+        assert_eq!(ask(&asked).unwrap().deflate, None);
+        let fields = asked.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let offer = Offer {
+            deflate: true,
+            ..OFFER
+        };
+        let accept = handshake(Method::Get, fields, &offer).unwrap();
+        let mut out = Vec::new();
+        write_accept(&mut out, &ENVELOPE, &accept);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.ends_with(
+                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+                 client_no_context_takeover\r\n\r\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
