@@ -19,6 +19,7 @@ mod server;
 mod settings;
 pub mod shard;
 mod subscriptions;
+mod views;
 mod webhook;
 mod workers;
 

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::shard::Shard;
+use crate::views::Lag;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -36,6 +37,11 @@ pub struct Metrics {
     subscriptions: Gauge,
     webhooks: Gauge,
     recovery_seconds: Gauge<f64, AtomicU64>,
+    view_events: Counter,
+    view_failures: Counter,
+    view_batch_seconds: Histogram,
+    view_lag_events: Gauge,
+    view_lag_seconds: Gauge<f64, AtomicU64>,
     memory: [Gauge; MEMORY.len()],
     log: [Gauge; LOG.len()],
 }
@@ -98,6 +104,8 @@ impl Metrics {
         let received_bytes = counter("received_bytes", "Bytes received from sockets");
         let sent_bytes = counter("sent_bytes", "Bytes sent to sockets");
         let deliveries = counter("deliveries", "Events sent to live readers");
+        let view_events = counter("view_events", "Events applied to the SQL view");
+        let view_failures = counter("view_failures", "Batches that the SQL view did not take");
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -111,6 +119,21 @@ impl Metrics {
         let webhooks = gauge(
             "webhooks_in_flight",
             "Webhook requests without an answer yet",
+        );
+        let view_lag_events = gauge("view_lag_events", "Events that the SQL view does not have");
+        let view_lag_seconds = Gauge::default();
+        registry.register_with_unit(
+            "view_lag",
+            "How long the oldest of the events that the SQL view does not have has waited",
+            Unit::Seconds,
+            view_lag_seconds.clone(),
+        );
+        let view_batch_seconds = Histogram::new(exponential_buckets(0.000_5, 2.0, 14));
+        registry.register_with_unit(
+            "view_batch",
+            "Time of one batch of the SQL view",
+            Unit::Seconds,
+            view_batch_seconds.clone(),
         );
         let recovery_seconds = Gauge::default();
         registry.register_with_unit(
@@ -159,6 +182,11 @@ impl Metrics {
             subscriptions,
             webhooks,
             recovery_seconds,
+            view_events,
+            view_failures,
+            view_batch_seconds,
+            view_lag_events,
+            view_lag_seconds,
         }
     }
 
@@ -200,6 +228,17 @@ impl Metrics {
         self.commit_bytes.observe(bytes as f64);
     }
 
+    /// Notes a batch that is in the SQL view.
+    pub fn viewed(&self, events: u64, seconds: f64) {
+        self.view_events.inc_by(events);
+        self.view_batch_seconds.observe(seconds);
+    }
+
+    /// Counts a batch that the SQL view did not take.
+    pub fn view_failed(&self) {
+        self.view_failures.inc();
+    }
+
     /// Notes how many connections there are.
     pub fn connections(&self, count: usize) {
         self.connections.set(count as i64);
@@ -216,7 +255,10 @@ impl Metrics {
         shard: &Shard<D>,
         readers: usize,
         (subscriptions, webhooks): (usize, usize),
+        lag: Lag,
     ) -> String {
+        self.view_lag_events.set(lag.events as i64);
+        self.view_lag_seconds.set(lag.ms as f64 / 1_000.0);
         self.subscriptions.set(subscriptions as i64);
         self.webhooks.set(webhooks as i64);
         self.readers.set(readers as i64);

@@ -4,6 +4,7 @@
 //! staged to the committer, and sends what has become durable. Nothing in a turn
 //! waits, but for one quick commit of a lone writer.
 
+mod channels;
 mod conn;
 mod dispatch;
 mod ending;
@@ -23,6 +24,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use floe_log::{Disk, Progress};
 use floe_proto::Code;
+use floe_surfaces::access::Access;
+use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
 use mio::event::Event;
@@ -40,6 +43,7 @@ use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
+use crate::views::{ViewHost, ViewSettings};
 use crate::workers::{Finished, Workers, run_commit};
 
 /// The event loop of one shard.
@@ -55,6 +59,11 @@ pub struct Reactor<D: Disk> {
     public_url: Option<String>,
     /// The address listened on.
     address: SocketAddr,
+    /// Who may do what in channels.
+    access: Access,
+    /// Bounds of what is asked of channels.
+    bounds: Bounds,
+    views: ViewHost<D::File>,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -131,6 +140,14 @@ impl<D: Disk> Reactor<D> {
         let clock = Clock::new();
         // Webhooks to this machine are for those who develop on it.
         let development = address.ip().is_loopback();
+        let access = Access::parse(&settings.api_keys)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let views = ViewSettings {
+            path: settings.data.join("view.sqlite"),
+            options: settings.view.clone(),
+            questions_max: settings.limits.query_open_max,
+        };
+        shard.note_for_view();
         let subscriptions = SubscriptionHost::open(&mut shard, clock.wall, development, &waker)?;
         let reactor = Self {
             poll,
@@ -141,6 +158,12 @@ impl<D: Disk> Reactor<D> {
             subscriptions,
             public_url: settings.public_url.clone(),
             address,
+            access,
+            bounds: Bounds {
+                content_chars_max: settings.limits.channel_content_chars_max,
+                ..Bounds::default()
+            },
+            views: ViewHost::start(views, &waker, metrics.clone())?,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(Arc::clone(&waker)),
             clock,
@@ -199,6 +222,7 @@ impl<D: Disk> Reactor<D> {
             }
             self.reply();
             self.notify();
+            self.answer_views();
             self.deliver();
             self.time_out();
             self.look_after_rooms()?;
@@ -217,6 +241,9 @@ impl<D: Disk> Reactor<D> {
         let mut wake_ms = self.deadline_ms;
         if self.shard.loaded() > 0 || !self.conns.is_empty() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
+        }
+        if let Some(at_ms) = self.views.wake_ms(self.clock.uptime_ms) {
+            wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at) = self.subscriptions.poll_wake(self.clock.wall) {
             wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
@@ -557,6 +584,22 @@ impl<D: Disk> Reactor<D> {
                 .is_some_and(|conn| conn.generation == generation)
             {
                 self.answer_subscription(at, &reply);
+                self.resume(at);
+            }
+        }
+    }
+
+    /// Feeds the SQL view, and answers what it was asked.
+    fn answer_views(&mut self) {
+        let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
+        for (ticket, answer) in self.views.turn(&mut self.shard, now, uptime_ms) {
+            let Place { at, generation, .. } = Place::of(ticket);
+            if self
+                .conns
+                .get(at)
+                .is_some_and(|conn| conn.generation == generation)
+            {
+                self.answer_view(at, answer);
                 self.resume(at);
             }
         }

@@ -13,6 +13,13 @@ pub struct Settings {
     /// Base of the server's absolute addresses in webhooks and answers, such as
     /// `https://floe.example.com`; by default what the request's `Host` says.
     pub public_url: Option<String>,
+    /// API keys as [`floe_surfaces::access::Access::parse`] reads them; none by default, and then
+    /// everything is open.
+    pub api_keys: String,
+    /// Origins whose pages may open live connections, besides the server's own; `*` is all.
+    pub origins: Vec<String>,
+    /// What the SQL view of channels keeps, and its bounds.
+    pub view: floe_views::Options,
     /// Bounds.
     pub limits: Limits,
     /// Bounds of the log.
@@ -25,6 +32,9 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 4437)),
             data: PathBuf::from("floe-data"),
             public_url: None,
+            api_keys: String::new(),
+            origins: Vec::new(),
+            view: floe_views::Options::default(),
             limits: Limits::default(),
             log: floe_log::Options::default(),
         }
@@ -74,6 +84,24 @@ pub struct Limits {
     pub rooms_loaded_max: usize,
     /// Milliseconds that a stop waits for answers under way; 5 s.
     pub stop_timeout_ms: u64,
+    /// Characters of an event's content; 10 000. Above: 413 `EVENT_TOO_LARGE`.
+    pub channel_content_chars_max: usize,
+    /// Milliseconds from the deletion of a channel until its events go away for good; 7 days.
+    pub channel_purge_after_ms: u64,
+    /// Bytes of one message of a WebSocket; 1 MiB. Above: closed with 1009.
+    pub live_message_bytes_max: u32,
+    /// Rooms that one WebSocket may have joined; 1 000. Above: 429 `LIMIT_REACHED`.
+    pub live_rooms_max: usize,
+    /// Commands of one WebSocket that wait for the disk; 256. More wait in the socket.
+    pub live_commands_max: usize,
+    /// Milliseconds of silence after which a WebSocket is pinged, and closed if it stays silent as
+    /// long again; 30 s.
+    pub live_ping_ms: u64,
+    /// Questions to the SQL view under way; 1 000. Above: 503 `OVERLOADED`.
+    pub query_open_max: usize,
+    /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
+    /// `VIEW_BEHIND`.
+    pub query_wait_ms: u64,
 }
 
 impl Default for Limits {
@@ -98,6 +126,14 @@ impl Default for Limits {
             room_idle_timeout_ms: 60_000,
             rooms_loaded_max: 100_000,
             stop_timeout_ms: 5_000,
+            channel_content_chars_max: 10_000,
+            channel_purge_after_ms: 7 * 24 * 60 * 60 * 1_000,
+            live_message_bytes_max: 1 << 20,
+            live_rooms_max: 1_000,
+            live_commands_max: 256,
+            live_ping_ms: 30_000,
+            query_open_max: 1_000,
+            query_wait_ms: 5_000,
         }
     }
 }

@@ -6,11 +6,13 @@
 //! something staged waits for that to be durable too.
 
 mod append;
+mod channels;
 mod create;
 mod delete;
 mod fetch;
 mod registry;
 mod value;
+mod viewed;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,15 +22,17 @@ use floe_log::{
     CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload, Progress,
     RecordView, Recovery, StageError, Work, WorkDone,
 };
-use floe_proto::{Code, Millis, NameHash, RoomId};
+use floe_proto::{ChannelId, Code, Millis, NameHash, RoomId};
 use slab::Slab;
 
 use crate::identity_hash::IdentityHash;
 use crate::settings::Limits;
 
+pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan};
-pub use registry::{is_internal, is_reserved};
+pub use registry::{is_channel, is_internal, is_reserved};
+pub use viewed::Handed;
 
 /// Who asked, in the host's own terms; handed back with the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +67,10 @@ pub enum Reply {
     Refused(AppendError),
     /// The room is gone.
     Deleted,
+    /// A channel is as it was asked to be.
+    Channel(ChannelId),
+    /// Events are durable, or were already.
+    Events(Appended),
     /// The command failed.
     Failed(Failure),
 }
@@ -107,6 +115,14 @@ pub struct Shard<D: Disk> {
     told: Option<registry::Told>,
     /// Where the next look for idle rooms begins.
     sweep_at: usize,
+    /// Channels that the SQL view must look at, oldest first.
+    unviewed: VecDeque<viewed::Unviewed>,
+    /// Number of the next of them.
+    next_unviewed: u64,
+    /// Whether there is a view to feed.
+    viewing: bool,
+    /// The newest time that the host has told.
+    latest: Millis,
     /// Names of rooms that came, moved or went, for subscriptions; kept only while asked for.
     changes: Option<Vec<Change>>,
     meta: Vec<u8>,
@@ -129,6 +145,10 @@ struct Slot {
     gone: bool,
     /// Whether the host has been told that the visible edge moved.
     queued: bool,
+    /// Whether the SQL view must look at it.
+    unviewed: bool,
+    /// The unit up to which the SQL view was given it.
+    viewed: u64,
 }
 
 /// What happens once the log is durable up to `lsn`.
@@ -190,6 +210,10 @@ impl<D: Disk> Shard<D> {
             deleted_until: Lsn::default(),
             told: None,
             sweep_at: 0,
+            unviewed: VecDeque::new(),
+            next_unviewed: 0,
+            viewing: false,
+            latest: Millis::default(),
             changes: None,
             meta: Vec::new(),
         };
@@ -313,7 +337,7 @@ impl<D: Disk> Shard<D> {
     /// Returns whether a loaded room is deleted, and durably so.
     pub fn is_gone(&self, slot: SlotId) -> bool {
         let slot = &self.slots[slot.0 as usize];
-        (slot.gone || slot.room.is_deleted()) && slot.in_flight == 0
+        (slot.gone || slot.room.is_gone()) && slot.in_flight == 0
     }
 
     /// Rooms there are.
@@ -349,6 +373,7 @@ impl<D: Disk> Shard<D> {
     ///
     /// Returns when it wants to be called again, if anything is waiting.
     pub fn tick(&mut self, now: Millis) -> Option<Millis> {
+        self.latest = now;
         self.expire_due(now);
         // There is no space yet if this fails, and the next tick tries again.
         let _ = self.settle_registry(now);
@@ -398,7 +423,7 @@ impl<D: Disk> Shard<D> {
         let before = slot.room.visible();
         slot.room.show(edge);
         let after = slot.room.visible();
-        let gone = (slot.gone || slot.room.is_deleted()) && slot.in_flight == 0;
+        let gone = (slot.gone || slot.room.is_gone()) && slot.in_flight == 0;
         if let Some(changes) = &mut self.changes {
             let kind = match () {
                 () if gone => Some(ChangeKind::Deleted),
@@ -418,6 +443,7 @@ impl<D: Disk> Shard<D> {
             slot.queued = true;
             self.advanced.push_back(id);
         }
+        self.note_unviewed(id, self.latest);
         self.drop_if_gone(id);
     }
 
@@ -469,8 +495,8 @@ impl<D: Disk> Shard<D> {
 
     fn insert(&mut self, room: Room, name: NameHash, born: bool) -> SlotId {
         // After a start the log knows no times of rooms that no flush has seen since.
-        if let Some(deadline) = room.deadline().filter(|_| !room.is_deleted()) {
-            self.log.set_wake(room.id(), Some(deadline));
+        if let Some(wake_at) = room.wake_at().filter(|_| !room.is_deleted()) {
+            self.log.set_wake(room.id(), Some(wake_at));
         }
         let slot = Slot {
             room,
@@ -481,6 +507,8 @@ impl<D: Disk> Shard<D> {
             born,
             gone: false,
             queued: false,
+            unviewed: false,
+            viewed: viewed::UNKNOWN,
         };
         // A process has no memory for four thousand million rooms.
         let id = SlotId(self.slots.insert(Box::new(slot)) as u32);
@@ -566,7 +594,8 @@ impl<D: Disk> Shard<D> {
     /// Frees the slot of a deleted room once nobody needs it.
     fn drop_if_gone(&mut self, id: SlotId) {
         let slot = &self.slots[id.0 as usize];
-        if slot.gone && slot.in_flight == 0 && slot.readers.is_empty() && !slot.queued {
+        let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed;
+        if slot.gone && !wanted && slot.readers.is_empty() {
             self.slots.remove(id.0 as usize);
         }
     }
@@ -581,9 +610,10 @@ impl<D: Disk> Shard<D> {
             let Some(slot) = self.slots.get(at) else {
                 continue;
             };
-            let idle = slot.readers.is_empty() && slot.in_flight == 0 && !slot.queued && !slot.gone;
+            let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed || slot.gone;
+            let idle = slot.readers.is_empty() && !wanted;
             if idle && slot.used_s < keep_after {
-                self.log.set_wake(slot.room.id(), slot.room.deadline());
+                self.log.set_wake(slot.room.id(), slot.room.wake_at());
                 self.names.remove(&slot.name);
                 self.slots.remove(at);
             }

@@ -1,5 +1,6 @@
 //! One connection and what it is doing.
 
+use floe_surfaces::channels::{Form, Hidden};
 use floe_surfaces::streams::SseStyle;
 
 use super::http1::ChunkScan;
@@ -42,7 +43,7 @@ pub enum State {
     /// Between two requests, or in the middle of receiving one.
     Receiving,
     /// A command was staged; its reply comes once it is durable.
-    Waiting(Context, Option<Box<Location>>),
+    Waiting(Context, Option<Box<Expect>>),
     /// Parked until a stream moves.
     LongPoll(LongPoll),
     /// Following a stream.
@@ -67,6 +68,40 @@ pub struct Context {
     pub old: bool,
 }
 
+/// How to answer a command, where it takes more than what came of it.
+#[derive(Debug)]
+pub enum Expect {
+    /// With an address.
+    Location(Location),
+    /// In the form that a channel was asked about, with this.
+    Channel(Form, Shown),
+}
+
+/// What an answer about a channel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A new channel and its secret.
+    Created,
+    /// A channel.
+    Channel,
+    /// A channel's new secret.
+    Secret,
+    /// That it was done.
+    Success,
+    /// One event.
+    Event,
+    /// A batch of events.
+    Events,
+    /// A page of channels.
+    Listed,
+    /// A page of events.
+    Queried,
+    /// A page of what was searched for.
+    Hits,
+    /// One event with its versions.
+    Found,
+}
+
 /// Where a new stream is, for the `Location` of its answer; the base of all addresses, as the path,
 /// for an answer about a subscription.
 #[derive(Debug)]
@@ -82,6 +117,23 @@ pub struct LongPoll {
     pub slot: SlotId,
     pub from: u64,
     pub cursor: u64,
+    pub following: Following,
+}
+
+/// How a live reader sees the room it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Following {
+    /// As a stream.
+    Stream,
+    /// As a channel.
+    Channel {
+        /// The form it was asked in.
+        form: Form,
+        /// How deleted events are shown.
+        hidden: Hidden,
+        /// Events of one answer to a long-poll.
+        limit: u32,
+    },
 }
 
 /// A reader of server-sent events.
@@ -92,6 +144,7 @@ pub struct Sse {
     /// Cursor that the client must get at least, because it already saw the interval's own.
     pub cursor_min: u64,
     pub style: SseStyle,
+    pub following: Following,
     pub close: bool,
     /// Uptime at which the answer ends, in milliseconds.
     pub ends_ms: u64,

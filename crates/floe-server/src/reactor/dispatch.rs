@@ -3,11 +3,12 @@
 use floe_core::Append;
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, live_cursor};
+use floe_surfaces::channels;
 use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
 use floe_surfaces::subscriptions::{self, Asked};
 
-use super::conn::{Context, Location, State};
+use super::conn::{Context, Expect, Following, Location, State};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_internal, is_reserved};
 
@@ -28,17 +29,23 @@ impl<D: Disk> Reactor<D> {
             return self.refuse(at, context, Code::Stopping, "the server is stopping");
         }
         let (path, query) = split_target(target);
+        if channels::owns(path) {
+            return self.channel_request(at, context, method, path, query, fields, body);
+        }
         match Route::parse(path) {
             Route::Stream(name) => {
                 if name.len() > self.limits.stream_path_bytes_max {
                     let message = "the path is longer than stream.path_bytes_max";
                     return self.answer_error(at, context, Code::PathTooLong, message);
                 }
-                let fields = fields.iter().map(|field| (field.name, field.value));
+                let fields_of = || fields.iter().map(|field| (field.name, field.value));
                 let mut scratch = std::mem::take(&mut self.scratch);
                 let head = RequestHead { method, query };
-                match streams::read_request(head, fields, body, &mut scratch) {
-                    Ok(request) => self.stream_request(at, context, path, &name, request),
+                match streams::read_request(head, fields_of(), body, &mut scratch) {
+                    Ok(request) => match self.may_read_channel(&name, query, fields_of()) {
+                        Ok(()) => self.stream_request(at, context, path, &name, request),
+                        Err(failure) => self.answer_refused_read(at, context, failure),
+                    },
                     Err(reject) => self.answer_error(at, context, reject.code, &reject.message),
                 }
                 self.scratch = scratch;
@@ -49,9 +56,9 @@ impl<D: Disk> Reactor<D> {
             }
             Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),
             Route::Metrics => {
-                let text =
-                    self.metrics
-                        .render(&self.shard, self.readers, self.subscriptions.counts());
+                let lag = self.views.lag(&self.shard, self.clock.wall);
+                let counts = self.subscriptions.counts();
+                let text = self.metrics.render(&self.shard, self.readers, counts, lag);
                 self.answer_text(at, context, method, METRICS_TYPE, &text);
             }
             Route::Root => self.answer_text(at, context, method, "text/html; charset=utf-8", DEMO),
@@ -75,7 +82,7 @@ impl<D: Disk> Reactor<D> {
             Request::Create(_) | Request::Append { .. } | Request::Delete
         );
         if writes && is_reserved(name) {
-            let message = "the registry is written by the server alone";
+            let message = "only the server itself writes this stream";
             return self.answer_error(at, context, Code::MethodNotAllowed, message);
         }
         let now = self.clock.wall;
@@ -137,7 +144,7 @@ impl<D: Disk> Reactor<D> {
                 path: path.into(),
             },
         };
-        let ticket = self.wait(at, context, Some(Box::new(location)));
+        let ticket = self.wait(at, context, Some(Box::new(Expect::Location(location))));
         let fork = create.fork.as_ref().map(|fork| ForkOf {
             source: &fork.source,
             at: fork.at,
@@ -173,8 +180,7 @@ impl<D: Disk> Reactor<D> {
                 .find(|field| field.name.eq_ignore_ascii_case(name));
             found.and_then(|field| std::str::from_utf8(field.value).ok())
         };
-        let local = self.address.to_string();
-        let base = subscriptions::base_url(self.public_url.as_deref(), field("host"), &local);
+        let base = self.base_url(field("host"));
         let asked = subscriptions::Context {
             base: &base,
             development: self.address.ip().is_loopback(),
@@ -191,7 +197,7 @@ impl<D: Disk> Reactor<D> {
                     host: None,
                     path: base.into(),
                 };
-                let ticket = self.wait(at, context, Some(Box::new(base)));
+                let ticket = self.wait(at, context, Some(Box::new(Expect::Location(base))));
                 self.subscriptions
                     .request(self.clock.wall, ticket, id, request);
             }
@@ -204,20 +210,26 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    /// Returns the base of the server's absolute addresses, as far as a request knows it.
+    pub(super) fn base_url(&self, host: Option<&str>) -> String {
+        let local = self.address.to_string();
+        subscriptions::base_url(self.public_url.as_deref(), host, &local)
+    }
+
     /// Answers a request about a subscription.
     pub(super) fn answer_subscription(
         &mut self,
         at: usize,
         reply: &floe_core::subscription::Reply,
     ) {
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some((context, expect)) = self.take_expected(at) else {
             return;
         };
-        let State::Waiting(context, base) = std::mem::replace(&mut conn.state, State::Receiving)
-        else {
-            unreachable!("a reply comes to the connection that waits for it");
-        };
-        let base = base.map(|base| base.path).unwrap_or_default();
+        let base = expect.map(|expect| match *expect {
+            Expect::Location(base) => base.path,
+            Expect::Channel(..) => unreachable!("a subscription is no channel"),
+        });
+        let base = base.unwrap_or_default();
         self.out.clear();
         let key = self.subscriptions.public_key();
         let envelope = envelope(&mut self.clock, context);
@@ -226,27 +238,29 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Parks the connection until its command is durable.
-    fn wait(
+    pub(super) fn wait(
         &mut self,
         at: usize,
         context: Context,
-        location: Option<Box<Location>>,
+        expect: Option<Box<Expect>>,
     ) -> crate::shard::Ticket {
         let conn = &mut self.conns[at];
-        conn.state = State::Waiting(context, location);
+        conn.state = State::Waiting(context, expect);
         conn.deadline_ms = u64::MAX;
         conn.ticket(at)
     }
 
     /// Answers a command whose reply has come.
     pub(super) fn answer_reply(&mut self, at: usize, reply: Reply) {
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some((context, expect)) = self.take_expected(at) else {
             return;
         };
-        let State::Waiting(context, location) =
-            std::mem::replace(&mut conn.state, State::Receiving)
-        else {
-            unreachable!("a reply comes to the connection that waits for it");
+        let location = match expect.map(|expect| *expect) {
+            Some(Expect::Channel(form, shown)) => {
+                return self.answer_channel(at, context, form, shown, reply);
+            }
+            Some(Expect::Location(location)) => Some(location),
+            None => None,
         };
         self.out.clear();
         let envelope = envelope(&mut self.clock, context);
@@ -267,7 +281,7 @@ impl<D: Disk> Reactor<D> {
                 edge,
                 content_type,
             } => {
-                let location = location.as_deref();
+                let location = location.as_ref();
                 let host = location.and_then(|location| location.host.as_deref());
                 let path = location.map_or("/", |location| &location.path);
                 let content_type = content_type.as_str();
@@ -282,8 +296,26 @@ impl<D: Disk> Reactor<D> {
             }
             Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
             Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
+            Reply::Channel(_) | Reply::Events(_) => {
+                unreachable!("a channel's reply goes to who asked about a channel")
+            }
         }
         self.answer(at, context);
+    }
+
+    /// Takes a connection whose answer has come back to requests; returns what the answer needs.
+    pub(super) fn take_expected(&mut self, at: usize) -> Option<(Context, Option<Box<Expect>>)> {
+        let conn = self.conns.get_mut(at)?;
+        match std::mem::replace(&mut conn.state, State::Receiving) {
+            State::Waiting(context, expect) => Some((context, expect)),
+            State::Receiving
+            | State::LongPoll(_)
+            | State::Sse(_)
+            | State::Closing
+            | State::Draining => {
+                unreachable!("a reply comes to the connection that waits for it")
+            }
+        }
     }
 
     /// Answers a read that was refused, once what it was refused for is durable.
@@ -331,7 +363,7 @@ impl<D: Disk> Reactor<D> {
         match read.live {
             Live::No => self.answer_read(at, context, plan, read, None),
             Live::LongPoll if !waits => self.answer_read(at, context, plan, read, Some(cursor)),
-            Live::LongPoll => self.start_long_poll(at, context, plan, cursor),
+            Live::LongPoll => self.start_long_poll(at, context, plan, cursor, Following::Stream),
             Live::Sse if context.old => {
                 let message = "server-sent events come in chunks, which HTTP/1.0 has not";
                 self.answer_error(at, context, Code::InvalidRequest, message);
@@ -348,10 +380,7 @@ impl<D: Disk> Reactor<D> {
         read: &Read<'_>,
         cursor: Option<u64>,
     ) {
-        match self
-            .shard
-            .fetch(plan.slot, plan.span.from, self.limits.read_chunk_bytes_max)
-        {
+        match self.fetch_shown(plan.slot, plan.span.from, self.limits.read_chunk_bytes_max) {
             Ok(fetched) => {
                 let now = read.start == floe_core::Start::Now;
                 self.answer_fetched(at, context, plan, fetched, cursor, now, read.if_none_match);

@@ -93,6 +93,7 @@ impl<D: Disk> Reactor<D> {
     /// Closes everything, the log last.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.conns.clear();
+        self.views.stop(&mut self.shard);
         self.workers.stop();
         for finished in self.workers.take_finished() {
             if let Finished::Work(done) = finished {

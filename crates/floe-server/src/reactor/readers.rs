@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use floe_core::{Edge, Span};
 use floe_log::Disk;
-use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, Code};
+use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, ChannelId, Code};
+use floe_surfaces::channels::{self, Form, Hidden, split_events};
 use floe_surfaces::streams::{self, SseControl, SseStyle};
 
-use super::conn::{Context, LongPoll, Place, Sse, State, next_generation};
+use super::channels::{unreadable, without_hidden};
+use super::conn::{Context, Following, LongPoll, Place, Sse, State, next_generation};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
 
@@ -34,6 +36,7 @@ const SLICE_STEP: usize = 32;
 struct Frame {
     from: u64,
     cursor_min: u64,
+    following: Following,
     bytes: Bytes,
     next: u64,
     /// Whether the stream ends with it.
@@ -48,6 +51,7 @@ impl<D: Disk> Reactor<D> {
         context: Context,
         plan: ReadPlan,
         cursor: u64,
+        following: Following,
     ) {
         if plan.span.edge.closed {
             self.out.clear();
@@ -63,6 +67,7 @@ impl<D: Disk> Reactor<D> {
             slot: plan.slot,
             from: plan.span.from,
             cursor,
+            following,
         };
         self.park(
             at,
@@ -83,13 +88,51 @@ impl<D: Disk> Reactor<D> {
             next: plan.span.from,
             cursor_min: if cursor > self.interval() { cursor } else { 0 },
             style,
+            following: Following::Stream,
             close: context.close,
             ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
         };
-        self.park(at, State::Sse(sse), plan.slot, self.limits.sse_timeout_ms);
-        self.await_heartbeat(at, sse.ends_ms);
         self.out.clear();
         streams::write_sse_head(&mut self.out, &envelope(&mut self.clock, context), style);
+        self.begin_sse(at, context, sse);
+    }
+
+    /// Begins the event stream of a channel.
+    pub(super) fn start_channel_sse(
+        &mut self,
+        at: usize,
+        context: Context,
+        plan: ReadPlan,
+        (form, hidden): (Form, Hidden),
+        channel: ChannelId,
+    ) -> Result<(), Failure> {
+        self.admit_reader(plan.slot)?;
+        let sse = Sse {
+            slot: plan.slot,
+            next: plan.span.from,
+            cursor_min: 0,
+            style: SseStyle::Text,
+            following: Following::Channel {
+                form,
+                hidden,
+                limit: 0,
+            },
+            close: context.close,
+            ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
+        };
+        self.out.clear();
+        channels::write_sse_head(&mut self.out, &envelope(&mut self.clock, context));
+        let mut event = Vec::new();
+        channels::write_sse_connected(&mut event, form, channel, plan.span.from);
+        write_chunk(&mut self.out, &event);
+        self.begin_sse(at, context, sse);
+        Ok(())
+    }
+
+    /// Sends the head in `self.out` with the first event, and goes on from there.
+    fn begin_sse(&mut self, at: usize, context: Context, sse: Sse) {
+        self.park(at, State::Sse(sse), sse.slot, self.limits.sse_timeout_ms);
+        self.await_heartbeat(at, sse.ends_ms);
         // The head leaves with the first event, which always comes at once.
         match self.frame(sse) {
             Ok(frame) => {
@@ -218,7 +261,10 @@ impl<D: Disk> Reactor<D> {
                     self.answer_long_poll(at, poll)
                 }
             }
-            Some(State::Sse(_)) if gone => self.end_sse(at),
+            Some(State::Sse(sse)) if gone => {
+                let following = sse.following;
+                self.end_gone_sse(at, following);
+            }
             Some(State::Sse(sse)) => {
                 let sse = *sse;
                 self.push_frame(at, sse, frame);
@@ -237,10 +283,10 @@ impl<D: Disk> Reactor<D> {
             return;
         }
         self.unpark(at);
-        match self
-            .shard
-            .fetch(poll.slot, poll.from, self.limits.read_chunk_bytes_max)
-        {
+        if let Following::Channel { .. } = poll.following {
+            return self.answer_polled(at, poll.context, poll.slot, poll.from, poll.following);
+        }
+        match self.fetch_shown(poll.slot, poll.from, self.limits.read_chunk_bytes_max) {
             Ok(fetched) => {
                 let plan = ReadPlan {
                     slot: poll.slot,
@@ -271,11 +317,14 @@ impl<D: Disk> Reactor<D> {
         let poll = *poll;
         let edge = self.shard.room(poll.slot).visible();
         self.unpark(at);
-        self.out.clear();
         let context = Context {
             close: poll.context.close || self.stop_ms.is_some(),
             ..poll.context
         };
+        if let Following::Channel { .. } = poll.following {
+            return self.answer_polled(at, context, poll.slot, poll.from, poll.following);
+        }
+        self.out.clear();
         let envelope = envelope(&mut self.clock, context);
         streams::write_up_to_date(&mut self.out, &envelope, edge, poll.cursor);
         self.answer(at, context);
@@ -285,9 +334,17 @@ impl<D: Disk> Reactor<D> {
         let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else {
             return;
         };
-        let context = poll.context;
+        let (context, following) = (poll.context, poll.following);
         self.unpark(at);
-        self.answer_error(at, context, Code::NotFound, "the stream was deleted");
+        match following {
+            Following::Stream => {
+                self.answer_error(at, context, Code::NotFound, "the stream was deleted");
+            }
+            Following::Channel { form, .. } => {
+                let failure = Failure::new(Code::Gone, "the channel was deleted");
+                self.answer_channel_failure(at, context, form, &failure);
+            }
+        }
     }
 
     /// Sends the next events to a reader, sharing what others at the same place got.
@@ -304,7 +361,11 @@ impl<D: Disk> Reactor<D> {
         {
             return;
         }
-        let fits = |frame: &Frame| frame.from == sse.next && frame.cursor_min == sse.cursor_min;
+        let fits = |frame: &Frame| {
+            frame.from == sse.next
+                && frame.cursor_min == sse.cursor_min
+                && frame.following == sse.following
+        };
         let frame = match shared.as_ref().filter(|frame| fits(frame)) {
             Some(frame) => frame.clone(),
             None => match self.frame(sse) {
@@ -356,6 +417,39 @@ impl<D: Disk> Reactor<D> {
 
     /// Encodes the events from where a reader stands.
     fn frame(&mut self, sse: Sse) -> Result<Frame, Failure> {
+        match sse.following {
+            Following::Stream => self.stream_frame(sse),
+            Following::Channel { hidden, .. } => self.channel_frame(sse, hidden),
+        }
+    }
+
+    /// Encodes a channel's events, each as one of its own; there may be none to see.
+    fn channel_frame(&self, sse: Sse, hidden: Hidden) -> Result<Frame, Failure> {
+        let edge = self.shard.room(sse.slot).visible();
+        let mut out = Vec::new();
+        let mut next = sse.next;
+        if next < edge.tail {
+            let bytes_max = self.limits.sse_event_bytes_max;
+            let (events, end) =
+                self.visible_events(sse.slot, next, edge.tail, bytes_max, hidden)?;
+            next = end;
+            let mut messages = Vec::with_capacity(events.len() + 256);
+            for (seq, event) in split_events(&events) {
+                channels::write_sse_message(&mut messages, seq, event);
+            }
+            write_chunk(&mut out, &messages);
+        }
+        Ok(Frame {
+            from: sse.next,
+            cursor_min: sse.cursor_min,
+            following: sse.following,
+            bytes: out.into(),
+            next,
+            ends: false,
+        })
+    }
+
+    fn stream_frame(&mut self, sse: Sse) -> Result<Frame, Failure> {
         let interval = self.interval();
         let room = self.shard.room(sse.slot);
         let edge = room.visible();
@@ -367,10 +461,9 @@ impl<D: Disk> Reactor<D> {
                 .shard
                 .fetch(sse.slot, next, self.limits.sse_event_bytes_max)?;
             next = fetched.next;
-            let mut data = fetched.to_vec().map_err(|error| {
-                tracing::error!(%error, "a read failed");
-                Failure::new(Code::Internal, "the server could not read its log")
-            })?;
+            let data = fetched.to_vec().map_err(|error| unreadable(&error))?;
+            let room = self.shard.room(sse.slot);
+            let mut data = without_hidden(room, sse.next, next, data, Hidden::Stub);
             if sse.style == SseStyle::Text && next < edge.tail {
                 next -= trim_seam(&mut data) as u64;
             }
@@ -385,6 +478,7 @@ impl<D: Disk> Reactor<D> {
         Ok(Frame {
             from: sse.next,
             cursor_min: sse.cursor_min,
+            following: sse.following,
             bytes: out.into(),
             next,
             ends,
@@ -397,7 +491,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends bytes that others are sent too; what the socket does not take is not copied.
     fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some(conn) = self.conns.get_mut(at).filter(|_| !bytes.is_empty()) else {
             return;
         };
         match std::io::Write::write(&mut conn.socket, &bytes) {
@@ -440,6 +534,25 @@ impl<D: Disk> Reactor<D> {
         self.set_deadline(at, next_ms.min(ends_ms));
     }
 
+    /// Ends the event stream of a room that was deleted.
+    fn end_gone_sse(&mut self, at: usize, following: Following) {
+        if let Following::Channel { form, .. } = following
+            && self
+                .conns
+                .get(at)
+                .is_some_and(|conn| conn.output.is_empty())
+        {
+            let mut event = Vec::new();
+            channels::write_sse_closed(&mut event, form, Code::Gone, "the channel was deleted");
+            let mut chunk = Vec::new();
+            write_chunk(&mut chunk, &event);
+            self.send_shared(at, chunk.into());
+        }
+        if self.conns.contains(at) {
+            self.end_sse(at);
+        }
+    }
+
     /// Ends an event stream between two events, so that the client comes back for more.
     pub(super) fn end_sse(&mut self, at: usize) {
         let Some(conn) = self.conns.get(at) else {
@@ -478,6 +591,15 @@ const DEADLINE_GRID_MS: u64 = 1_000;
 
 /// Room for the size of a chunk, which is known once it is encoded.
 const CHUNK_SIZE: &[u8] = b"00000000\r\n";
+
+/// Writes bytes as one chunk of a body; nothing where there are none, which would end it.
+fn write_chunk(out: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+}
 
 /// Cuts off the end of text what belongs to what follows: a character that is not whole, or a CR
 /// that a LF may follow; returns the bytes cut.

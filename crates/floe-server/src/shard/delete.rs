@@ -151,8 +151,10 @@ impl<D: Disk> Shard<D> {
             let wake_at = match found {
                 // It was read or written meanwhile, or lives on for its forks.
                 Ok(Some(id)) => {
+                    self.retain(id, now);
                     let room = &self.slots[id.0 as usize].room;
-                    room.deadline().filter(|_| !room.is_deleted())
+                    let wake_at = room.wake_at().filter(|_| !room.is_deleted());
+                    wake_at.map(|at| at.max(now.plus(EXPIRE_RETRY_MS)))
                 }
                 Ok(None) => None,
                 Err(failure) => {
@@ -174,5 +176,5 @@ impl<D: Disk> Shard<D> {
 
 /// Rooms ended in one tick.
 const EXPIRE_STEP: usize = 256;
-/// Time until a failed expiry is tried again.
+/// Time until a failed expiry is tried again, and between two looks at one room.
 const EXPIRE_RETRY_MS: u64 = 1_000;

@@ -87,8 +87,22 @@ impl<D: Disk> Shard<D> {
         from: u64,
         bytes_max: usize,
     ) -> Result<Fetched<D::File>, Failure> {
+        self.fetch_until(slot, from, u64::MAX, bytes_max)
+    }
+
+    /// Reads like [`fetch`](Self::fetch), but no unit from `to` on.
+    ///
+    /// # Errors
+    /// When stored bytes are damaged or cannot be read.
+    pub fn fetch_until(
+        &self,
+        slot: SlotId,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> Result<Fetched<D::File>, Failure> {
         let room = &self.slots[slot.0 as usize].room;
-        let tail = room.visible().tail;
+        let tail = room.visible().tail.min(to);
         let mut fetched = Fetched {
             parts: Vec::new(),
             bytes: 0,
@@ -159,16 +173,25 @@ impl<F: DiskFile> Fetched<F> {
     /// When a file cannot be read.
     pub fn to_vec(&self) -> std::io::Result<Vec<u8>> {
         let mut all = Vec::with_capacity(self.bytes as usize);
-        for part in &self.parts {
-            match part {
-                Part::Memory(bytes) => all.extend_from_slice(bytes),
-                Part::File { file, at, len } => {
-                    let start = all.len();
-                    all.resize(start + *len as usize, 0);
-                    file.read_exact_at(&mut all[start..], *at)?;
-                }
-            }
-        }
+        read_parts(&self.parts, &mut all)?;
         Ok(all)
     }
+}
+
+/// Appends the bytes of all parts to `all`.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn read_parts<F: DiskFile>(parts: &[Part<F>], all: &mut Vec<u8>) -> std::io::Result<()> {
+    for part in parts {
+        match part {
+            Part::Memory(bytes) => all.extend_from_slice(bytes),
+            Part::File { file, at, len } => {
+                let start = all.len();
+                all.resize(start + *len as usize, 0);
+                file.read_exact_at(&mut all[start..], *at)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Payload};
-use floe_proto::{Code, Millis};
+use floe_proto::{ChannelId, Code, Millis};
 
 use super::{Failure, NAMESPACE, Shard, SlotId};
 
@@ -177,7 +177,12 @@ fn deleted_event(path: &str) -> serde_json::Value {
 
 /// Returns whether only the server writes the room.
 pub fn is_reserved(name: &[u8]) -> bool {
-    name == REGISTRY || is_internal(name)
+    name == REGISTRY || is_internal(name) || is_channel(name)
+}
+
+/// Returns whether the room is a channel's, which streams read and only channels write.
+pub fn is_channel(name: &[u8]) -> bool {
+    name.starts_with(ChannelId::ROOM_PREFIX.as_bytes())
 }
 
 /// Returns whether the room holds state of the server itself, which no client may see or fork.

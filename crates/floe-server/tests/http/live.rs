@@ -356,7 +356,11 @@ fn a_silent_event_stream_shows_that_it_is_alive() {
     events.until_up_to_date();
     assert_eq!(events.step(), None);
     // Heartbeats fall on whole seconds of the server's clock.
-    assert!((1..=3).contains(&events.heartbeats), "{}", events.heartbeats);
+    assert!(
+        (1..=3).contains(&events.heartbeats),
+        "{}",
+        events.heartbeats
+    );
 }
 
 #[test]

@@ -83,6 +83,9 @@ impl From<Reply> for Answer {
             Reply::Refused(refused) => Self::Refused(refused.code().as_str(), numbers(refused)),
             Reply::Deleted => Self::Deleted,
             Reply::Failed(failure) => Self::Refused(failure.code.as_str(), Vec::new()),
+            Reply::Channel(_) | Reply::Events(_) => {
+                unreachable!("the simulation asks about streams alone")
+            }
         }
     }
 }

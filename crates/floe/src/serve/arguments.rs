@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use floe_server::{Limits, Settings};
 
 /// Serve streams from a folder.
@@ -32,6 +32,19 @@ pub struct ServeArguments {
     /// By default it is what the request's Host says.
     #[arg(long, env = "FLOE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+    /// API keys, each as NAMESPACE:RIGHTS:KEY, separated by spaces.
+    ///
+    /// Rights are read, write, admin and read-deleted, separated by commas; the namespace * is all
+    /// of them. Without any key everything is open. Prefer the environment variable: other users
+    /// of the machine see arguments.
+    #[arg(long, env = "FLOE_API_KEYS", value_name = "KEYS", hide_env_values = true,
+          default_value = "", hide_default_value = true)]
+    api_keys: String,
+    /// Origins whose pages may open live connections, besides the server's own.
+    ///
+    /// Such as `https://app.example.com`, separated by commas; `*` is all.
+    #[arg(long, env = "FLOE_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    origins: Vec<String>,
     /// How log lines look on stderr.
     ///
     /// Text is for people and greets them with what to try; JSON is one object a line.
@@ -42,6 +55,8 @@ pub struct ServeArguments {
     pub log: String,
     #[command(flatten)]
     limits: LimitArguments,
+    #[command(flatten)]
+    view: ViewArguments,
     #[command(flatten)]
     bounds: LogArguments,
 }
@@ -62,8 +77,46 @@ impl ServeArguments {
             listen: self.listen,
             data: self.data.clone(),
             public_url: self.public_url.clone(),
+            api_keys: self.api_keys.clone(),
+            origins: self.origins.clone(),
+            view: self.view.options(),
             limits: self.limits.limits(),
             log: self.bounds.options(),
+        }
+    }
+}
+
+/// The SQL view of channels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "SQL view of channels")]
+struct ViewArguments {
+    /// Whether events can be searched for by their words.
+    #[arg(long, env = "FLOE_VIEW_WORDS", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = floe_views::Options::default().words)]
+    view_words: bool,
+    /// Whether parts of words can be searched for across channels; costs about seven times as
+    /// much as words do.
+    #[arg(long, env = "FLOE_VIEW_TRIGRAMS", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = floe_views::Options::default().trigrams)]
+    view_trigrams: bool,
+    /// Memory for pages of the view's file, of the projector and of each reader.
+    #[arg(long, env = "FLOE_VIEW_CACHE_BYTES", value_name = "N",
+          default_value_t = floe_views::Options::default().cache_bytes)]
+    view_cache_bytes: u64,
+    /// Milliseconds that a question may take. Later: 504 QUERY_TIMEOUT.
+    #[arg(long, env = "FLOE_QUERY_TIMEOUT_MS", value_name = "N",
+          default_value_t = floe_views::Options::default().query_timeout_ms)]
+    query_timeout_ms: u64,
+}
+
+impl ViewArguments {
+    fn options(&self) -> floe_views::Options {
+        floe_views::Options {
+            words: self.view_words,
+            trigrams: self.view_trigrams,
+            cache_bytes: self.view_cache_bytes,
+            query_timeout_ms: self.query_timeout_ms,
+            ..floe_views::Options::default()
         }
     }
 }
@@ -137,6 +190,23 @@ arguments! {
     rooms_loaded_max: usize = "FLOE_ROOMS_LOADED_MAX";
     /// Milliseconds that a stop waits for answers under way.
     stop_timeout_ms: u64 = "FLOE_STOP_TIMEOUT_MS";
+    /// Characters of an event's content. Above: 413 EVENT_TOO_LARGE.
+    channel_content_chars_max: usize = "FLOE_CHANNEL_CONTENT_CHARS_MAX";
+    /// Milliseconds from the deletion of a channel until its events go away for good.
+    channel_purge_after_ms: u64 = "FLOE_CHANNEL_PURGE_AFTER_MS";
+    /// Bytes of one message of a WebSocket. Above: closed with 1009.
+    live_message_bytes_max: u32 = "FLOE_LIVE_MESSAGE_BYTES_MAX";
+    /// Rooms that one WebSocket may have joined. Above: 429 LIMIT_REACHED.
+    live_rooms_max: usize = "FLOE_LIVE_ROOMS_MAX";
+    /// Commands of one WebSocket that wait for the disk. More wait in the socket.
+    live_commands_max: usize = "FLOE_LIVE_COMMANDS_MAX";
+    /// Milliseconds of silence after which a WebSocket is pinged, and closed if it stays silent
+    /// as long again.
+    live_ping_ms: u64 = "FLOE_LIVE_PING_MS";
+    /// Questions to the SQL view under way. Above: 503 OVERLOADED.
+    query_open_max: usize = "FLOE_QUERY_OPEN_MAX";
+    /// Milliseconds that a question waits for the view to reach an event. Later: 503 VIEW_BEHIND.
+    query_wait_ms: u64 = "FLOE_QUERY_WAIT_MS";
 }
 
 arguments! {

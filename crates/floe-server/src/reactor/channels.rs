@@ -1,0 +1,591 @@
+//! Channels over HTTP: from what is asked to commands of the shard or questions to the view, and
+//! from what came of them to answers.
+
+mod reading;
+
+pub(super) use reading::{unreadable, without_hidden};
+
+use floe_core::Room;
+use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret, SlowPolicy};
+use floe_log::Disk;
+use floe_proto::token::ChannelToken;
+use floe_proto::{ChannelId, Code, EventKind};
+use floe_surfaces::access::{Credentials, Deed, Grant, Known, Wanted, authorize_wanted};
+use floe_surfaces::channels::{self, Ask, Asked, Form, Place, Slow, WaitFor};
+use floe_surfaces::http::Method;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::conn::{Context, Expect, Shown};
+use super::{Reactor, envelope};
+use crate::shard::{ChangeChannel, Failure, NewEvent, NewEvents, Reply, Ticket};
+use crate::views::{Answer, Ask as ViewAsk, Lag, Wait};
+
+impl<D: Disk> Reactor<D> {
+    /// Serves a request about channels.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a request"
+    )]
+    pub(super) fn channel_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        fields: &[httparse::Header<'_>],
+        body: &[u8],
+    ) {
+        let headers = fields.iter().map(|field| (field.name, field.value));
+        let asked = channels::read_request(method, path, query, headers, body, &self.bounds);
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(reject) => {
+                self.metrics.error(reject.code);
+                self.out.clear();
+                let envelope = envelope(&mut self.clock, context);
+                channels::write_reject(&mut self.out, &envelope, &reject);
+                return self.answer(at, context);
+            }
+        };
+        let Asked {
+            form,
+            credentials,
+            ask,
+        } = asked;
+        let wanted = Wanted::of(&ask);
+        let granted = match ask.channel() {
+            Some(id) => self.grant(id, &credentials, &wanted),
+            None => authorize_wanted(&self.access, &credentials, &wanted, None, self.clock.wall)
+                .map_err(|denied| Failure::new(denied.code, denied.message)),
+        };
+        match granted {
+            Ok(grant) => self.channel_ask(at, context, form, grant, ask, fields),
+            Err(failure) => self.refuse_channel(at, context, form, failure),
+        }
+    }
+
+    /// Checks whether a channel may be read as a stream; any other name may.
+    pub(super) fn may_read_channel<'a>(
+        &mut self,
+        name: &[u8],
+        query: Option<&str>,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<(), Failure> {
+        let Some(id) = ChannelId::of_room(name) else {
+            return Ok(());
+        };
+        let mut credentials = Credentials::read(fields);
+        credentials.query_token(query.and_then(token_in).map(Into::into));
+        let wanted = Wanted {
+            deed: Deed::Read,
+            channel: Some(id),
+            namespace: None,
+        };
+        self.grant(id, &credentials, &wanted).map(drop)
+    }
+
+    /// Decides what the bearer of credentials may do in a channel.
+    pub(super) fn grant(
+        &mut self,
+        id: ChannelId,
+        credentials: &Credentials<'_>,
+        wanted: &Wanted<'_>,
+    ) -> Result<Grant, Failure> {
+        let now = self.clock.wall;
+        let found = self.shard.find_channel(now, id)?;
+        let known = found.and_then(|slot| known(self.shard.room(slot)));
+        authorize_wanted(&self.access, credentials, wanted, known, now)
+            .map_err(|denied| Failure::new(denied.code, denied.message))
+    }
+
+    fn channel_ask(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        grant: Grant,
+        ask: Ask<'_>,
+        fields: &[httparse::Header<'_>],
+    ) {
+        let now = self.clock.wall;
+        match ask {
+            Ask::Preflight => self.show(at, context, |out, envelope| {
+                channels::write_preflight(out, envelope, form);
+            }),
+            Ask::Ping => self.show(at, context, |out, envelope| {
+                channels::write_pong(out, envelope, now);
+            }),
+            Ask::OpenApi => self.show(at, context, channels::write_openapi),
+            Ask::Create(create) => {
+                let new = NewChannel {
+                    id: ChannelId(self.random_bytes()),
+                    name: create.name,
+                    owner: grant.namespace,
+                    secret: new_secret(&self.random_bytes::<32>()),
+                    settings: ChannelSettings {
+                        retention: create.retention,
+                        slow: slow_policy(create.slow),
+                    },
+                };
+                let ticket = self.expect(at, context, form, Shown::Created);
+                self.shard.create_channel(now, ticket, new);
+            }
+            Ask::Describe(id) => self.describe_channel(at, context, form, id),
+            Ask::Change(id, change) => {
+                let Some(before) = self.channel(id).map(Channel::settings) else {
+                    return self.refuse_channel(at, context, form, no_channel());
+                };
+                let settings = ChannelSettings {
+                    retention: change.retention.unwrap_or(before.retention),
+                    slow: change.slow.map_or(before.slow, slow_policy),
+                };
+                let change = ChangeChannel::Settings(settings);
+                let ticket = self.expect(at, context, form, Shown::Channel);
+                self.shard.change_channel(now, ticket, id, &change);
+            }
+            Ask::Remove { channel, .. } => {
+                let grace_ms = self.limits.channel_purge_after_ms;
+                let ticket = self.expect(at, context, form, Shown::Success);
+                let change = ChangeChannel::Delete { grace_ms };
+                self.shard.change_channel(now, ticket, channel, &change);
+            }
+            Ask::Secret(id) => {
+                let secret = new_secret(&self.random_bytes::<32>());
+                let ticket = self.expect(at, context, form, Shown::Secret);
+                let change = ChangeChannel::Secret(secret);
+                self.shard.change_channel(now, ticket, id, &change);
+            }
+            Ask::Token(id, token) => self.sign_token(at, context, form, id, &token),
+            Ask::Realtime(id) => {
+                let field = |name: &str| {
+                    let found = fields
+                        .iter()
+                        .find(|field| field.name.eq_ignore_ascii_case(name));
+                    found.and_then(|field| std::str::from_utf8(field.value).ok())
+                };
+                let base = self.base_url(field("host"));
+                let url = channels::realtime_url(&base);
+                self.show(at, context, |out, envelope| {
+                    channels::write_realtime(out, envelope, id, &url);
+                });
+            }
+            Ask::Append(id, append) => {
+                let author_id = grant.author.as_deref().or(append.author_id.as_deref());
+                let Some(author_id) = author_id else {
+                    return self.refuse_channel(at, context, form, no_author());
+                };
+                let events = append.contents.iter().map(|content| NewEvent {
+                    author_id,
+                    content: Some(content),
+                });
+                let events: Vec<_> = events.collect();
+                let shown = if append.batch {
+                    Shown::Events
+                } else {
+                    Shown::Event
+                };
+                let new = NewEvents {
+                    kind: EventKind::Message,
+                    events: &events,
+                    target_seq: None,
+                    removed: false,
+                    key: append.key,
+                    rights: grant.rights,
+                };
+                self.append_events(at, context, form, shown, id, &new);
+            }
+            Ask::Edit(id, edit) => {
+                let what = About {
+                    kind: EventKind::Edit,
+                    author_id: edit.author_id.as_deref(),
+                    content: Some(&edit.content),
+                    target_seq: edit.seq,
+                    removed: false,
+                };
+                self.append_about(at, context, form, &grant, id, &what);
+            }
+            Ask::React(id, react) => {
+                let what = About {
+                    kind: EventKind::Reaction,
+                    author_id: react.author_id.as_deref(),
+                    content: Some(&react.reaction),
+                    target_seq: react.seq,
+                    removed: react.removed,
+                };
+                self.append_about(at, context, form, &grant, id, &what);
+            }
+            Ask::Delete {
+                channel,
+                seq,
+                author_id,
+            } => {
+                let what = About {
+                    kind: EventKind::Deletion,
+                    author_id: author_id.as_deref(),
+                    content: None,
+                    target_seq: seq,
+                    removed: false,
+                };
+                self.append_about(at, context, form, &grant, channel, &what);
+            }
+            Ask::Read(id, read) => self.read_events(at, context, form, &grant, id, &read),
+            Ask::Subscribe { channel, after_seq } => {
+                self.subscribe(at, context, form, &grant, channel, after_seq);
+            }
+            Ask::Poll {
+                channel,
+                after_seq,
+                limit,
+            } => self.poll_events(at, context, form, &grant, channel, after_seq, limit),
+            Ask::Presence(id, asked) => self.list_members(at, context, form, id, &asked),
+            Ask::List(list) => {
+                let ask = ViewAsk::Channels(list.into_query(&grant.namespace));
+                let wait = Wait::Visible {
+                    timeout_ms: self.limits.query_wait_ms,
+                };
+                self.ask_view(at, context, form, Shown::Listed, ask, wait);
+            }
+            Ask::Query(found) => {
+                let scope = found.place.scope(&grant.namespace);
+                let wait = self.wait_for(found.wait_for);
+                let deleted = in_channel(&found.place)
+                    && grant.rights.contains(floe_proto::Rights::READ_DELETED);
+                let ask = ViewAsk::Events(found.what.into_query(scope, deleted));
+                self.ask_view(at, context, form, Shown::Queried, ask, wait);
+            }
+            Ask::Search(found) => {
+                let scope = found.place.scope(&grant.namespace);
+                let wait = self.wait_for(found.wait_for);
+                let ask = ViewAsk::Search(found.what.into_search(scope));
+                self.ask_view(at, context, form, Shown::Hits, ask, wait);
+            }
+            Ask::Event {
+                channel,
+                seq,
+                wait_for,
+            } => {
+                let ask = ViewAsk::Event {
+                    channel,
+                    seq,
+                    with_deleted: grant.rights.contains(floe_proto::Rights::READ_DELETED),
+                };
+                let wait = self.wait_for(wait_for);
+                self.ask_view(at, context, form, Shown::Found, ask, wait);
+            }
+        }
+    }
+
+    fn append_about(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        grant: &Grant,
+        id: ChannelId,
+        what: &About<'_>,
+    ) {
+        let Some(author_id) = grant.author.as_deref().or(what.author_id) else {
+            return self.refuse_channel(at, context, form, no_author());
+        };
+        let event = NewEvent {
+            author_id,
+            content: what.content,
+        };
+        let new = NewEvents {
+            kind: what.kind,
+            events: &[event],
+            target_seq: Some(what.target_seq),
+            removed: what.removed,
+            key: None,
+            rights: grant.rights,
+        };
+        self.append_events(at, context, form, Shown::Event, id, &new);
+    }
+
+    fn append_events(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        shown: Shown,
+        id: ChannelId,
+        new: &NewEvents<'_>,
+    ) {
+        let bytes: usize = new
+            .events
+            .iter()
+            .filter_map(|event| event.content)
+            .map(str::len)
+            .sum();
+        self.metrics.append(bytes as u64);
+        let ticket = self.expect(at, context, form, shown);
+        self.shard.append_events(self.clock.wall, ticket, id, new);
+    }
+
+    fn describe_channel(&mut self, at: usize, context: Context, form: Form, id: ChannelId) {
+        let described = self.channel_room(id).and_then(|room| {
+            let slow = room.channel()?.settings().slow;
+            Some((room.channel_meta()?, slow))
+        });
+        match described {
+            Some((meta, slow)) => self.show(at, context, |out, envelope| {
+                channels::write_channel(out, envelope, form, &meta, slow_of(slow));
+            }),
+            None => self.refuse_channel(at, context, form, no_channel()),
+        }
+    }
+
+    fn sign_token(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        id: ChannelId,
+        token: &channels::Token,
+    ) {
+        let now = self.clock.wall;
+        let expires_at = now.plus(token.expires_in_seconds.saturating_mul(1_000));
+        let Some(secret) = self.channel(id).map(|channel| channel.secret().to_owned()) else {
+            return self.refuse_channel(at, context, form, no_channel());
+        };
+        match ChannelToken::new(id, token.rights, &token.author, expires_at) {
+            Ok(token) => {
+                let text = token.sign(&secret);
+                self.show(at, context, |out, envelope| {
+                    channels::write_token(out, envelope, form, &text, token.expires_at());
+                });
+            }
+            Err(error) => {
+                let failure = Failure::new(Code::InvalidRequest, error.to_string());
+                self.refuse_channel(at, context, form, failure);
+            }
+        }
+    }
+
+    fn wait_for(&self, wait_for: Option<WaitFor>) -> Wait {
+        wait_for.map_or(Wait::No, |WaitFor { channel, seq }| Wait::Seq {
+            channel,
+            seq,
+            timeout_ms: self.limits.query_wait_ms,
+        })
+    }
+
+    fn ask_view(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        shown: Shown,
+        ask: ViewAsk,
+        wait: Wait,
+    ) {
+        let ticket = self.expect(at, context, form, shown);
+        let mark = self.shard.next_view_mark();
+        let asked = self
+            .views
+            .ask(ticket, ask, wait, mark, self.clock.uptime_ms);
+        if let Err(failure) = asked {
+            self.shard.refuse(ticket, failure);
+        }
+    }
+
+    /// Parks the connection until its command or question has been answered.
+    fn expect(&mut self, at: usize, context: Context, form: Form, shown: Shown) -> Ticket {
+        self.wait(at, context, Some(Box::new(Expect::Channel(form, shown))))
+    }
+
+    /// Answers a command about a channel.
+    pub(super) fn answer_channel(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        shown: Shown,
+        reply: Reply,
+    ) {
+        match reply {
+            Reply::Events(appended) => self.show(at, context, |out, envelope| match shown {
+                Shown::Events => {
+                    channels::write_batch(out, envelope, form, &appended.events, appended.duplicate)
+                }
+                _ => {
+                    channels::write_event(out, envelope, form, &appended.events, appended.duplicate)
+                }
+            }),
+            Reply::Channel(id) => self.answer_changed(at, context, form, shown, id),
+            Reply::Failed(failure) => self.answer_channel_failure(at, context, form, &failure),
+            Reply::Created { .. } | Reply::Appended { .. } | Reply::Refused(_) | Reply::Deleted => {
+                unreachable!("a stream's reply goes to who asked about a stream")
+            }
+        }
+    }
+
+    fn answer_changed(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        shown: Shown,
+        id: ChannelId,
+    ) {
+        if shown == Shown::Success {
+            return self.show(at, context, channels::write_success);
+        }
+        let changed = self.channel_room(id).and_then(|room| {
+            let channel = room.channel()?;
+            let slow = slow_of(channel.settings().slow);
+            Some((room.channel_meta()?, slow, channel.secret().to_owned()))
+        });
+        let Some((meta, slow, secret)) = changed else {
+            // It was purged in the same moment.
+            return self.answer_channel_failure(at, context, form, &no_channel());
+        };
+        self.show(at, context, |out, envelope| match shown {
+            Shown::Created => channels::write_created(out, envelope, form, &meta, slow, &secret),
+            Shown::Secret => channels::write_secret(out, envelope, id, &secret),
+            _ => channels::write_channel(out, envelope, form, &meta, slow),
+        });
+    }
+
+    /// Answers a question to the view.
+    pub(super) fn answer_view(&mut self, at: usize, answer: Result<Answer, Failure>) {
+        let Some((context, Some(expect))) = self.take_expected(at) else {
+            return;
+        };
+        let Expect::Channel(form, shown) = *expect else {
+            unreachable!("only channels ask the view");
+        };
+        let Lag { events, ms, .. } = self.views.lag(&self.shard, self.clock.wall);
+        let lag = channels::Lag { events, ms };
+        match answer {
+            Ok(Answer::Events(page)) => self.show(at, context, |out, envelope| {
+                if shown == Shown::Hits {
+                    channels::write_hits(out, envelope, &page, lag);
+                } else {
+                    channels::write_queried(out, envelope, &page, lag);
+                }
+            }),
+            Ok(Answer::Channels(page)) => self.show(at, context, |out, envelope| {
+                channels::write_channels(out, envelope, form, &page, lag);
+            }),
+            Ok(Answer::Event(Some((event, versions)))) => {
+                self.show(at, context, |out, envelope| {
+                    channels::write_found(out, envelope, &event, &versions, lag);
+                });
+            }
+            Ok(Answer::Event(None)) => {
+                let failure = Failure::new(Code::NotFound, "there is no such message");
+                self.answer_channel_failure(at, context, form, &failure);
+            }
+            Err(failure) => self.answer_channel_failure(at, context, form, &failure),
+        }
+    }
+
+    /// Refuses a request, once all that the refusal tells of is durable.
+    fn refuse_channel(&mut self, at: usize, context: Context, form: Form, failure: Failure) {
+        let ticket = self.expect(at, context, form, Shown::Success);
+        self.shard.refuse(ticket, failure);
+    }
+
+    pub(super) fn answer_channel_failure(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        failure: &Failure,
+    ) {
+        self.metrics.error(failure.code);
+        self.show(at, context, |out, envelope| {
+            channels::write_error(out, envelope, form, failure.code, &failure.message);
+        });
+    }
+
+    /// Writes an answer and sends it.
+    fn show(
+        &mut self,
+        at: usize,
+        context: Context,
+        write: impl FnOnce(&mut Vec<u8>, &floe_surfaces::http::Envelope<'_>),
+    ) {
+        self.out.clear();
+        write(&mut self.out, &envelope(&mut self.clock, context));
+        self.answer(at, context);
+    }
+
+    /// Returns the room of a channel, if it is there.
+    fn channel_room(&mut self, id: ChannelId) -> Option<&Room> {
+        let slot = self.shard.find_channel(self.clock.wall, id).ok()??;
+        Some(self.shard.room(slot))
+    }
+
+    fn channel(&mut self, id: ChannelId) -> Option<&Channel> {
+        self.channel_room(id)?.channel()
+    }
+
+    fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        // The system's generator is there from the start on every system that the server runs on.
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .expect("the system has random bytes");
+        bytes
+    }
+}
+
+/// Returns the token of a query; it is base64 that no percent signs need stand for.
+pub(super) fn token_in(query: &str) -> Option<&str> {
+    query
+        .split('&')
+        .find_map(|parameter| parameter.strip_prefix("token="))
+}
+
+/// Something said about an event.
+struct About<'a> {
+    kind: EventKind,
+    author_id: Option<&'a str>,
+    content: Option<&'a str>,
+    target_seq: u64,
+    removed: bool,
+}
+
+/// Returns what decides who may ask about a channel.
+pub(super) fn known(room: &Room) -> Option<Known<'_>> {
+    let channel = room.channel()?;
+    Some(Known {
+        owner: channel.owner(),
+        secret: channel.secret(),
+        deleted: channel.deleted_at().is_some(),
+    })
+}
+
+pub(super) fn no_channel() -> Failure {
+    Failure::new(Code::NotFound, "there is no such channel")
+}
+
+fn no_author() -> Failure {
+    Failure::new(Code::InvalidRequest, "authorId is required")
+}
+
+fn new_secret(bytes: &[u8; 32]) -> Secret {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Secret::new(&digits)
+}
+
+fn in_channel(place: &Place) -> bool {
+    matches!(place, Place::Channel(_))
+}
+
+const fn slow_policy(slow: Slow) -> SlowPolicy {
+    match slow {
+        Slow::Disconnect => SlowPolicy::Disconnect,
+        Slow::Conflate => SlowPolicy::Conflate,
+    }
+}
+
+const fn slow_of(slow: SlowPolicy) -> Slow {
+    match slow {
+        SlowPolicy::Disconnect => Slow::Disconnect,
+        SlowPolicy::Conflate => Slow::Conflate,
+    }
+}

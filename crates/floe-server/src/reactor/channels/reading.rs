@@ -1,0 +1,336 @@
+//! Reading a channel's events: a page, once they come, or all that follow.
+
+use floe_core::{Room, Start};
+use floe_log::{Disk, Part};
+use floe_proto::{ChannelId, Code, Rights};
+use floe_surfaces::access::Grant;
+use floe_surfaces::channels::{self, Form, Hidden, Presences, Read, redact, split_events};
+
+use super::{Reactor, no_channel};
+use crate::reactor::conn::{Context, Following};
+use crate::shard::{Failure, Fetched, SlotId};
+
+/// Events of a channel as one reader may see them.
+#[derive(Debug, Default)]
+pub struct EventsRead {
+    /// Their JSON, each followed by a comma.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub events: u64,
+    /// The unit after the last one looked at.
+    pub next: u64,
+    /// Whether one that the reader may see follows.
+    pub has_more: bool,
+}
+
+impl<D: Disk> Reactor<D> {
+    /// Answers with a page of events from the log.
+    pub(super) fn read_events(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        grant: &Grant,
+        id: ChannelId,
+        read: &Read,
+    ) {
+        let start = read.after_seq.filter(|seq| *seq > 0);
+        let hidden = hidden_for(form, grant.rights);
+        let page = self.plan_events(id, start).and_then(|(slot, from)| {
+            let tail = self.shard.room(slot).visible().tail;
+            let to = read.before_seq.map_or(tail, |seq| (seq - 1).min(tail));
+            if read.newest_first {
+                self.newest_events(slot, from, to, read.limit, hidden)
+            } else {
+                self.oldest_events(slot, from, to, read.limit, hidden)
+            }
+        });
+        match page {
+            Ok(page) => {
+                let mut events: Vec<&[u8]> = Vec::new();
+                events.extend(split_events(&page.bytes).map(|(_, event)| event));
+                if read.newest_first {
+                    events.reverse();
+                }
+                self.show(at, context, |out, envelope| {
+                    channels::write_events(out, envelope, events, page.has_more);
+                });
+            }
+            Err(failure) => self.refuse_channel(at, context, form, failure),
+        }
+    }
+
+    /// Follows a channel by server-sent events.
+    pub(super) fn subscribe(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        grant: &Grant,
+        id: ChannelId,
+        after_seq: u64,
+    ) {
+        if context.old {
+            let message = "server-sent events come in chunks, which HTTP/1.0 has not";
+            let failure = Failure::new(Code::InvalidRequest, message);
+            return self.refuse_channel(at, context, form, failure);
+        }
+        let shows = (form, hidden_for(form, grant.rights));
+        let name = id.room_name();
+        let start = start_after(after_seq);
+        let begun = self
+            .shard
+            .plan_read(self.clock.wall, name.as_bytes(), start)
+            .and_then(|plan| self.start_channel_sse(at, context, plan, shows, id));
+        if let Err(failure) = begun {
+            self.refuse_channel(at, context, form, failure);
+        }
+    }
+
+    /// Answers with the events after one, once there are any.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a request"
+    )]
+    pub(super) fn poll_events(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        grant: &Grant,
+        id: ChannelId,
+        after_seq: u64,
+        limit: u32,
+    ) {
+        let following = Following::Channel {
+            form,
+            hidden: hidden_for(form, grant.rights),
+            limit,
+        };
+        let name = id.room_name();
+        let start = start_after(after_seq);
+        match self
+            .shard
+            .plan_read(self.clock.wall, name.as_bytes(), start)
+        {
+            Ok(plan) if plan.span.from < plan.span.edge.tail => {
+                self.answer_polled(at, context, plan.slot, plan.span.from, following);
+            }
+            Ok(plan) => self.start_long_poll(at, context, plan, 0, following),
+            Err(failure) => self.refuse_channel(at, context, form, failure),
+        }
+    }
+
+    /// Answers a long-poll of a channel with what there is.
+    pub(in crate::reactor) fn answer_polled(
+        &mut self,
+        at: usize,
+        context: Context,
+        slot: SlotId,
+        from: u64,
+        following: Following,
+    ) {
+        let Following::Channel {
+            form,
+            hidden,
+            limit,
+        } = following
+        else {
+            return;
+        };
+        let tail = self.shard.room(slot).visible().tail;
+        match self.oldest_events(slot, from, tail, limit, hidden) {
+            Ok(page) => self.show(at, context, |out, envelope| {
+                let events = std::iter::once(&page.bytes[..]);
+                channels::write_polled(out, envelope, events, page.next, page.has_more);
+            }),
+            Err(failure) => self.answer_channel_failure(at, context, form, &failure),
+        }
+    }
+
+    pub(super) fn list_members(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        id: ChannelId,
+        asked: &Presences,
+    ) {
+        let _ = asked;
+        let failure = no_channel();
+        let _ = id;
+        self.refuse_channel(at, context, form, failure);
+    }
+
+    /// Finds a channel's room and the unit that a read after an event begins with.
+    fn plan_events(
+        &mut self,
+        id: ChannelId,
+        after_seq: Option<u64>,
+    ) -> Result<(SlotId, u64), Failure> {
+        let name = id.room_name();
+        let plan = self
+            .shard
+            .plan_read(self.clock.wall, name.as_bytes(), Start::Oldest)?;
+        let oldest = plan.span.from;
+        match after_seq {
+            Some(seq) if seq < oldest => Err(Failure::new(
+                Code::OffsetExpired,
+                format!("the oldest event that is kept is {}", oldest + 1),
+            )),
+            Some(seq) => Ok((plan.slot, seq.min(plan.span.edge.tail))),
+            None => Ok((plan.slot, oldest)),
+        }
+    }
+
+    /// Reads at most `limit` events from unit `from` on that the reader may see.
+    fn oldest_events(
+        &self,
+        slot: SlotId,
+        from: u64,
+        to: u64,
+        limit: u32,
+        hidden: Hidden,
+    ) -> Result<EventsRead, Failure> {
+        let limit = u64::from(limit);
+        let mut read = EventsRead {
+            next: from,
+            ..EventsRead::default()
+        };
+        while read.next < to && !read.has_more {
+            let left = self
+                .limits
+                .read_chunk_bytes_max
+                .saturating_sub(read.bytes.len());
+            if left == 0 {
+                read.has_more = true;
+                break;
+            }
+            // One more than wanted says whether there is more.
+            let end = to.min(read.next + limit - read.events + 1);
+            let (bytes, next) = self.visible_events(slot, read.next, end, left, hidden)?;
+            read.next = next;
+            for (seq, event) in split_events(&bytes) {
+                if read.events == limit {
+                    read.has_more = true;
+                    read.next = seq - 1;
+                    break;
+                }
+                read.bytes.extend_from_slice(event);
+                read.bytes.push(b',');
+                read.events += 1;
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads at most `limit` events that end before unit `to`; they are in the order of the log.
+    fn newest_events(
+        &self,
+        slot: SlotId,
+        from: u64,
+        to: u64,
+        limit: u32,
+        hidden: Hidden,
+    ) -> Result<EventsRead, Failure> {
+        let first = to.saturating_sub(u64::from(limit)).max(from);
+        let mut parts = Vec::new();
+        let mut next = first;
+        while next < to {
+            let bytes_max = self.limits.read_chunk_bytes_max;
+            let (bytes, end) = self.visible_events(slot, next, to, bytes_max, hidden)?;
+            parts.extend_from_slice(&bytes);
+            next = end;
+        }
+        Ok(EventsRead {
+            events: to.saturating_sub(first),
+            bytes: parts,
+            next,
+            has_more: first > from,
+        })
+    }
+
+    /// Reads units of any room as a stream shows them: what was deleted of a channel is a stub.
+    pub(in crate::reactor) fn fetch_shown(
+        &self,
+        slot: SlotId,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<Fetched<D::File>, Failure> {
+        let fetched = self.shard.fetch(slot, from, bytes_max)?;
+        let room = self.shard.room(slot);
+        if !room.redacts(from, fetched.next) {
+            return Ok(fetched);
+        }
+        let next = fetched.next;
+        let bytes = fetched.to_vec().map_err(|error| unreadable(&error))?;
+        let bytes = without_hidden(room, from, next, bytes, Hidden::Stub);
+        Ok(Fetched {
+            bytes: bytes.len() as u64,
+            parts: vec![Part::Memory(bytes.into())],
+            next,
+        })
+    }
+
+    /// Reads events as they stand in the log, without what the reader may not see; returns the
+    /// unit after the last one, too.
+    pub(in crate::reactor) fn visible_events(
+        &self,
+        slot: SlotId,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+        hidden: Hidden,
+    ) -> Result<(Vec<u8>, u64), Failure> {
+        let fetched = self.shard.fetch_until(slot, from, to, bytes_max)?;
+        let bytes = fetched.to_vec().map_err(|error| {
+            tracing::error!(%error, "a read failed");
+            Failure::new(Code::Internal, "the server could not read its log")
+        })?;
+        let room = self.shard.room(slot);
+        Ok((
+            without_hidden(room, from, fetched.next, bytes, hidden),
+            fetched.next,
+        ))
+    }
+}
+
+/// Takes out of the bytes of a room's units what a reader may not see.
+pub(in crate::reactor) fn without_hidden(
+    room: &Room,
+    from: u64,
+    to: u64,
+    bytes: Vec<u8>,
+    hidden: Hidden,
+) -> Vec<u8> {
+    if !room.redacts(from, to) {
+        return bytes;
+    }
+    redact(&bytes, &|seq| seq > 0 && room.hides(seq - 1), hidden).bytes
+}
+
+/// Notes that stored bytes could not be read; returns what the reader is told.
+pub(in crate::reactor) fn unreadable(error: &std::io::Error) -> Failure {
+    tracing::error!(%error, "a read failed");
+    Failure::new(Code::Internal, "the server could not read its log")
+}
+
+/// Returns how deleted events are shown to whoever asks in a form and with these rights.
+fn hidden_for(form: Form, rights: Rights) -> Hidden {
+    if rights.contains(Rights::READ_DELETED) {
+        Hidden::Mark
+    } else if form.is_kept() {
+        Hidden::Omit
+    } else {
+        Hidden::Stub
+    }
+}
+
+/// Returns where events after one begin; those after none are all that are kept.
+fn start_after(after_seq: u64) -> Start {
+    if after_seq == 0 {
+        Start::Oldest
+    } else {
+        Start::At(after_seq)
+    }
+}
