@@ -133,6 +133,25 @@ fn hashes_of_keys_are_the_same_everywhere_and_know_author_from_key() {
 }
 
 #[test]
+fn keys_that_are_half_the_same_are_not_taken_for_one_another() {
+    let mut room = channel();
+    let with = |upper: u64| KeyHash(upper << 32 | 7);
+    for upper in (0..200).chain(300..400) {
+        let append = EventAppend {
+            key: Some(with(upper)),
+            ..message(ANN)
+        };
+        let known = room.first_outcome(with(upper));
+        assert_eq!(known, None);
+        let first_seq = append_at(&mut room, &append, NOW).unwrap();
+        let outcome = room.first_outcome(with(upper)).unwrap();
+        assert_eq!(outcome.first_seq, first_seq);
+    }
+    assert_eq!(room.first_outcome(with(250)), None);
+    assert_eq!(room.first_outcome(with(0)).unwrap().first_seq, 1);
+}
+
+#[test]
 fn the_newest_keys_are_kept_and_those_of_the_last_minute() {
     let mut room = channel();
     let use_key = |room: &mut Room, n: usize, now| {
