@@ -1,6 +1,7 @@
 //! What a reader may not see, taken out of the bytes of the log.
 
 use floe_proto::{ChannelId, Event, EventKind};
+use memchr::memmem::Finder;
 
 /// How what is deleted is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,50 +96,27 @@ fn concerned(event: &[u8], hides: &dyn Fn(u64) -> bool) -> bool {
 ///
 /// What does not begin like an event has the number 0.
 pub fn split_events(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let boundary = Finder::new(BOUNDARY);
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let end = value_len(rest);
-        let event = &rest[..end];
-        rest = rest.get(end + 1..).unwrap_or_default();
+        let (event, after) = match boundary.find(rest) {
+            // The brace is the event's, the comma nobody's.
+            Some(at) => (&rest[..=at], &rest[at + 2..]),
+            None => (rest.strip_suffix(b",").unwrap_or(rest), &rest[rest.len()..]),
+        };
+        rest = after;
         Some((Head::read(event).map_or(0, |head| head.seq), event))
     })
 }
 
-/// Returns where the first JSON value of several ends: at a comma outside of everything.
-fn value_len(bytes: &[u8]) -> usize {
-    let mut depth = 0_u32;
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => at += string_len(&bytes[at + 1..]),
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return at,
-            _ => {}
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-/// Returns how many bytes there are from behind a quote to behind the one that ends the string.
-fn string_len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(step) = bytes[at..]
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\'))
-    {
-        at += step;
-        if bytes[at] == b'"' {
-            return at + 1;
-        }
-        at = (at + 2).min(bytes.len());
-    }
-    bytes.len()
-}
+/// Where one event ends and the next begins.
+///
+/// It is nowhere else: in a string its quotes would have a backslash each, and an event holds no
+/// other object.
+const BOUNDARY: &[u8] = br#"},{"id":""#;
 
 /// What every event begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
