@@ -43,9 +43,9 @@ pub struct Joined<'a> {
     pub room: &'a str,
     /// Content type of what the room holds.
     pub content_type: &'a str,
-    /// Sequence number of the newest event.
+    /// Sequence number of the newest event, 0 before the first.
     pub head: u64,
-    /// Sequence number before the oldest event that is kept.
+    /// Sequence number of the oldest event that is kept; 1 more than `head` when there is none.
     pub start: u64,
     /// Sequence number after which events follow.
     pub seq: u64,

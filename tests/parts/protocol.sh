@@ -1,0 +1,3 @@
+source tests/parts/common.sh
+install_npm_packages
+run_vitest protocol
