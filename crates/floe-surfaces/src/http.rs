@@ -49,15 +49,13 @@ pub enum Route<'a> {
     Stream(Cow<'a, [u8]>),
     /// A reserved route of the streams protocol: the raw path after `__ds/`.
     Reserved(&'a str),
-    /// Something of [`channels`](crate::channels), which reads the path itself.
-    Channels,
     /// `/healthz`
     Health,
     /// `/metrics`
     Metrics,
     /// `/`
     Root,
-    /// None of these.
+    /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
     Unknown,
 }
 
@@ -80,7 +78,6 @@ impl<'a> Route<'a> {
             "/healthz" => Self::Health,
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
-            _ if crate::channels::owns(path) => Self::Channels,
             _ => Self::Unknown,
         }
     }

@@ -6,12 +6,12 @@ mod reading;
 pub(super) use reading::{unreadable, without_hidden};
 
 use floe_core::Room;
-use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret, SlowPolicy};
+use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
 use floe_log::Disk;
 use floe_proto::token::ChannelToken;
 use floe_proto::{ChannelId, Code, EventKind};
 use floe_surfaces::access::{Credentials, Deed, Grant, Known, Wanted, authorize_wanted};
-use floe_surfaces::channels::{self, Ask, Asked, Form, Place, Slow, WaitFor};
+use floe_surfaces::channels::{self, Ask, Asked, Form, Place, WaitFor};
 use floe_surfaces::http::Method;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -125,7 +125,7 @@ impl<D: Disk> Reactor<D> {
                     secret: new_secret(&self.random_bytes::<32>()),
                     settings: ChannelSettings {
                         retention: create.retention,
-                        slow: slow_policy(create.slow),
+                        slow: create.slow,
                     },
                 };
                 let ticket = self.expect(at, context, form, Shown::Created);
@@ -138,7 +138,7 @@ impl<D: Disk> Reactor<D> {
                 };
                 let settings = ChannelSettings {
                     retention: change.retention.unwrap_or(before.retention),
-                    slow: change.slow.map_or(before.slow, slow_policy),
+                    slow: change.slow.unwrap_or(before.slow),
                 };
                 let change = ChangeChannel::Settings(settings);
                 let ticket = self.expect(at, context, form, Shown::Channel);
@@ -330,7 +330,7 @@ impl<D: Disk> Reactor<D> {
         });
         match described {
             Some((meta, slow)) => self.show(at, context, |out, envelope| {
-                channels::write_channel(out, envelope, form, &meta, slow_of(slow));
+                channels::write_channel(out, envelope, form, &meta, slow);
             }),
             None => self.refuse_channel(at, context, form, no_channel()),
         }
@@ -434,7 +434,7 @@ impl<D: Disk> Reactor<D> {
         }
         let changed = self.channel_room(id).and_then(|room| {
             let channel = room.channel()?;
-            let slow = slow_of(channel.settings().slow);
+            let slow = channel.settings().slow;
             Some((room.channel_meta()?, slow, channel.secret().to_owned()))
         });
         let Some((meta, slow, secret)) = changed else {
@@ -574,18 +574,4 @@ fn new_secret(bytes: &[u8; 32]) -> Secret {
 
 fn in_channel(place: &Place) -> bool {
     matches!(place, Place::Channel(_))
-}
-
-const fn slow_policy(slow: Slow) -> SlowPolicy {
-    match slow {
-        Slow::Disconnect => SlowPolicy::Disconnect,
-        Slow::Conflate => SlowPolicy::Conflate,
-    }
-}
-
-const fn slow_of(slow: SlowPolicy) -> Slow {
-    match slow {
-        SlowPolicy::Disconnect => Slow::Disconnect,
-        SlowPolicy::Conflate => Slow::Conflate,
-    }
 }

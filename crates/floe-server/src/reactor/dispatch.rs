@@ -51,7 +51,7 @@ impl<D: Disk> Reactor<D> {
                 self.scratch = scratch;
             }
             Route::Reserved(rest) => self.reserved_request(at, context, method, rest, fields, body),
-            Route::Unknown | Route::Channels => {
+            Route::Unknown => {
                 self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
             }
             Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),

@@ -1,8 +1,9 @@
+use floe_core::channel::SlowPolicy;
 use proptest::prelude::*;
 
 use super::*;
 use crate::channels::{
-    Append, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read, Slow, Token,
+    Append, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read, Token,
 };
 
 const CHANNEL: ChannelId = ChannelId([1; 6]);
@@ -53,7 +54,7 @@ fn create(name: Option<&str>) -> Ask<'static> {
         namespace: namespace(name),
         name: "n".into(),
         retention: floe_proto::Retention::default(),
-        slow: Slow::Disconnect,
+        slow: SlowPolicy::Disconnect,
     })
 }
 

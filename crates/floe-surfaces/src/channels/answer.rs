@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use floe_core::channel::SlowPolicy;
 use floe_proto::{ChannelId, ChannelMeta, Event, Millis, Page, StoredEvent};
 use serde::Serialize;
 
-use super::request::Slow;
 use super::route::Form;
 use super::sse::number;
 use crate::http::{Answer, Envelope};
@@ -39,7 +39,7 @@ pub fn write_created(
     envelope: &Envelope<'_>,
     form: Form,
     meta: &ChannelMeta,
-    slow: Slow,
+    slow: SlowPolicy,
     secret: &str,
 ) {
     let mut body = b"{\"metadata\":".to_vec();
@@ -63,7 +63,7 @@ pub fn write_channel(
     envelope: &Envelope<'_>,
     form: Form,
     meta: &ChannelMeta,
-    slow: Slow,
+    slow: SlowPolicy,
 ) {
     let mut body = b"{\"metadata\":".to_vec();
     metadata(&mut body, form, meta, Some(slow));
@@ -334,7 +334,7 @@ fn finish(answer: Answer<'_>, body: &[u8]) {
 }
 
 /// The kept form knows four fields; the rest came later.
-fn metadata(body: &mut Vec<u8>, form: Form, meta: &ChannelMeta, slow: Option<Slow>) {
+fn metadata(body: &mut Vec<u8>, form: Form, meta: &ChannelMeta, slow: Option<SlowPolicy>) {
     body.extend_from_slice(b"{\"");
     body.extend_from_slice(form.id_name().as_bytes());
     // Writing to a vector cannot fail.
@@ -356,8 +356,8 @@ fn metadata(body: &mut Vec<u8>, form: Form, meta: &ChannelMeta, slow: Option<Slo
     // Numbers always serialize.
     let _ = serde_json::to_writer(&mut *body, &meta.retention);
     match slow {
-        Some(Slow::Disconnect) => body.extend_from_slice(b",\"slow\":\"disconnect\""),
-        Some(Slow::Conflate) => body.extend_from_slice(b",\"slow\":\"conflate\""),
+        Some(SlowPolicy::Disconnect) => body.extend_from_slice(b",\"slow\":\"disconnect\""),
+        Some(SlowPolicy::Conflate) => body.extend_from_slice(b",\"slow\":\"conflate\""),
         None => {}
     }
     match meta.deleted_at {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use floe_core::channel::SlowPolicy;
 use floe_proto::{
     ChannelId, ChannelQuery, Code, EventQuery, Millis, Retention, Rights, Scope, Search, SearchMode,
 };
@@ -116,17 +117,7 @@ pub struct Create {
     /// How much it keeps.
     pub retention: Retention,
     /// What happens to readers that do not keep up.
-    pub slow: Slow,
-}
-
-/// What happens to a reader that falls behind the kept changes of presence and memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Slow {
-    /// It is disconnected with a code that says to come back and resume.
-    #[default]
-    Disconnect,
-    /// It is given a new snapshot.
-    Conflate,
+    pub slow: SlowPolicy,
 }
 
 /// Settings of a channel to change; what is not there stays.
@@ -135,7 +126,7 @@ pub struct Change {
     /// How much it keeps, as a whole.
     pub retention: Option<Retention>,
     /// What happens to readers that do not keep up.
-    pub slow: Option<Slow>,
+    pub slow: Option<SlowPolicy>,
 }
 
 /// Which channels to list.

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use floe_core::channel::SlowPolicy;
 use floe_proto::token::ChannelToken;
 use floe_proto::{ChannelId, Code, Retention, Rights};
 use serde_json::value::RawValue;
 
 use super::{
-    Append, Ask, Change, Create, Edit, Fields, List, React, Read, Slow, Token, channel, chars,
-    event_seq, limit, namespace, page, segment,
+    Append, Ask, Change, Create, Edit, Fields, List, React, Read, Token, channel, chars, event_seq,
+    limit, namespace, page, segment,
 };
 use crate::channels::bounds::Bounds;
 use crate::channels::members::{Members, text};
@@ -433,11 +434,11 @@ fn retention(members: &mut Members<'_>) -> Result<Option<Retention>, Fault> {
     Ok(Some(retention))
 }
 
-fn slow(members: &mut Members<'_>) -> Result<Option<Slow>, Fault> {
+fn slow(members: &mut Members<'_>) -> Result<Option<SlowPolicy>, Fault> {
     match members.text("slow")?.as_deref() {
         None => Ok(None),
-        Some("disconnect") => Ok(Some(Slow::Disconnect)),
-        Some("conflate") => Ok(Some(Slow::Conflate)),
+        Some("disconnect") => Ok(Some(SlowPolicy::Disconnect)),
+        Some("conflate") => Ok(Some(SlowPolicy::Conflate)),
         Some(_) => Err(Fault::invalid("slow is neither disconnect nor conflate")),
     }
 }

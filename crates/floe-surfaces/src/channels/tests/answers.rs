@@ -1,3 +1,4 @@
+use floe_core::channel::SlowPolicy;
 use floe_proto::{ChannelMeta, Event, EventKind, Millis, Page, Retention, StoredEvent};
 use serde_json::json;
 
@@ -74,7 +75,16 @@ fn json_of(seq: u64, content: &str) -> Value {
 fn a_secret_is_shown_by_its_making_alone() {
     let secret = "5".repeat(64);
     let created = |form| {
-        answer(|out| write_created(out, &ENVELOPE, form, &meta(), Slow::Disconnect, &secret))
+        answer(|out| {
+            write_created(
+                out,
+                &ENVELOPE,
+                form,
+                &meta(),
+                SlowPolicy::Disconnect,
+                &secret,
+            )
+        })
     };
     let kept = |id: &str| {
         json!({
@@ -102,7 +112,8 @@ fn a_secret_is_shown_by_its_making_alone() {
             next: Some("n".into()),
         };
         let (_, list) = answer(|out| write_channels(out, &ENVELOPE, form, &page, LAG));
-        let (_, shown) = answer(|out| write_channel(out, &ENVELOPE, form, &meta(), Slow::Conflate));
+        let (_, shown) =
+            answer(|out| write_channel(out, &ENVELOPE, form, &meta(), SlowPolicy::Conflate));
         assert!(!list.to_string().contains("secret"));
         assert!(!shown.to_string().contains("secret"));
         let name = if form == Form::Log {
@@ -125,7 +136,7 @@ fn an_empty_channel_counts_no_events() {
             ..meta()
         };
         let (_, body) =
-            answer(|out| write_channel(out, &ENVELOPE, Form::V1, &meta, Slow::Disconnect));
+            answer(|out| write_channel(out, &ENVELOPE, Form::V1, &meta, SlowPolicy::Disconnect));
         assert_eq!(body["metadata"]["eventCount"], count, "{head} {start}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use floe_core::channel::SlowPolicy;
 use floe_proto::{Millis, Page};
 use serde_json::Map;
 
@@ -309,7 +310,14 @@ fn answers_are_as_the_document_says() {
     for (form, root) in [(Form::Channel, "/channel"), (Form::Log, "/log")] {
         let path = |rest: &str| format!("{root}/{rest}");
         check("post", &path("create"), &|out| {
-            write_created(out, &ENVELOPE, form, &meta(), Slow::Disconnect, &secret);
+            write_created(
+                out,
+                &ENVELOPE,
+                form,
+                &meta(),
+                SlowPolicy::Disconnect,
+                &secret,
+            );
         });
         check("post", &path("list"), &|out| {
             write_channels(out, &ENVELOPE, form, &channels, LAG);
@@ -332,13 +340,20 @@ fn answers_are_as_the_document_says() {
     }
     check("get", "/ping", &|out| write_pong(out, &ENVELOPE, Millis(0)));
     check("post", "/v1/channels", &|out| {
-        write_created(out, &ENVELOPE, Form::V1, &meta(), Slow::Conflate, &secret);
+        write_created(
+            out,
+            &ENVELOPE,
+            Form::V1,
+            &meta(),
+            SlowPolicy::Conflate,
+            &secret,
+        );
     });
     check("get", "/v1/channels", &|out| {
         write_channels(out, &ENVELOPE, Form::V1, &channels, LAG);
     });
     check("get", channel, &|out| {
-        write_channel(out, &ENVELOPE, Form::V1, &meta(), Slow::Conflate);
+        write_channel(out, &ENVELOPE, Form::V1, &meta(), SlowPolicy::Conflate);
     });
     check("delete", channel, &|out| write_success(out, &ENVELOPE));
     for duplicate in [false, true] {

@@ -1,3 +1,4 @@
+use floe_core::channel::SlowPolicy;
 use floe_proto::{Code, Retention, Rights};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ fn every_route_of_the_kept_form_is_read() {
                 namespace: namespace(),
                 name: "deploys".into(),
                 retention: Retention::default(),
-                slow: Slow::Disconnect,
+                slow: SlowPolicy::Disconnect,
             }),
         ),
         (

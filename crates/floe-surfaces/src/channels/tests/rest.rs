@@ -1,3 +1,4 @@
+use floe_core::channel::SlowPolicy;
 use floe_proto::{Millis, Retention, Rights, SearchMode};
 
 use super::*;
@@ -39,7 +40,7 @@ fn channels_are_made_changed_and_listed() {
         namespace: None,
         name: "d".into(),
         retention,
-        slow: Slow::Conflate,
+        slow: SlowPolicy::Conflate,
     };
     assert_eq!(post("/v1/channels", body).ask(), Ok(Ask::Create(create)));
     let change = Change {
