@@ -1,6 +1,8 @@
 //! How fast a view is written, and how fast it answers.
 //!
-//! `cargo run --release -p floe-views --example bench -- [EVENTS [CHANNELS [words|none|trigrams]]]`
+//! `cargo run --release -p floe-views --example bench -- [EVENTS [CHANNELS [words|none|trigrams [PART]]]]`
+//!
+//! With PART only questions are asked whose name has it.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,7 @@ fn main() {
     };
     let (events, channels) = (number(1_000_000), number(1_000));
     let index = args.next().unwrap_or_else(|| "words".to_owned());
+    let part = args.next().unwrap_or_default();
     let options = Options {
         words: index != "none",
         trigrams: index == "trigrams",
@@ -40,7 +43,7 @@ fn main() {
     let path = folder.path().join("views.db");
 
     let mut projector = Projector::open(&path, &options).expect("a view");
-    let mut source = Source::new(channels);
+    let mut source = Source::new(channels, part);
     let (mut spent, mut cpu) = (Duration::ZERO, Duration::ZERO);
     let mut done = 0;
     while done < events {
@@ -244,6 +247,9 @@ fn measure<Q>(
     mut question: impl FnMut(&mut Source) -> Q,
     mut answer: impl FnMut(&Q) -> (usize, bool),
 ) {
+    if !label.contains(&source.part) {
+        return;
+    }
     let (mut times, mut cpu) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     let (mut items, mut more) = (0, 0);
     for _ in 0..ROUNDS {
@@ -271,14 +277,17 @@ fn measure<Q>(
 
 /// Events at random, always the same.
 struct Source {
+    /// What the names of questions must have.
+    part: String,
     random: u64,
     heads: Vec<u64>,
     now_ms: u64,
 }
 
 impl Source {
-    fn new(channels: u64) -> Self {
+    fn new(channels: u64, part: String) -> Self {
         Self {
+            part,
             random: 0x9e37_79b9_7f4a_7c15,
             heads: vec![0; channels as usize],
             now_ms: START_MS,

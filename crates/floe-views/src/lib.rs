@@ -13,11 +13,15 @@
 mod cursor;
 mod error;
 mod filter;
+mod index;
 mod key;
+mod matching;
 mod options;
 mod projector;
 mod reader;
 mod schema;
+mod terms;
+mod words;
 
 pub use error::{QueryError, ViewError};
 pub use options::Options;

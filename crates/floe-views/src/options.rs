@@ -8,17 +8,19 @@ pub struct Options {
     /// Whether parts of words can be searched for across channels; costs about seven times as much
     /// as words do.
     pub trigrams: bool,
-    /// Memory for pages of the file, of the projector and of each reader.
-    pub cache_bytes: u64,
+    /// Memory for pages of the file that the projector keeps.
+    pub projector_cache_bytes: u64,
+    /// Memory for pages of the file that each reader keeps.
+    pub reader_cache_bytes: u64,
     /// How long a question may take.
     pub query_timeout_ms: u64,
     /// Most items of a page, however many are asked for.
     pub page_items_max: u32,
     /// Bytes of content after which a page ends.
     pub page_bytes_max: usize,
-    /// Rows that one page looks at; where they are not enough, the page is short and says where
-    /// to go on.
-    pub scan_rows_max: u32,
+    /// Places of an index that one page looks at; a row in passing counts as 2, one elsewhere as 8.
+    /// Where they are not enough, the page is short and says where to go on.
+    pub scan_max: u32,
     /// Newest matches of which the best are chosen at a time.
     pub candidates_max: u32,
     /// Longest text to look for, in bytes.
@@ -32,11 +34,12 @@ impl Default for Options {
         Self {
             words: true,
             trigrams: false,
-            cache_bytes: 16 << 20,
+            projector_cache_bytes: 64 << 20,
+            reader_cache_bytes: 16 << 20,
             query_timeout_ms: 5_000,
             page_items_max: 1_000,
             page_bytes_max: 4 << 20,
-            scan_rows_max: 4_000,
+            scan_max: 16_000,
             candidates_max: 500,
             text_bytes_max: 1_000,
             trim_rows_max: 5_000,

@@ -11,6 +11,7 @@ use std::path::Path;
 use floe_proto::{ChannelId, ChannelMeta};
 use rusqlite::Connection;
 
+use crate::index::Index;
 use crate::{Options, ViewError, schema};
 
 use self::channel::Channels;
@@ -24,6 +25,7 @@ pub struct Projector {
     options: Options,
     channels: Channels,
     names: Names,
+    index: Index,
 }
 
 /// What became visible of one channel.
@@ -60,11 +62,16 @@ impl Projector {
     /// # Errors
     /// [`ViewError::Corrupt`] when it must be deleted and made again.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, ViewError> {
+        let mut db = schema::open(path.as_ref(), options)?;
+        let tx = db.transaction()?;
+        let index = Index::open(&tx, options)?;
+        tx.commit()?;
         Ok(Self {
-            db: schema::open(path.as_ref(), options)?,
+            db,
             options: options.clone(),
             channels: Channels::default(),
             names: Names::default(),
+            index,
         })
     }
 
@@ -158,6 +165,7 @@ impl Projector {
     fn forget(&mut self) {
         self.channels = Channels::default();
         self.names = Names::default();
+        self.index.forget();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers to questions.
 
 mod channels;
+mod documents;
 mod events;
 mod merge;
 mod page;

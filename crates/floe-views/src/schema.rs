@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::{Options, ViewError};
 
 /// Steps from an empty file to the newest version, in order; none is ever changed.
-const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 1] =
-    [|tx| tx.execute_batch(include_str!("schema/0001.sql"))];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+];
 
 /// Newest version of the file.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -42,10 +44,10 @@ pub fn open(path: &Path, options: &Options) -> Result<Connection, ViewError> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
-    set_up(&db, options)?;
+    set_up(&db, options.projector_cache_bytes)?;
     let tx = db.transaction()?;
     for migrate in MIGRATIONS.iter().skip(found as usize) {
-        migrate(&tx)?;
+        tx.execute_batch(migrate)?;
     }
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -59,7 +61,7 @@ pub fn open_to_read(path: &Path, options: &Options) -> rusqlite::Result<Connecti
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "query_only", true)?;
-    set_up(&db, options)?;
+    set_up(&db, options.reader_cache_bytes)?;
     Ok(db)
 }
 
@@ -75,8 +77,8 @@ fn version(db: &Connection) -> Result<i64, ViewError> {
     }
 }
 
-fn set_up(db: &Connection, options: &Options) -> rusqlite::Result<()> {
-    let cache_kib = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX);
+fn set_up(db: &Connection, cache_bytes: u64) -> rusqlite::Result<()> {
+    let cache_kib = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
     db.pragma_update(None, "cache_size", -cache_kib)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "trusted_schema", false)?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use floe_proto::{Event, EventKind};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::index::Pending;
 use crate::{ViewError, key};
 
 use super::channel::{self, ChannelState};
@@ -19,9 +20,11 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
         options,
         channels,
         names,
+        index,
     } = projector;
     let tx = db.transaction()?;
     let mut applied = Applied::default();
+    let mut pending = Pending::default();
     let mut ordered: Vec<&Change<'_>> = changes.iter().collect();
     // Rows of one channel lie side by side in most indexes.
     ordered.sort_by_key(|change| change.meta.id);
@@ -45,6 +48,7 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
         let mut applying = Applying {
             db: &tx,
             names,
+            pending: &mut pending,
             state: known,
             applied: &mut applied,
         };
@@ -53,7 +57,8 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
         state.write(&tx, &change.meta)?;
         channels.put(id, state);
     }
-    trim::trim(&tx, options.trim_rows_max, &mut applied)?;
+    index.write(&tx, pending)?;
+    trim::trim(&tx, index, options.trim_rows_max, &mut applied)?;
     if applied.events > 0 {
         tx.prepare_cached("DELETE FROM state WHERE name = ?1")?
             .execute([WATERMARK])?;
@@ -63,15 +68,16 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
 }
 
 /// The events of one channel on their way into the view.
-struct Applying<'a> {
+struct Applying<'a, 'e> {
     db: &'a Connection,
     names: &'a mut Names,
+    pending: &'a mut Pending<'e>,
     state: ChannelState,
     applied: &'a mut Applied,
 }
 
-impl Applying<'_> {
-    fn change(&mut self, change: &Change<'_>) -> Result<(), ViewError> {
+impl<'e> Applying<'_, 'e> {
+    fn change(&mut self, change: &Change<'e>) -> Result<(), ViewError> {
         let channel = change.meta.id;
         // What retention has taken away does not come any more.
         let lost_up_to = change.meta.start.saturating_sub(1);
@@ -89,7 +95,7 @@ impl Applying<'_> {
                 self.applied.repeated += 1;
             } else {
                 match Event::parse(json) {
-                    Some(event) if event.seq == seq => self.event(&event)?,
+                    Some(event) if event.seq == seq => self.event(event)?,
                     Some(_) => return Err(ViewError::NotEvents { channel, seq }),
                     None => self.applied.unknown += 1,
                 }
@@ -101,7 +107,7 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn event(&mut self, event: &Event<'_>) -> rusqlite::Result<()> {
+    fn event(&mut self, event: Event<'e>) -> rusqlite::Result<()> {
         let author = self
             .names
             .author(self.db, self.state.ns, &event.author_id)?;
@@ -110,13 +116,14 @@ impl Applying<'_> {
         match (event.kind, target) {
             (EventKind::Message, _) => self.message(event, author),
             (EventKind::Edit, Some(target)) => self.edit(event, author, target),
-            (EventKind::Reaction, Some(target)) => self.reaction(event, author, target),
-            (EventKind::Deletion, Some(target)) => self.deletion(event, author, target),
+            (EventKind::Reaction, Some(target)) => self.reaction(&event, author, target),
+            (EventKind::Deletion, Some(target)) => self.deletion(&event, author, target),
             (EventKind::Edit | EventKind::Reaction | EventKind::Deletion, None) => Ok(()),
         }
     }
 
-    fn message(&mut self, event: &Event<'_>, author: i64) -> rusqlite::Result<()> {
+    fn message(&mut self, event: Event<'e>, author: i64) -> rusqlite::Result<()> {
+        let row = self.row(event.seq);
         let at = event.created_at.0;
         self.state.behind_ms = self
             .state
@@ -128,21 +135,16 @@ impl Applying<'_> {
                 "INSERT INTO events (row, ns, author, created_at, content)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute((
-                self.row(event.seq),
-                self.state.ns,
-                author,
-                at as i64,
-                text(&event.content),
-            ))?;
+            .execute((row, self.state.ns, author, at as i64, text(&event.content)))?;
+        self.pending.add(row, event.content.unwrap_or_default());
         Ok(())
     }
 
-    fn edit(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
+    fn edit(&mut self, event: Event<'e>, author: i64, target: u64) -> rusqlite::Result<()> {
         let target = self.row(target);
-        if !self.is_message(target)? {
+        let Some(message) = self.message_at(target)? else {
             return Ok(());
-        }
+        };
         self.db
             .prepare_cached(
                 "INSERT OR IGNORE INTO versions (event, row, author, created_at, content)
@@ -158,19 +160,28 @@ impl Applying<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute((target, self.row(event.seq), author, at, content))?;
-        self.set_content(target, Some(at), content)
+        self.set_content(target, message, Some(at), event.content.unwrap_or_default())
     }
 
-    fn set_content(&self, row: i64, at: Option<i64>, content: &str) -> rusqlite::Result<()> {
+    fn set_content(
+        &mut self,
+        row: i64,
+        message: Message,
+        edited_at: Option<i64>,
+        content: Cow<'e, str>,
+    ) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("UPDATE events SET content = ?2, edited_at = ?3 WHERE row = ?1")?
-            .execute((row, content, at))?;
+            .execute((row, &*content, edited_at))?;
+        if message == Message::There {
+            self.pending.change(row, Some(content));
+        }
         Ok(())
     }
 
-    fn reaction(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
+    fn reaction(&mut self, event: &Event<'e>, author: i64, target: u64) -> rusqlite::Result<()> {
         let target = self.row(target);
-        if !self.is_message(target)? {
+        if self.message_at(target)?.is_none() {
             return Ok(());
         }
         let reaction = text(&event.content);
@@ -217,7 +228,7 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn deletion(&mut self, event: &Event<'_>, author: i64, target: u64) -> rusqlite::Result<()> {
+    fn deletion(&mut self, event: &Event<'e>, author: i64, target: u64) -> rusqlite::Result<()> {
         let target = self.row(target);
         let at = event.created_at.0 as i64;
         let new = self
@@ -230,10 +241,11 @@ impl Applying<'_> {
         if new == 0 {
             return Ok(());
         }
-        if self.is_message(target)? {
+        if self.message_at(target)?.is_some() {
             self.db
                 .prepare_cached("UPDATE events SET deleted_at = ?2 WHERE row = ?1")?
                 .execute((target, at))?;
+            self.pending.change(target, None);
             return Ok(());
         }
         self.delete_version(target, at)?;
@@ -241,13 +253,16 @@ impl Applying<'_> {
     }
 
     /// Takes an edit away: what was there before it is there again.
-    fn delete_version(&self, row: i64, at: i64) -> rusqlite::Result<()> {
+    fn delete_version(&mut self, row: i64, at: i64) -> rusqlite::Result<()> {
         let event: Option<i64> = self
             .db
             .prepare_cached("UPDATE versions SET deleted_at = ?2 WHERE row = ?1 RETURNING event")?
             .query_row((row, at), |found| found.get(0))
             .optional()?;
         let Some(event) = event else { return Ok(()) };
+        let Some(message) = self.message_at(event)? else {
+            return Ok(());
+        };
         let newest: (i64, i64, String) = self
             .db
             .prepare_cached(
@@ -258,7 +273,8 @@ impl Applying<'_> {
                 Ok((found.get(0)?, found.get(1)?, found.get(2)?))
             })?;
         let (version, at, content) = newest;
-        self.set_content(event, (version != event).then_some(at), &content)
+        let edited_at = (version != event).then_some(at);
+        self.set_content(event, message, edited_at, content.into())
     }
 
     /// Takes a reaction back whose event was deleted.
@@ -280,11 +296,27 @@ impl Applying<'_> {
         key::row(self.state.no, seq)
     }
 
-    fn is_message(&self, row: i64) -> rusqlite::Result<bool> {
+    fn message_at(&self, row: i64) -> rusqlite::Result<Option<Message>> {
         self.db
-            .prepare_cached("SELECT 1 FROM events WHERE row = ?1")?
-            .exists([row])
+            .prepare_cached("SELECT deleted_at IS NOT NULL FROM events WHERE row = ?1")?
+            .query_row([row], |found| {
+                Ok(if found.get(0)? {
+                    Message::Deleted
+                } else {
+                    Message::There
+                })
+            })
+            .optional()
     }
+}
+
+/// What became of a message so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message {
+    /// It can be read and found.
+    There,
+    /// It was deleted; what happens to it now cannot be seen by everyone.
+    Deleted,
 }
 
 fn text<'e>(content: &'e Option<Cow<'_, str>>) -> &'e str {

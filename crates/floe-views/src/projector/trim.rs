@@ -2,19 +2,25 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::index::Index;
 use crate::key;
 
 use super::Applied;
 
 /// Removes up to about `rows_max` rows.
-pub fn trim(db: &Connection, rows_max: u32, applied: &mut Applied) -> rusqlite::Result<()> {
+pub fn trim(
+    db: &Connection,
+    index: &Index,
+    rows_max: u32,
+    applied: &mut Applied,
+) -> rusqlite::Result<()> {
     let mut left = i64::from(rows_max);
     while let Some(channel) = next_channel(db)? {
         if left <= 0 {
             applied.more_to_trim = true;
             break;
         }
-        let removed = remove_rows(db, &channel, left)?;
+        let removed = remove_rows(db, index, &channel, left)?;
         applied.removed += removed as u64;
         if removed < left {
             finish(db, &channel)?;
@@ -60,14 +66,26 @@ fn next_channel(db: &Connection) -> rusqlite::Result<Option<ToTrim>> {
 }
 
 /// Removes up to `rows_max` of a channel's oldest rows with all that hangs on them.
-fn remove_rows(db: &Connection, channel: &ToTrim, rows_max: i64) -> rusqlite::Result<i64> {
+fn remove_rows(
+    db: &Connection,
+    index: &Index,
+    channel: &ToTrim,
+    rows_max: i64,
+) -> rusqlite::Result<i64> {
     let rows = db
-        .prepare_cached("SELECT row FROM events WHERE row > ?1 AND row < ?2 ORDER BY row LIMIT ?3")?
+        .prepare_cached(
+            "SELECT row, created_at, deleted_at IS NOT NULL FROM events
+             WHERE row > ?1 AND row < ?2 ORDER BY row LIMIT ?3",
+        )?
         .query_map((key::row(channel.no, 0), channel.end(), rows_max), |row| {
-            row.get(0)
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
-        .collect::<rusqlite::Result<Vec<i64>>>()?;
-    for row in &rows {
+        .collect::<rusqlite::Result<Vec<(i64, i64, bool)>>>()?;
+    for (row, at, is_deleted) in &rows {
+        // What was deleted has left the index before.
+        if !is_deleted {
+            index.remove(db, *row, *at)?;
+        }
         for sql in [
             "DELETE FROM events WHERE row = ?1",
             "DELETE FROM versions WHERE event = ?1",

@@ -40,7 +40,7 @@ pub fn channels(reader: &Reader, query: &ChannelQuery) -> Result<Page<ChannelMet
     let mut last = after;
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
-        if looked_at >= reader.options.scan_rows_max || page.items.len() >= limit {
+        if looked_at >= reader.options.scan_max || page.items.len() >= limit {
             page.next = Some(cursor::write(question, last.map(|number| number as u64)));
             break;
         }

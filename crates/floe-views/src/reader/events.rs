@@ -4,9 +4,10 @@ use floe_proto::{EventQuery, Page, StoredEvent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::filter::Filter;
-use crate::{QueryError, cursor, key};
+use crate::{QueryError, cursor, key, terms};
 
 use super::Reader;
+use super::documents::{self, Texts};
 use super::merge::{Part, merge};
 use super::page::{Filling, Place};
 use super::row::COLUMNS;
@@ -17,7 +18,8 @@ const MERGED_MAX: u32 = 1_024;
 
 /// Answers.
 pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, QueryError> {
-    let question = question(query);
+    let parts = asked_parts(reader, query);
+    let question = question(query).flag(parts.is_some());
     let from = match &query.page {
         Some(page) => {
             let [at, row] = cursor::read(question, page)?.map(|number| number as i64);
@@ -27,23 +29,27 @@ pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, 
     };
     check_text(reader, query.content_contains.as_deref())?;
     let db = &reader.db;
-    let filter = Filter::of(query);
-    let mut page = Filling::new(db, &reader.options, filter, query.limit);
-    if let Some(area) = Area::find(db, &query.scope)? {
-        let looking = Looking {
-            db,
-            filter,
-            newest_first: query.newest_first,
-            from,
-        };
-        match &query.author_id {
-            None => looking.look(area, None, &mut page)?,
-            Some(name) => {
-                if let Some(author) = author(db, area.ns(), name)? {
-                    looking.look(area, Some(author), &mut page)?;
-                }
-            }
+    let mut filter = Filter::of(query);
+    let area = Area::find(db, &query.scope)?;
+    let Some(area) = area.filter(|_| filter.may_hold()) else {
+        return Ok(EMPTY);
+    };
+    if let Some(name) = &query.author_id {
+        filter.author = author(db, area.ns(), name)?;
+        if filter.author.is_none() {
+            return Ok(EMPTY);
         }
+    }
+    let mut page = Filling::new(db, &reader.options, filter, query.limit);
+    let looking = Looking {
+        db,
+        filter,
+        newest_first: query.newest_first,
+        from,
+    };
+    match parts {
+        Some(parts) => looking.by_parts(area, parts, &mut page)?,
+        None => looking.look(area, &mut page)?,
     }
     let filled = page.end();
     let items = filled.found.into_iter().map(|found| found.complete(db));
@@ -53,6 +59,20 @@ pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, 
             .more_after
             .map(|place| cursor::write(question, [place.at as u64, place.row as u64])),
     })
+}
+
+/// A page of nothing.
+const EMPTY: Page<StoredEvent> = Page {
+    items: Vec::new(),
+    next: None,
+};
+
+/// Returns the parts to ask the index for, where it can answer: it has nothing that was deleted.
+fn asked_parts(reader: &Reader, query: &EventQuery) -> Option<Vec<String>> {
+    let text = query.content_contains.as_ref()?;
+    let parts = terms::parts(text);
+    let can_answer = reader.options.trigrams && !query.with_deleted && !parts.is_empty();
+    can_answer.then_some(parts)
 }
 
 /// Refuses texts that are too long to look for.
@@ -77,20 +97,53 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    fn look(
-        &self,
-        area: Area,
-        author: Option<i64>,
-        page: &mut Filling<'_>,
-    ) -> rusqlite::Result<()> {
-        match (area, author) {
+    fn look(&self, area: Area, page: &mut Filling<'_>) -> rusqlite::Result<()> {
+        match (area, self.filter.author) {
             (Area::Channel(known), None) => self.channel(&known, page),
             (Area::Channel(known), Some(author)) => self.author_in_channel(&known, author, page),
-            (Area::Namespace(ns), author) => match self.parts(ns)? {
-                Some(parts) => merge(self.db, parts, author, self.newest_first, page),
+            (Area::Namespace(ns), author) => match self.parts_of_channels(ns)? {
+                Some(parts) => merge(self.db, parts, self.newest_first, page),
                 None => self.by_time(ns, author, page),
             },
         }
+    }
+
+    /// Looks at what has all parts of the wanted text, in the order of documents.
+    fn by_parts(
+        &self,
+        area: Area,
+        parts: Vec<String>,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<()> {
+        let mut terms = vec![area.term()];
+        terms.extend(parts);
+        let after = self.filter.after_date.map_or(0, |date| number(date.0));
+        let before = self
+            .filter
+            .before_date
+            .map_or(i64::MAX, |date| number(date.0));
+        let mut span = documents::of_times(after, before);
+        match (self.from, self.newest_first) {
+            (Some(place), true) => span.before = span.before.min(place.at),
+            (Some(place), false) => span.after = span.after.max(place.at),
+            (None, _) => {}
+        }
+        let question = terms::question(&terms, &[]);
+        let db = self.db;
+        documents::find(
+            db,
+            Texts::Parts,
+            &question,
+            span,
+            self.newest_first,
+            |doc, row| {
+                if area.has_row(db, row)? {
+                    page.offer(Place { at: doc, row })
+                } else {
+                    Ok(true)
+                }
+            },
+        )
     }
 
     fn channel(&self, known: &Known, page: &mut Filling<'_>) -> rusqlite::Result<()> {
@@ -179,8 +232,12 @@ impl Looking<'_> {
 
     /// Returns the part of each channel of a namespace that can be in the answer; `None` where it
     /// is better to look at all of them in the order of times.
-    fn parts(&self, ns: i64) -> rusqlite::Result<Option<Vec<Part>>> {
-        if !self.filter.bounds_seqs() {
+    fn parts_of_channels(&self, ns: i64) -> rusqlite::Result<Option<Vec<Part>>> {
+        // Authors and times narrow down better than numbers do.
+        let is_narrow = self.filter.author.is_some()
+            || self.filter.after_date.is_some()
+            || self.filter.before_date.is_some();
+        if is_narrow || !self.filter.bounds_seqs() {
             return Ok(None);
         }
         let channels = Known::of_namespace(self.db, ns, MERGED_MAX + 1)?;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::page::{Filling, Place};
 
@@ -16,13 +16,12 @@ pub struct Part {
     pub before: i64,
 }
 
-/// Offers rows of all parts, of one author or of all, to a page.
+/// Offers the rows of all parts to a page.
 ///
 /// Times must not go back within a part.
 pub fn merge(
     db: &Connection,
     mut parts: Vec<Part>,
-    author: Option<i64>,
     newest_first: bool,
     page: &mut Filling<'_>,
 ) -> rusqlite::Result<()> {
@@ -33,7 +32,7 @@ pub fn merge(
         row: place.row * direction,
     };
     for (index, part) in parts.iter().enumerate() {
-        if let Some(place) = next(db, *part, author, newest_first)? {
+        if let Some(place) = next(db, *part, newest_first)? {
             heap.push((rank(place), Reverse(index)));
         }
     }
@@ -50,7 +49,7 @@ pub fn merge(
         } else {
             part.after = place.row;
         }
-        if let Some(place) = next(db, *part, author, newest_first)? {
+        if let Some(place) = next(db, *part, newest_first)? {
             heap.push((rank(place), Reverse(index)));
         }
     }
@@ -58,22 +57,13 @@ pub fn merge(
 }
 
 /// Returns the first place of a part.
-fn next(
-    db: &Connection,
-    part: Part,
-    author: Option<i64>,
-    newest_first: bool,
-) -> rusqlite::Result<Option<Place>> {
+fn next(db: &Connection, part: Part, newest_first: bool) -> rusqlite::Result<Option<Place>> {
     let order = if newest_first { "DESC" } else { "ASC" };
-    let from = match author {
-        Some(_) => "events INDEXED BY events_by_author WHERE author = ?3",
-        None => "events WHERE ?3 IS NULL",
-    };
     db.prepare_cached(&format!(
-        "SELECT created_at, row FROM {from} AND row > ?1 AND row < ?2
+        "SELECT created_at, row FROM events WHERE row > ?1 AND row < ?2
          ORDER BY row {order} LIMIT 1"
     ))?
-    .query_row(params![part.after, part.before, author], |found| {
+    .query_row((part.after, part.before), |found| {
         Ok(Place {
             at: found.get(0)?,
             row: found.get(1)?,

@@ -43,8 +43,10 @@ pub struct Filled {
 
 /// Effort of looking at a place in an index.
 const EFFORT_ENTRY: u32 = 1;
-/// Effort of reading a row.
-pub const EFFORT_ROW: u32 = 4;
+/// Effort of reading a row that lies behind the one before.
+const EFFORT_ROW: u32 = 2;
+/// Effort of reading a row that lies elsewhere.
+const EFFORT_FETCH: u32 = 8;
 
 impl<'a> Filling<'a> {
     /// Starts an empty page.
@@ -80,7 +82,7 @@ impl<'a> Filling<'a> {
             self.last = place;
             return Ok(true);
         }
-        if !self.spend(EFFORT_ROW) {
+        if !self.spend(EFFORT_FETCH) {
             return Ok(false);
         }
         let mut read = self
@@ -118,6 +120,7 @@ impl<'a> Filling<'a> {
     /// Takes a row if the filters hold; returns `false` if there is no space for it.
     fn take(&mut self, row: &Row<'_>) -> rusqlite::Result<bool> {
         let candidate = Candidate {
+            author: row.get(1)?,
             created_at: Millis(row.get::<_, i64>(2)? as u64),
             deleted: !matches!(row.get_ref(3)?, ValueRef::Null),
             content: row.get_ref(5)?.as_str().unwrap_or_default(),
@@ -140,10 +143,9 @@ impl<'a> Filling<'a> {
 
     /// Counts an effort; returns `false` when the page has had all it may have.
     ///
-    /// The first rows of a page are free, so that every page gets on.
+    /// There is always enough for one row, so that every page gets on.
     fn spend(&mut self, effort: u32) -> bool {
-        let effort_max = self.options.scan_rows_max.saturating_mul(EFFORT_ROW);
-        if self.effort >= effort_max.max(EFFORT_ENTRY + EFFORT_ROW) {
+        if self.effort >= self.options.scan_max.max(EFFORT_ENTRY + EFFORT_FETCH) {
             self.more = true;
             return false;
         }

@@ -48,6 +48,24 @@ impl Area {
         }
     }
 
+    /// Whether a channel belongs to the area.
+    pub const fn has(&self, channel: &Known) -> bool {
+        match self {
+            Self::Channel(known) => known.no == channel.no,
+            Self::Namespace(no) => *no == channel.ns,
+        }
+    }
+
+    /// Whether a row belongs to the area.
+    pub fn has_row(&self, db: &Connection, row: i64) -> rusqlite::Result<bool> {
+        match self {
+            Self::Channel(known) => Ok(known.no == key::channel(row)),
+            Self::Namespace(no) => db
+                .prepare_cached("SELECT 1 FROM events WHERE row = ?1 AND ns = ?2")?
+                .exists((row, no)),
+        }
+    }
+
     /// Returns the number of the namespace.
     pub const fn ns(&self) -> i64 {
         match self {
