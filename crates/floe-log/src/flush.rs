@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use floe_proto::{Millis, RoomId};
+use hashbrown::HashMap;
 
-use crate::disk::Disk;
-use crate::error::WorkError;
+use crate::disk::{Disk, DiskFile};
+use crate::error::{ReadError, WorkError};
 use crate::fold::{Fold, Folded};
 use crate::frame::Kind;
+use crate::hash::FixedState;
 use crate::index::Run;
 use crate::lsn::Lsn;
 use crate::manifest::Home;
 use crate::memtable::{MemRoom, Memtable, RoomFrames};
 use crate::publish::publish;
 use crate::rooms::Death;
-use crate::segment::{LensWriter, Row, Segment, SegmentWriter};
+use crate::segment::{LensWriter, ROW_LEN, Row, Segment, SegmentWriter, Window};
 use crate::segments::find;
 
 /// Writes a memtable to a new segment.
@@ -88,11 +90,15 @@ impl<D: Disk> FlushJob<D> {
         let mut slots: Vec<u32> = (0..self.memtable.rooms().len() as u32).collect();
         slots.sort_unstable_by_key(|&slot| self.memtable.rooms()[slot as usize].room);
         let mut rows = Vec::with_capacity(slots.len());
-        let mut lens = LensWriter::default();
+        let mut scratch = Scratch {
+            befores: self.befores(),
+            lens: LensWriter::default(),
+            dead,
+        };
         for slot in slots {
             let room = &self.memtable.rooms()[slot as usize];
             let frames = self.memtable.room(slot, &[]);
-            let Some(row) = self.write_room(writer, room, frames, &mut lens, dead)? else {
+            let Some(row) = self.write_room(writer, room, frames, &mut scratch)? else {
                 continue;
             };
             writer.push_row(&row);
@@ -111,8 +117,7 @@ impl<D: Disk> FlushJob<D> {
         writer: &mut SegmentWriter<D>,
         room: &MemRoom,
         frames: RoomFrames<'_>,
-        lens: &mut LensWriter,
-        dead: &mut Dead,
+        scratch: &mut Scratch<'_, D::File>,
     ) -> Result<Option<Row>, WorkError> {
         let (first_frame, last_frame) = (frames.frame(0), frames.frame(frames.len() - 1));
         let created = first_frame.header.kind == Kind::Create;
@@ -140,16 +145,23 @@ impl<D: Disk> FlushJob<D> {
             row.first = end;
             return Ok(Some(row));
         }
-        let (before, state) = self.before(room.previous)?;
+        let Scratch {
+            befores,
+            lens,
+            dead,
+        } = scratch;
+        let before = match room.previous {
+            Some(run) => Some(befores.get(run)?),
+            None => None,
+        };
         row.name = match (first_frame.name(), &before) {
             (Some(name), _) => name,
-            (None, Some(before)) => before.name,
+            (None, Some((before, _))) => before.name,
             (None, None) => unreachable!("a room starts with the record that creates it"),
         };
-        let folded = self
-            .fold
-            .fold(room.room, state.as_deref(), &mut frames.views())?;
-        if let (Some(run), Some(before)) = (room.previous, &before) {
+        let state = before.map(|(_, state)| state);
+        let folded = self.fold.fold(room.room, state, &mut frames.views())?;
+        if let (Some(run), Some((before, _))) = (room.previous, &before) {
             dead.add(run.segment, before.state_len.into());
             self.weigh_dropped(before, run, folded.keep_from, dead)?;
         }
@@ -187,15 +199,24 @@ impl<D: Disk> FlushJob<D> {
         Ok(())
     }
 
-    /// Reads what a room was before the memtable.
-    fn before(&self, run: Option<Run>) -> Result<(Option<Row>, Option<Vec<u8>>), WorkError> {
-        let Some(run) = run else {
-            return Ok((None, None));
-        };
-        let segment = find(&self.segments, run);
-        let row = segment.row(run.row)?;
-        let state = segment.read(row.at, row.state_len as usize)?;
-        Ok((Some(row), Some(state)))
+    /// Ways to what rooms were before the memtable.
+    fn befores(&self) -> Befores<'_, D::File> {
+        let mut rooms: HashMap<u32, u64, FixedState> = HashMap::default();
+        for run in self
+            .memtable
+            .rooms()
+            .iter()
+            .filter_map(|room| room.previous)
+        {
+            *rooms.entry(run.segment).or_default() += 1;
+        }
+        let segments = self.segments.iter().filter_map(|segment| {
+            let rooms = rooms.get(&segment.number())?;
+            Some(Before::new(segment, *rooms))
+        });
+        Befores {
+            segments: segments.collect(),
+        }
     }
 
     /// Finds how many bytes retention has dropped from the room's rows since the last one.
@@ -242,6 +263,56 @@ impl<D: Disk> FlushJob<D> {
         Ok(dead)
     }
 }
+
+/// What is used for one room after the other.
+struct Scratch<'a, F> {
+    befores: Befores<'a, F>,
+    lens: LensWriter,
+    dead: &'a mut Dead,
+}
+
+/// What rooms were before the memtable, read in ascending order of rooms.
+struct Befores<'a, F> {
+    segments: Vec<Before<'a, F>>,
+}
+
+struct Before<'a, F> {
+    segment: u32,
+    rows: Window<'a, F>,
+    blocks: Window<'a, F>,
+}
+
+impl<F: DiskFile> Befores<'_, F> {
+    /// Returns a room's row and state.
+    fn get(&mut self, run: Run) -> Result<(Row, &[u8]), ReadError> {
+        let found = self
+            .segments
+            .iter_mut()
+            .find(|before| before.segment == run.segment);
+        let before = found.expect("every segment with a room's youngest row is there");
+        let row = before.rows.row(run.row)?;
+        let state = before.blocks.get(row.at, row.state_len as usize)?;
+        Ok((row, state))
+    }
+}
+
+impl<'a, F: DiskFile> Before<'a, F> {
+    /// Looks for `rooms` rooms in a segment.
+    fn new(segment: &'a Segment<F>, rooms: u64) -> Self {
+        let window = |bytes: u64| match bytes / rooms.max(1) < APART_BYTES {
+            true => Window::new(segment),
+            false => Window::sparse(segment),
+        };
+        Self {
+            segment: segment.number(),
+            rows: window(u64::from(segment.row_count()) * ROW_LEN as u64),
+            blocks: window(segment.blocks_end()),
+        }
+    }
+}
+
+/// Bytes between two reads from which they are made one by one.
+const APART_BYTES: u64 = 8 << 10;
 
 /// Bytes found to be of no use, by segment.
 #[derive(Debug, Default)]

@@ -9,11 +9,8 @@ use crate::hash::FixedState;
 use crate::index::Run;
 use crate::manifest::{Manifest, SegmentId};
 use crate::rooms::{Death, Rooms};
-use crate::segment::{self, Row, Segment};
+use crate::segment::{self, Row, Segment, Window};
 use crate::segments::Segments;
-
-/// Rows read at a time.
-const ROWS: u32 = 4096;
 
 /// Opens the segments, oldest data first, and enters their rooms into the index.
 pub(crate) fn load_segments<D: Disk>(
@@ -40,19 +37,17 @@ fn load_rows<F: DiskFile>(
     rooms: &mut Rooms,
     kept: &mut Kept,
 ) -> Result<(), ReadError> {
-    let mut next = 0;
-    while next < segment.row_count() {
-        for row in segment.rows(next, ROWS)? {
-            let run = Run {
-                segment: segment.number(),
-                row: next,
-            };
-            load_row(&row, run, rooms)
-                .ok_or_else(|| segment.damaged(row.at, "a room's rows contradict each other"))?;
-            if row.keep_from > 0 {
-                kept.insert(row.room, row.keep_from);
-            }
-            next += 1;
+    let mut window = Window::new(segment);
+    for number in 0..segment.row_count() {
+        let row = window.row(number)?;
+        let run = Run {
+            segment: segment.number(),
+            row: number,
+        };
+        load_row(&row, run, rooms)
+            .ok_or_else(|| segment.damaged(row.at, "a room's rows contradict each other"))?;
+        if row.keep_from > 0 {
+            kept.insert(row.room, row.keep_from);
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use floe_proto::RoomId;
+use smallvec::SmallVec;
 
 use crate::fold::RecordView;
 use crate::frame::{Frame, Kind};
@@ -22,7 +23,8 @@ pub(crate) struct MemRoom {
     pub(crate) room: RoomId,
     /// The room's youngest row in a segment when the memtable was flushed.
     pub(crate) previous: Option<Run>,
-    pub(crate) frames: Vec<FrameRef>,
+    /// Most rooms of many have one or two, which need no allocation of their own.
+    pub(crate) frames: SmallVec<[FrameRef; 2]>,
 }
 
 /// Where a frame lies: number of the chunk and byte in it.
@@ -51,7 +53,7 @@ impl Memtable {
         self.rooms.push(MemRoom {
             room,
             previous,
-            frames: Vec::new(),
+            frames: SmallVec::new(),
         });
         slot
     }
@@ -69,7 +71,8 @@ impl Memtable {
 
     /// Bytes that it takes to know where the frames lie.
     pub(crate) fn index_bytes(&self) -> usize {
-        let frames = self.rooms.iter().map(|room| room.frames.capacity());
+        let frames = self.rooms.iter().filter(|room| room.frames.spilled());
+        let frames = frames.map(|room| room.frames.capacity());
         frames.sum::<usize>() * size_of::<FrameRef>()
             + self.rooms.capacity() * size_of::<MemRoom>()
             + self.chunks.capacity() * size_of::<Bytes>()

@@ -10,12 +10,10 @@ use crate::error::{ReadError, WorkError};
 use crate::hash::FixedState;
 use crate::manifest::Home;
 use crate::publish::publish;
-use crate::segment::{LensWriter, Row, Segment, SegmentWriter, lens};
+use crate::segment::{LensWriter, ROW_LEN, Row, Segment, SegmentWriter, Window, lens};
 
-/// Rows read from a segment at a time.
-const ROWS: u32 = 1024;
-/// Bytes of payload copied at a time.
-const COPY_BYTES: u64 = 1 << 20;
+/// Rows that can be read one after another in the time that it takes to search for one.
+const SEARCH_ROWS: u64 = 256;
 
 /// Merges segments whose data is adjacent in age.
 pub(crate) struct MergeJob<D: Disk> {
@@ -67,21 +65,22 @@ impl<D: Disk> MergeJob<D> {
 
     fn write(&self, writer: &mut SegmentWriter<D>) -> Result<Vec<Option<RoomId>>, WorkError> {
         let gone = self.find_gone()?;
+        let mut older = self.older_rooms()?;
         let mut cursors = Vec::new();
         for input in &self.inputs {
             cursors.push(Cursor::new(input)?);
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut parts) = (Vec::new(), Vec::new());
         let mut lens = LensWriter::default();
         while let Some(room) = cursors.iter().filter_map(Cursor::room).min() {
-            let mut parts = Vec::new();
-            for cursor in &mut cursors {
+            parts.clear();
+            for (at, cursor) in cursors.iter_mut().enumerate() {
                 if cursor.room() == Some(room) {
-                    parts.push((cursor.segment, cursor.next()?));
+                    parts.push((at, cursor.next()?));
                 }
             }
             let youngest = parts[parts.len() - 1].1;
-            if youngest.tombstone && self.is_in_older(room)? {
+            if youngest.tombstone && contains(&mut older, room)? {
                 writer.push_row(&Row {
                     at: writer.at(),
                     ..youngest
@@ -89,7 +88,7 @@ impl<D: Disk> MergeJob<D> {
                 rows.push(None);
             }
             if !youngest.tombstone && !gone.contains(&room) {
-                let row = write_room(writer, &parts, &mut lens)?;
+                let row = write_room(writer, &mut cursors, &parts, &mut lens)?;
                 writer.push_row(&row);
                 rows.push(Some(room));
             }
@@ -97,13 +96,17 @@ impl<D: Disk> MergeJob<D> {
         Ok(rows)
     }
 
-    fn is_in_older(&self, room: RoomId) -> Result<bool, ReadError> {
-        for segment in &self.older {
-            if segment.find(room)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Ways to ask whether older segments have rows of a room.
+    fn older_rooms(&self) -> Result<Vec<OlderRooms<'_, D::File>>, ReadError> {
+        let tombstones = self
+            .inputs
+            .iter()
+            .map(|input| u64::from(input.tombstones()));
+        let questions: u64 = tombstones.sum();
+        let older = self.older.iter().filter(|_| questions > 0);
+        older
+            .map(|segment| OlderRooms::new(segment, questions))
+            .collect()
     }
 
     /// Finds the rooms that younger segments say are gone.
@@ -113,9 +116,9 @@ impl<D: Disk> MergeJob<D> {
             if segment.tombstones() == 0 {
                 continue;
             }
-            let mut cursor = Cursor::new(segment)?;
-            while cursor.room().is_some() {
-                let row = cursor.next()?;
+            let mut rows = Window::new(segment);
+            for number in 0..segment.row_count() {
+                let row = rows.row(number)?;
                 if row.tombstone {
                     gone.insert(row.room);
                 }
@@ -128,37 +131,42 @@ impl<D: Disk> MergeJob<D> {
 /// Writes one block from all blocks of a room, oldest first.
 fn write_room<D: Disk>(
     writer: &mut SegmentWriter<D>,
-    parts: &[(&Segment<D::File>, Row)],
+    cursors: &mut [Cursor<'_, D::File>],
+    parts: &[(usize, Row)],
     lens: &mut LensWriter,
 ) -> Result<Row, WorkError> {
-    let (segment, youngest) = parts[parts.len() - 1];
+    let (cursor, youngest) = parts[parts.len() - 1];
     let keep_from = youngest.keep_from.min(youngest.end);
+    let at = writer.at();
+    if let [(_, only)] = parts
+        && keep_from <= only.first
+    {
+        let block_len = only.bytes() - ROW_LEN as u64;
+        cursors[cursor].copy(writer, only.at, block_len)?;
+        return Ok(Row { at, ..*only });
+    }
     let mut row = Row {
-        at: writer.at(),
+        at,
         first: parts[0].1.first.max(keep_from),
         payload_len: 0,
         messages: parts.iter().any(|(_, row)| row.messages),
         ..youngest
     };
-    copy(writer, segment, youngest.at, u64::from(youngest.state_len))?;
+    cursors[cursor].copy(writer, youngest.at, youngest.state_len.into())?;
     lens.clear();
-    for (segment, part) in parts {
+    for (cursor, part) in parts {
         if part.end <= keep_from {
             continue;
         }
+        let cursor = &mut cursors[*cursor];
         let skipped = keep_from.saturating_sub(part.first);
         let mut from = skipped;
         if part.messages {
-            from = push_lens(segment, part, skipped, lens)?;
+            from = cursor.push_lens(part, skipped, lens)?;
         } else if row.messages {
             lens.push_bytes(part.units() - skipped);
         }
-        copy(
-            writer,
-            segment,
-            part.payload_at() + from,
-            part.payload_len - from,
-        )?;
+        cursor.copy(writer, part.payload_at() + from, part.payload_len - from)?;
         row.payload_len += part.payload_len - from;
     }
     for part in lens.parts() {
@@ -168,86 +176,123 @@ fn write_room<D: Disk>(
     Ok(row)
 }
 
-/// Takes over the lengths of all messages but the first `skipped`; returns the bytes of those.
-fn push_lens<F: DiskFile>(
-    segment: &Segment<F>,
-    row: &Row,
-    skipped: u64,
-    lens: &mut LensWriter,
-) -> Result<u64, ReadError> {
-    let damaged = || segment.damaged(row.lens_at(), "a table of lengths contradicts itself");
-    let table = segment.read(row.lens_at(), row.lens_len as usize)?;
-    let (mut bytes, mut all) = (0u64, 0u64);
-    let mut count = 0;
-    for len in lens::all(row.units(), &table).ok_or_else(damaged)? {
-        let len = len.ok_or_else(damaged)?;
-        all = all.checked_add(len).ok_or_else(damaged)?;
-        if count < skipped {
-            bytes = all;
-        } else {
-            lens.push(len);
-        }
-        count += 1;
-    }
-    if all != row.payload_len || count != row.units() {
-        return Err(damaged());
-    }
-    Ok(bytes)
-}
-
-fn copy<D: Disk>(
-    writer: &mut SegmentWriter<D>,
-    segment: &Segment<D::File>,
-    at: u64,
-    len: u64,
-) -> Result<(), WorkError> {
-    let mut done = 0;
-    while done < len {
-        let now = (len - done).min(COPY_BYTES);
-        writer.write(&segment.read(at + done, now as usize)?)?;
-        done += now;
-    }
-    Ok(())
-}
-
-/// The rows of one segment, in order.
+/// The rows of one segment, in order, and their blocks.
 struct Cursor<'a, F> {
     segment: &'a Segment<F>,
-    rows: std::vec::IntoIter<Row>,
+    rows: Window<'a, F>,
+    blocks: Window<'a, F>,
     next: u32,
+    row: Option<Row>,
 }
 
 impl<'a, F: DiskFile> Cursor<'a, F> {
     fn new(segment: &'a Segment<F>) -> Result<Self, ReadError> {
         let mut cursor = Self {
             segment,
-            rows: Vec::new().into_iter(),
+            rows: Window::new(segment),
+            blocks: Window::new(segment),
             next: 0,
+            row: None,
         };
-        cursor.refill()?;
+        cursor.advance()?;
         Ok(cursor)
     }
 
     fn room(&self) -> Option<RoomId> {
-        self.rows.as_slice().first().map(|row| row.room)
+        self.row.map(|row| row.room)
     }
 
     /// Returns the row that [`room`](Self::room) showed.
     fn next(&mut self) -> Result<Row, ReadError> {
-        let row = self.rows.next().expect("the caller has seen its room");
-        self.refill()?;
+        let row = self.row.take().expect("the caller has seen its room");
+        self.advance()?;
         match self.room() {
             Some(next) if next <= row.room => Err(self.segment.damaged(0, "rows are out of order")),
             _ => Ok(row),
         }
     }
 
-    fn refill(&mut self) -> Result<(), ReadError> {
-        if self.rows.as_slice().is_empty() {
-            let rows = self.segment.rows(self.next, ROWS)?;
-            self.next += rows.len() as u32;
-            self.rows = rows.into_iter();
+    fn advance(&mut self) -> Result<(), ReadError> {
+        if self.next < self.segment.row_count() {
+            self.row = Some(self.rows.row(self.next)?);
+            self.next += 1;
         }
         Ok(())
     }
+
+    fn copy<D: Disk<File = F>>(
+        &mut self,
+        writer: &mut SegmentWriter<D>,
+        at: u64,
+        len: u64,
+    ) -> Result<(), WorkError> {
+        self.blocks.copy(at, len, |bytes| Ok(writer.write(bytes)?))
+    }
+
+    /// Takes over the lengths of all messages but the first `skipped`; returns the bytes of those.
+    fn push_lens(
+        &mut self,
+        row: &Row,
+        skipped: u64,
+        lens: &mut LensWriter,
+    ) -> Result<u64, ReadError> {
+        let damaged = || {
+            let what = "a table of lengths contradicts itself";
+            self.segment.damaged(row.lens_at(), what)
+        };
+        let table = self.blocks.get(row.lens_at(), row.lens_len as usize)?;
+        let (mut bytes, mut all) = (0u64, 0u64);
+        let mut count = 0;
+        for len in lens::all(row.units(), table).ok_or_else(damaged)? {
+            let len = len.ok_or_else(damaged)?;
+            all = all.checked_add(len).ok_or_else(damaged)?;
+            if count < skipped {
+                bytes = all;
+            } else {
+                lens.push(len);
+            }
+            count += 1;
+        }
+        if all != row.payload_len || count != row.units() {
+            return Err(damaged());
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whether an older segment has rows of a room; asked for rooms in ascending order.
+enum OlderRooms<'a, F> {
+    /// Few are asked for.
+    Search(&'a Segment<F>),
+    /// So many are asked for that all rows are read, one after another.
+    Scan(Cursor<'a, F>),
+}
+
+impl<'a, F: DiskFile> OlderRooms<'a, F> {
+    fn new(segment: &'a Segment<F>, questions: u64) -> Result<Self, ReadError> {
+        if questions * SEARCH_ROWS < segment.row_count().into() {
+            return Ok(Self::Search(segment));
+        }
+        Ok(Self::Scan(Cursor::new(segment)?))
+    }
+
+    fn contains(&mut self, room: RoomId) -> Result<bool, ReadError> {
+        let cursor = match self {
+            Self::Search(segment) => return Ok(segment.find(room)?.is_some()),
+            Self::Scan(cursor) => cursor,
+        };
+        while cursor.room().is_some_and(|next| next < room) {
+            cursor.next()?;
+        }
+        Ok(cursor.room() == Some(room))
+    }
+}
+
+fn contains<F: DiskFile>(older: &mut [OlderRooms<'_, F>], room: RoomId) -> Result<bool, ReadError> {
+    for segment in older {
+        if segment.contains(room)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

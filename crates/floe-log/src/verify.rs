@@ -12,12 +12,9 @@ use crate::fold::{Fold, FoldError, Folded, RecordView};
 use crate::frame::Frame;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::replay::{self, End, Sink};
-use crate::segment::{Row, Segment, lens};
+use crate::segment::{Row, Segment, Window, lens};
 use crate::view::View;
 use crate::wal;
-
-/// Rows read at a time.
-const ROWS: u32 = 1024;
 
 /// What a check of a whole folder found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,18 +131,15 @@ impl Check<'_> {
 /// Checks that rows follow upon one another and tables of lengths fit the payload.
 fn check_rows<F: DiskFile>(segment: &Segment<F>) -> Result<(), ReadError> {
     let mut last = None;
-    let mut next = 0;
-    while next < segment.row_count() {
-        let rows = segment.rows(next, ROWS)?;
-        next += rows.len() as u32;
-        for row in rows {
-            if last >= Some(row.room) {
-                return Err(segment.damaged(row.at, "rows are out of order"));
-            }
-            last = Some(row.room);
-            if row.messages {
-                check_lens(segment, &row)?;
-            }
+    let mut rows = Window::new(segment);
+    for number in 0..segment.row_count() {
+        let row = rows.row(number)?;
+        if last >= Some(row.room) {
+            return Err(segment.damaged(row.at, "rows are out of order"));
+        }
+        last = Some(row.room);
+        if row.messages {
+            check_lens(segment, &row)?;
         }
     }
     Ok(())

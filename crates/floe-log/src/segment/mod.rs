@@ -3,11 +3,13 @@
 pub(crate) mod lens;
 mod reader;
 mod row;
+mod window;
 mod writer;
 
 pub(crate) use lens::{Lens, LensWriter, Place};
 pub(crate) use reader::Segment;
 pub(crate) use row::{ROW_LEN, Row};
+pub(crate) use window::Window;
 pub(crate) use writer::SegmentWriter;
 
 use floe_proto::codec::{Put, Reader};

@@ -81,28 +81,21 @@ impl<F: DiskFile> Segment<F> {
         self.trailer.rows
     }
 
+    /// Where blocks end and rows start.
+    pub(crate) fn blocks_end(&self) -> u64 {
+        self.trailer.rows_at
+    }
+
     pub(crate) fn tombstones(&self) -> u32 {
         self.trailer.tombstones
     }
 
     /// Reads one row.
     pub(crate) fn row(&self, row: u32) -> Result<Row, ReadError> {
-        let at = self.trailer.rows_at + u64::from(row) * ROW_LEN as u64;
+        let at = self.row_at(row);
         let mut bytes = [0; ROW_LEN];
         self.read_into(&mut bytes, at)?;
         self.decode_row(&bytes, at)
-    }
-
-    /// Reads `count` rows from `row` on, or as many as there are.
-    pub(crate) fn rows(&self, row: u32, count: u32) -> Result<Vec<Row>, ReadError> {
-        let count = count.min(self.trailer.rows.saturating_sub(row));
-        let start = self.trailer.rows_at + u64::from(row) * ROW_LEN as u64;
-        let bytes = self.read(start, count as usize * ROW_LEN)?;
-        let (rows, _) = bytes.as_chunks::<ROW_LEN>();
-        rows.iter()
-            .enumerate()
-            .map(|(index, row)| self.decode_row(row, start + (index * ROW_LEN) as u64))
-            .collect()
     }
 
     /// Finds the row of a room.
@@ -120,7 +113,11 @@ impl<F: DiskFile> Segment<F> {
         Ok(None)
     }
 
-    fn decode_row(&self, bytes: &[u8; ROW_LEN], at: u64) -> Result<Row, ReadError> {
+    pub(super) fn row_at(&self, row: u32) -> u64 {
+        self.trailer.rows_at + u64::from(row) * ROW_LEN as u64
+    }
+
+    pub(super) fn decode_row(&self, bytes: &[u8; ROW_LEN], at: u64) -> Result<Row, ReadError> {
         Row::decode(bytes, self.trailer.rows_at)
             .ok_or_else(|| self.damaged(at, "a row contradicts itself"))
     }
@@ -138,6 +135,46 @@ impl<F: DiskFile> Segment<F> {
     fn read_into(&self, bytes: &mut [u8], at: u64) -> Result<(), ReadError> {
         self.verify(at, bytes.len() as u64)?;
         Ok(self.file.read_exact_at(bytes, at)?)
+    }
+
+    /// Reads bytes whose checksums have been checked.
+    pub(super) fn read_checked(
+        &self,
+        bytes: &mut Vec<u8>,
+        from: u64,
+        to: u64,
+    ) -> Result<(), ReadError> {
+        bytes.resize((to - from) as usize, 0);
+        Ok(self.file.read_exact_at(bytes, from)?)
+    }
+
+    /// Reads whole chunks from `from` to `to`, or to the last one, and checks their checksums.
+    ///
+    /// `needed` is the end of what must be there.
+    pub(super) fn read_chunks(
+        &self,
+        bytes: &mut Vec<u8>,
+        from: u64,
+        to: u64,
+        needed: u64,
+    ) -> Result<(), ReadError> {
+        if needed > self.trailer.crcs_at() {
+            return Err(self.damaged(from, "something points past the end"));
+        }
+        self.read_checked(bytes, from, to.min(self.trailer.crcs_at()))?;
+        let first = from / CHUNK_BYTES as u64;
+        let mut chunks = bytes.chunks(CHUNK_BYTES).zip(first..);
+        chunks.try_for_each(|(bytes, chunk)| self.check_chunk(chunk, bytes))
+    }
+
+    /// Checks a chunk unless that was done before.
+    fn check_chunk(&self, chunk: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        let (word, bit) = (&self.verified[chunk as usize / 64], 1 << (chunk % 64));
+        if word.load(Relaxed) & bit == 0 {
+            self.compare_chunk(chunk, bytes)?;
+            word.fetch_or(bit, Relaxed);
+        }
+        Ok(())
     }
 
     /// Makes sure that the checksums of all chunks that hold the range are right.
@@ -167,10 +204,15 @@ impl<F: DiskFile> Segment<F> {
         let len = (self.trailer.crcs_at() - at).min(CHUNK_BYTES as u64);
         buffer.resize(len as usize, 0);
         self.file.read_exact_at(buffer, at)?;
-        if crc32c::crc32c(buffer) != self.crcs[chunk as usize] {
+        self.compare_chunk(chunk, buffer)
+    }
+
+    fn compare_chunk(&self, chunk: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        let at = chunk * CHUNK_BYTES as u64;
+        if crc32c::crc32c(bytes) != self.crcs[chunk as usize] {
             return Err(self.damaged(at, "a checksum is wrong"));
         }
-        if chunk == 0 && buffer[..HEADER_LEN] != header(self.number()) {
+        if chunk == 0 && bytes[..HEADER_LEN] != header(self.number()) {
             return Err(self.damaged(0, "the header is damaged"));
         }
         Ok(())
