@@ -5,17 +5,18 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::hash::FixedState;
+use crate::pages::Pages;
 
 /// All rooms, in under 200 bytes each.
 #[derive(Debug)]
 pub(crate) struct Index {
-    names: Parts<NameKey, RoomId>,
-    rooms: Parts<RoomId, Room>,
+    names: Names,
+    rooms: Pages,
 }
 
 /// A table in parts, so that none of them is large when it grows: a million entries moved at once
 /// would hold up everything else.
-type Parts<K, V> = Box<[HashMap<K, V, FixedState>]>;
+type Names = Box<[HashMap<NameKey, RoomId, FixedState>]>;
 
 /// Parts of a table; a power of two.
 const PARTS: usize = 64;
@@ -52,7 +53,7 @@ impl Default for Index {
     fn default() -> Self {
         Self {
             names: (0..PARTS).map(|_| HashMap::default()).collect(),
-            rooms: (0..PARTS).map(|_| HashMap::default()).collect(),
+            rooms: Pages::default(),
         }
     }
 }
@@ -63,22 +64,21 @@ impl Index {
     }
 
     pub(crate) fn room(&self, room: RoomId) -> Option<&Room> {
-        self.rooms[room_part(room)].get(&room)
+        self.rooms.get(room)
     }
 
     pub(crate) fn room_mut(&mut self, room: RoomId) -> Option<&mut Room> {
-        self.rooms[room_part(room)].get_mut(&room)
+        self.rooms.get_mut(room)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rooms.iter().map(HashMap::len).sum()
+        self.rooms.len()
     }
 
     /// Adds a room under its name, or returns the one that is there.
     pub(crate) fn insert(&mut self, name: NameHash, room: RoomId) -> &mut Room {
         self.names[name_part(name)].insert(key(name), room);
-        let part = &mut self.rooms[room_part(room)];
-        part.entry(room).or_insert_with(Room::new)
+        self.rooms.insert(room)
     }
 
     /// Takes a room out; its name too, unless a younger room has it by now.
@@ -86,7 +86,7 @@ impl Index {
         if self.find(name) == Some(room) {
             self.names[name_part(name)].remove(&key(name));
         }
-        self.rooms[room_part(room)].remove(&room)
+        self.rooms.remove(room)
     }
 
     /// Returns names and rooms in no particular order.
@@ -99,26 +99,25 @@ impl Index {
 
     /// Returns the rooms in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomId, &Room)> {
-        self.rooms.iter().flatten().map(|(&id, room)| (id, room))
+        self.rooms.iter()
     }
 
     /// Bytes that the tables take.
     pub(crate) fn memory_bytes(&self) -> usize {
         let names = self.names.iter().map(HashMap::allocation_size);
-        let rooms = self.rooms.iter().map(HashMap::allocation_size);
-        names.sum::<usize>() + rooms.sum::<usize>()
+        names.sum::<usize>() + self.rooms.memory_bytes()
     }
 
     /// Makes room for more rooms at once.
     pub(crate) fn reserve(&mut self, rooms: usize) {
         let each = rooms.div_ceil(PARTS);
         self.names.iter_mut().for_each(|part| part.reserve(each));
-        self.rooms.iter_mut().for_each(|part| part.reserve(each));
+        self.rooms.reserve(rooms);
     }
 }
 
 impl Room {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             end: 0,
             wake_at: NEVER,
@@ -143,8 +142,4 @@ fn key(name: NameHash) -> NameKey {
 /// The hash of a name is even in all of its bits; tables use the low half.
 fn name_part(name: NameHash) -> usize {
     (name.0 >> 122) as usize % PARTS
-}
-
-fn room_part(room: RoomId) -> usize {
-    room.0 as usize % PARTS
 }

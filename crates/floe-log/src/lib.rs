@@ -60,7 +60,8 @@
 //! - An error of staging changes nothing.
 //! - Bytes read from a file have been checked once in this process, or are not returned.
 //! - A start reads the tables of all segments and the write-ahead log since the last flush: about
-//!   [`Options::flush_bytes`], and [`Options::wal_bytes_max`] at most.
+//!   [`Options::flush_bytes`], four times that where rooms have little each, and
+//!   [`Options::wal_bytes_max`] at most.
 //! - Space of deleted rooms comes back with the flush after, and the merge that it makes worth
 //!   it. A host that has been idle for a while calls [`Log::request_flush`].
 
@@ -82,6 +83,7 @@ mod memtable;
 mod merge;
 mod open;
 mod options;
+mod pages;
 mod plan;
 mod prepare;
 mod publish;
