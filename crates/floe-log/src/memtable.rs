@@ -17,6 +17,11 @@ pub(crate) struct Memtable {
     pub(crate) bytes: u64,
 }
 
+/// Bytes of a room that are worth its part of a flush.
+const ROOM_BYTES: u64 = 2 << 10;
+/// How many times as much is gathered where rooms have less than that.
+const SMALL_ROOMS_FACTOR: u64 = 4;
+
 /// One room's records, oldest first.
 #[derive(Debug)]
 pub(crate) struct MemRoom {
@@ -80,6 +85,15 @@ impl Memtable {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// Whether there is enough for a segment.
+    ///
+    /// A flush and the merges that follow cost by the room as much as by the byte, so where rooms
+    /// have few bytes each, more is gathered first.
+    pub(crate) fn is_worth_a_flush(&self, flush_bytes: u64) -> bool {
+        let large = self.bytes / ROOM_BYTES >= self.rooms.len() as u64;
+        self.bytes >= flush_bytes && (large || self.bytes / SMALL_ROOMS_FACTOR >= flush_bytes)
     }
 
     pub(crate) fn rooms(&self) -> &[MemRoom] {
@@ -167,5 +181,29 @@ impl<'a> RoomFrames<'a> {
                 units: u64::from(frame.header.units),
                 payload_len: frame.header.payload_len as usize,
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_rooms_gather_more_before_a_flush() {
+        const FLUSH_BYTES: u64 = 64 << 10;
+        let with_rooms = |rooms: u64, bytes| {
+            let mut memtable = Memtable::default();
+            for room in 0..rooms {
+                memtable.add_room(RoomId(room), None);
+            }
+            memtable.push_frame(0, FrameRef { chunk: 0, at: 0 }, bytes);
+            memtable.is_worth_a_flush(FLUSH_BYTES)
+        };
+        assert!(!with_rooms(1, (64 << 10) - 1));
+        assert!(with_rooms(1, 64 << 10));
+        assert!(with_rooms(32, 64 << 10));
+        assert!(!with_rooms(33, 64 << 10));
+        assert!(!with_rooms(1000, (256 << 10) - 1));
+        assert!(with_rooms(1000, 256 << 10));
     }
 }

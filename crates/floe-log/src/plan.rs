@@ -19,15 +19,13 @@ impl Size {
 }
 
 /// Segments of like size that make a merge worth it.
-const GROUP: usize = 4;
-/// A segment joins younger ones when it is at most this many times as large as all of them.
-const RATIO: u64 = 2;
+const GROUP: usize = 6;
 
 /// Chooses adjacent segments to merge, given all of them with the oldest data first.
 ///
-/// A segment of which half is dead is written anew; else the youngest ones are merged while the
-/// next older one is not much larger than all of them, so each byte is written a logarithmic
-/// number of times.
+/// A segment of which half is dead is written anew; else the youngest ones are merged, and with them
+/// each older one that is not larger than all of those together, so each byte is written a
+/// logarithmic number of times.
 pub(crate) fn choose(sizes: &[Size], segment_bytes_max: u64) -> Option<std::ops::Range<usize>> {
     if let Some(at) = sizes
         .iter()
@@ -39,7 +37,7 @@ pub(crate) fn choose(sizes: &[Size], segment_bytes_max: u64) -> Option<std::ops:
     let mut first = sizes.len();
     while first > 0 {
         let bytes = sizes[first - 1].bytes;
-        let large = total > 0 && bytes > total * RATIO;
+        let large = total > 0 && bytes > total;
         if large || bytes >= segment_bytes_max || total + bytes > segment_bytes_max * 2 {
             break;
         }
@@ -63,11 +61,12 @@ mod tests {
 
     #[test]
     fn small_young_segments_are_merged_and_large_old_ones_are_left() {
-        assert_eq!(choose(&sizes(&[10, 10, 10]), 1000), None);
-        assert_eq!(choose(&sizes(&[10, 10, 10, 10]), 1000), Some(0..4));
-        assert_eq!(choose(&sizes(&[500, 10, 10, 10, 10]), 1000), Some(1..5));
-        assert_eq!(choose(&sizes(&[70, 10, 10, 10, 10]), 1000), Some(0..5));
-        assert_eq!(choose(&sizes(&[1000, 400, 300, 300]), 1000), None);
+        let young = |older: &[u64], count| [older, &vec![10; count]].concat();
+        assert_eq!(choose(&sizes(&young(&[], 5)), 1000), None);
+        assert_eq!(choose(&sizes(&young(&[], 6)), 1000), Some(0..6));
+        assert_eq!(choose(&sizes(&young(&[500], 6)), 1000), Some(1..7));
+        assert_eq!(choose(&sizes(&young(&[60], 6)), 1000), Some(0..7));
+        assert_eq!(choose(&sizes(&young(&[1000, 600, 500], 4)), 1000), None);
         assert_eq!(choose(&[], 1000), None);
     }
 

@@ -171,7 +171,7 @@ impl<D: Disk> Log<D> {
     /// Begins a new memtable if the old one is worth a segment.
     fn freeze(&mut self) -> Option<()> {
         let wanted = self.flush_wanted
-            || self.rooms.active.bytes >= self.options.flush_bytes
+            || self.rooms.active.is_worth_a_flush(self.options.flush_bytes)
             || self.wal.is_long(&self.options)
             || self.rooms.deaths.len() >= DEATHS;
         if !wanted || self.rooms.active.is_empty() {
