@@ -117,4 +117,6 @@ pub const fn retry_word(retry: floe_proto::Retry) -> &'static str {
 }
 
 #[cfg(test)]
+mod document_tests;
+#[cfg(test)]
 mod tests;
