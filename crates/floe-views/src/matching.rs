@@ -30,13 +30,6 @@ pub struct Wanted {
     runs: Vec<Vec<String>>,
 }
 
-/// A text that has all the words.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Match {
-    /// How well it matches, larger is better; never negative.
-    pub rank: f64,
-}
-
 /// Words of a text with their places.
 #[derive(Debug, Default)]
 struct Text {
@@ -76,23 +69,48 @@ impl Wanted {
         last.map_or("", String::as_str)
     }
 
-    /// Returns how well a text matches; `None` if it does not.
-    pub fn find(&self, content: &str) -> Option<Match> {
-        let text = Text::read(content);
-        let len = text.words.len() as f64;
-        let length = SATURATION * (1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * len / USUAL_WORDS);
-        let mut rank = 0.0;
-        for (number, run) in self.runs.iter().enumerate() {
-            let may_begin = number + 1 == self.runs.len();
-            let worth: f64 = (0..text.words.len())
-                .filter_map(|at| text.run_at(at, run, may_begin))
-                .sum();
-            if worth <= 0.0 {
-                return None;
+    /// Returns how well a text matches, larger is better and never negative; `None` if it does not.
+    pub fn rank(&self, content: &str) -> Option<f64> {
+        let mut worths = vec![0.0; self.runs.len()];
+        let words = if self.runs.iter().all(|run| run.len() == 1) {
+            self.weigh_words(content, &mut worths)
+        } else {
+            self.weigh_runs(&Text::read(content), &mut worths)
+        };
+        let length = LENGTH_WEIGHT * words as f64 / USUAL_WORDS;
+        let length = SATURATION * (1.0 - LENGTH_WEIGHT + length);
+        worths.iter().try_fold(0.0, |rank, worth| {
+            (*worth > 0.0).then(|| rank + worth * (SATURATION + 1.0) / (worth + length))
+        })
+    }
+
+    /// Adds up what each single word is worth in a text; returns how many words the text has.
+    fn weigh_words(&self, content: &str, worths: &mut [f64]) -> usize {
+        let mut words = 0;
+        let last = worths.len() - 1;
+        words::for_each(content, |word| {
+            words += 1;
+            for (number, (run, worth)) in self.runs.iter().zip(worths.iter_mut()).enumerate() {
+                let Some(wanted) = run.first() else { continue };
+                if word.text == wanted {
+                    *worth += 1.0;
+                } else if number == last && word.text.starts_with(wanted.as_str()) {
+                    *worth += BEGINNING_WORTH;
+                }
             }
-            rank += worth * (SATURATION + 1.0) / (worth + length);
+        });
+        words
+    }
+
+    /// Adds up what each run is worth in a text; returns how many words the text has.
+    fn weigh_runs(&self, text: &Text, worths: &mut [f64]) -> usize {
+        let last = worths.len() - 1;
+        for (number, (run, worth)) in self.runs.iter().zip(worths).enumerate() {
+            *worth = (0..text.words.len())
+                .filter_map(|at| text.run_at(at, run, number == last))
+                .sum();
         }
-        Some(Match { rank })
+        text.words.len()
     }
 
     /// Returns the found words in their surroundings, marked.
@@ -231,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn finds(wanted: &str, content: &str) -> bool {
-        Wanted::read(wanted).is_some_and(|wanted| wanted.find(content).is_some())
+        Wanted::read(wanted).is_some_and(|wanted| wanted.rank(content).is_some())
     }
 
     #[test]
@@ -248,6 +266,8 @@ mod tests {
             ("京東", "東京タワー", false),
             ("東京", "東の京", false),
             ("cafe", "Café", true),
+            ("東京 高い", "高い東京タワー", true),
+            ("tower 東", "東京 towers", false),
             ("hello", "", false),
             ("", "hello", false),
             ("\"*()", "hello", false),
@@ -258,7 +278,7 @@ mod tests {
 
     #[test]
     fn more_and_whole_words_and_short_texts_rank_higher() {
-        let rank = |content: &str| Wanted::read("rain").unwrap().find(content).unwrap().rank;
+        let rank = |content: &str| Wanted::read("rain").unwrap().rank(content).unwrap();
         let long = "rain and a lot of other words about the weather of last week";
         assert!(rank("rain rain") > rank("rain here"));
         assert!(rank("rain here") > rank("rainy day"));
@@ -301,11 +321,11 @@ mod tests {
         #[test]
         fn any_text_finds_itself_and_has_a_snippet(content: String, wanted: String) {
             if let Some(whole) = Wanted::read(&content) {
-                prop_assert!(whole.find(&content).is_some());
+                prop_assert!(whole.rank(&content).is_some());
                 whole.snippet(&content);
             }
             if let Some(wanted) = Wanted::read(&wanted) {
-                wanted.find(&content);
+                wanted.rank(&content);
                 wanted.snippet(&content);
             }
         }

@@ -8,10 +8,8 @@ pub struct Options {
     /// Whether parts of words can be searched for across channels; costs about seven times as much
     /// as words do.
     pub trigrams: bool,
-    /// Memory for pages of the file that the projector keeps.
-    pub projector_cache_bytes: u64,
-    /// Memory for pages of the file that each reader keeps.
-    pub reader_cache_bytes: u64,
+    /// Memory for pages of the file that the projector keeps; each reader keeps a quarter of it.
+    pub cache_bytes: u64,
     /// How long a question may take.
     pub query_timeout_ms: u64,
     /// Most items of a page, however many are asked for.
@@ -34,13 +32,12 @@ impl Default for Options {
         Self {
             words: true,
             trigrams: false,
-            projector_cache_bytes: 64 << 20,
-            reader_cache_bytes: 16 << 20,
+            cache_bytes: 64 << 20,
             query_timeout_ms: 5_000,
             page_items_max: 1_000,
             page_bytes_max: 4 << 20,
             scan_max: 16_000,
-            candidates_max: 500,
+            candidates_max: 300,
             text_bytes_max: 1_000,
             trim_rows_max: 5_000,
         }

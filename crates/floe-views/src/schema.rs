@@ -44,7 +44,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Connection, ViewError> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
-    set_up(&db, options.projector_cache_bytes)?;
+    set_up(&db, options.cache_bytes)?;
     let tx = db.transaction()?;
     for migrate in MIGRATIONS.iter().skip(found as usize) {
         tx.execute_batch(migrate)?;
@@ -61,7 +61,7 @@ pub fn open_to_read(path: &Path, options: &Options) -> rusqlite::Result<Connecti
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "query_only", true)?;
-    set_up(&db, options.reader_cache_bytes)?;
+    set_up(&db, options.cache_bytes / READER_SHARE)?;
     Ok(db)
 }
 
@@ -76,6 +76,9 @@ fn version(db: &Connection) -> Result<i64, ViewError> {
         Err(ViewError::Foreign)
     }
 }
+
+/// A reader keeps one part in so many of the memory that the projector has.
+const READER_SHARE: u64 = 4;
 
 fn set_up(db: &Connection, cache_bytes: u64) -> rusqlite::Result<()> {
     let cache_kib = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);

@@ -9,7 +9,7 @@ use super::scope::Area;
 /// Words of the dictionary that are looked at for a beginning.
 const WORDS_LOOKED_AT: u32 = 2_000;
 /// Words that a beginning stands for: the shortest.
-const WORDS_MEANT_MAX: usize = 48;
+const WORDS_MEANT_MAX: usize = 24;
 
 /// A full-text index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -261,16 +261,25 @@ impl Looking<'_> {
     /// Moves the beginning of a part to behind `place`, in the order of times.
     fn go_on(&self, known: &Known, place: Place, part: &mut Part) -> rusqlite::Result<()> {
         // Events of one moment are in the order of their rows, so channel by channel.
-        let row = if key::channel(place.row) < known.no {
-            first_row(self.db, part, |at| at >= place.at)?
-        } else {
-            first_row(self.db, part, |at| at > place.at)?
+        let is_later = key::channel(place.row) < known.no;
+        let is_late = |at| {
+            if is_later {
+                at >= place.at
+            } else {
+                at > place.at
+            }
         };
         let is_own = key::channel(place.row) == known.no;
         if self.newest_first {
-            part.before = if is_own { place.row } else { row };
+            part.before = match is_own {
+                true => place.row,
+                false => first_row_from_end(self.db, part, is_late)?,
+            };
         } else {
-            part.after = if is_own { place.row } else { row - 1 };
+            part.after = match is_own {
+                true => place.row,
+                false => first_row_from_start(self.db, part, is_late)? - 1,
+            };
         }
         Ok(())
     }
@@ -314,22 +323,66 @@ impl Looking<'_> {
 /// Returns the first row of a part from whose time on `is_late`, or the part's end: by halving what
 /// is left again and again, so times must not go back by more than `is_late` allows for.
 fn first_row(db: &Connection, part: &Part, is_late: impl Fn(i64) -> bool) -> rusqlite::Result<i64> {
-    let mut next = db.prepare_cached(
-        "SELECT row, created_at FROM events WHERE row >= ?1 AND row < ?2 ORDER BY row LIMIT 1",
-    )?;
     let mut low = part.after + 1;
     let mut high = part.before;
     while low < high {
         let middle = low + (high - low) / 2;
-        let found: Option<(i64, i64)> = next
-            .query_row((middle, high), |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        match found {
+        match row_from(db, middle, high)? {
             Some((row, at)) if !is_late(at) => low = row + 1,
             Some(_) | None => high = middle,
         }
     }
     Ok(low)
+}
+
+/// Does what [`first_row`] does, faster where the row is near the start.
+fn first_row_from_start(
+    db: &Connection,
+    part: &Part,
+    is_late: impl Fn(i64) -> bool,
+) -> rusqlite::Result<i64> {
+    let mut part = *part;
+    let mut step = 1;
+    while let Some((row, at)) = row_from(db, part.after + step, part.before)? {
+        if is_late(at) {
+            part.before = row + 1;
+            break;
+        }
+        part.after = row;
+        step *= 4;
+    }
+    first_row(db, &part, is_late)
+}
+
+/// Does what [`first_row`] does, faster where the row is near the end.
+fn first_row_from_end(
+    db: &Connection,
+    part: &Part,
+    is_late: impl Fn(i64) -> bool,
+) -> rusqlite::Result<i64> {
+    let mut part = *part;
+    let mut step = 1;
+    while part.before - step > part.after {
+        let middle = part.before - step;
+        match row_from(db, middle, part.before)? {
+            Some((row, at)) if !is_late(at) => {
+                part.after = row;
+                break;
+            }
+            Some(_) | None => part.before = middle,
+        }
+        step *= 4;
+    }
+    first_row(db, &part, is_late)
+}
+
+/// Returns the first row from `from` on and its time.
+fn row_from(db: &Connection, from: i64, before: i64) -> rusqlite::Result<Option<(i64, i64)>> {
+    db.prepare_cached(
+        "SELECT row, created_at FROM events WHERE row >= ?1 AND row < ?2 ORDER BY row LIMIT 1",
+    )?
+    .query_row((from, before), |row| Ok((row.get(0)?, row.get(1)?)))
+    .optional()
 }
 
 fn author(db: &Connection, ns: i64, name: &str) -> rusqlite::Result<Option<i64>> {
