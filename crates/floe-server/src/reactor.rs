@@ -9,6 +9,7 @@ mod conn;
 mod dispatch;
 mod ending;
 mod http1;
+mod live;
 mod output;
 mod readers;
 mod receive;
@@ -59,6 +60,8 @@ pub struct Reactor<D: Disk> {
     public_url: Option<String>,
     /// The address listened on.
     address: SocketAddr,
+    /// Origins whose pages may open live connections, besides the server's own.
+    origins: Vec<String>,
     /// Who may do what in channels.
     access: Access,
     /// Bounds of what is asked of channels.
@@ -90,6 +93,8 @@ pub struct Reactor<D: Disk> {
     /// Uptime before which no background work is asked for, after space ran out.
     work_after_ms: u64,
     readers: usize,
+    /// WebSockets.
+    sockets: usize,
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
     stop: Arc<AtomicBool>,
@@ -101,6 +106,8 @@ pub struct Reactor<D: Disk> {
     /// The answer being written.
     out: Vec<u8>,
     scratch: Scratch,
+    /// A frame in another form than it came.
+    frame_scratch: Vec<u8>,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -158,6 +165,7 @@ impl<D: Disk> Reactor<D> {
             subscriptions,
             public_url: settings.public_url.clone(),
             address,
+            origins: settings.origins.clone(),
             access,
             bounds: Bounds {
                 content_chars_max: settings.limits.channel_content_chars_max,
@@ -180,6 +188,7 @@ impl<D: Disk> Reactor<D> {
             tick_ms: 0,
             work_after_ms: 0,
             readers: 0,
+            sockets: 0,
             passes: VecDeque::new(),
             stop,
             stop_ms: None,
@@ -187,6 +196,7 @@ impl<D: Disk> Reactor<D> {
             received: vec![0; 64 << 10],
             out: Vec::with_capacity(4 << 10),
             scratch: Scratch::default(),
+            frame_scratch: Vec::new(),
         };
         Ok((reactor, waker))
     }
@@ -205,6 +215,7 @@ impl<D: Disk> Reactor<D> {
             self.commits += 1;
             self.finished(run_commit(job))?;
         }
+        self.shard.advance_live(self.clock.wall);
         loop {
             self.commit()?;
             match self.poll.poll(&mut events, Some(self.patience())) {
@@ -223,6 +234,7 @@ impl<D: Disk> Reactor<D> {
             self.reply();
             self.notify();
             self.answer_views();
+            self.shard.advance_live(self.clock.wall);
             self.deliver();
             self.time_out();
             self.look_after_rooms()?;
@@ -244,6 +256,9 @@ impl<D: Disk> Reactor<D> {
         }
         if let Some(at_ms) = self.views.wake_ms(self.clock.uptime_ms) {
             wake_ms = wake_ms.min(at_ms);
+        }
+        if let Some(at) = self.shard.live_wake() {
+            wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
         }
         if let Some(at) = self.subscriptions.poll_wake(self.clock.wall) {
             wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
@@ -473,6 +488,11 @@ impl<D: Disk> Reactor<D> {
                 self.set_deadline(at, uptime_ms + self.limits.http_idle_timeout_ms);
                 self.receive(at);
             }
+            State::Live(_) => {
+                self.await_sound(at);
+                self.tell_rooms(at);
+                self.receive(at);
+            }
             State::Waiting(..) | State::LongPoll(_) | State::Draining => {}
         }
     }
@@ -561,16 +581,39 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends the replies that have become durable.
     fn reply(&mut self) {
+        // The WebSocket whose answers gather in `self.out`.
+        let mut gathering = None;
         while let Some((ticket, reply)) = self.shard.poll_reply() {
-            let Place { at, generation, .. } = Place::of(ticket);
-            if self
-                .conns
-                .get(at)
-                .is_some_and(|conn| conn.generation == generation)
-            {
+            let Place {
+                at,
+                generation,
+                command,
+            } = Place::of(ticket);
+            let conn = self.conns.get(at);
+            let Some(conn) = conn.filter(|conn| conn.generation == generation) else {
+                continue;
+            };
+            let is_live = matches!(conn.state, State::Live(_));
+            if gathering.is_some_and(|gathers| gathers != at || !is_live) {
+                self.send_gathered(gathering.take());
+            }
+            if !is_live {
                 self.answer_reply(at, reply);
                 self.resume(at);
+                continue;
             }
+            if gathering.replace(at).is_none() {
+                self.out.clear();
+            }
+            self.answer_live(at, command, reply);
+        }
+        self.send_gathered(gathering);
+    }
+
+    fn send_gathered(&mut self, gathered: Option<usize>) {
+        if let Some(at) = gathered {
+            self.send(at);
+            self.resume(at);
         }
     }
 
@@ -610,7 +653,8 @@ impl<D: Disk> Reactor<D> {
         let Some(conn) = self.conns.get(at) else {
             return;
         };
-        let open = conn.takes_requests() || matches!(conn.state, State::Draining);
+        let draining = matches!(conn.state, State::Draining);
+        let open = conn.takes_requests() || draining || !self.is_held(at);
         if open && (conn.readable || conn.ended || !conn.input.is_empty()) {
             self.receive(at);
         }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
+
 /// Everything that a server is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -97,6 +99,25 @@ pub struct Limits {
     /// Milliseconds of silence after which a WebSocket is pinged, and closed if it stays silent as
     /// long again; 30 s.
     pub live_ping_ms: u64,
+    /// Members of one room; 100 000. Above: 429 `LIMIT_REACHED`.
+    pub presence_members_max: usize,
+    /// Members up to which changes are told one by one, and in larger rooms as a count; 1 000.
+    pub presence_told_max: usize,
+    /// Bytes of what a member says of itself; 1 KiB. Above: 413 `BODY_TOO_LARGE`.
+    pub presence_data_bytes_max: usize,
+    /// Milliseconds that a member stays whose last connection is lost; 5 s. A page that reloads
+    /// within them never left.
+    pub presence_grace_ms: u64,
+    /// Keys in the memory of one room; 1 024. Above: 429 `LIMIT_REACHED`.
+    pub memory_keys_max: usize,
+    /// Bytes of a value in the memory; 4 KiB. Above: 413 `BODY_TOO_LARGE`.
+    pub memory_value_bytes_max: usize,
+    /// Bytes of the memory of one room; 256 KiB. Above: 429 `LIMIT_REACHED`.
+    pub memory_bytes_max: usize,
+    /// Milliseconds that a value in the memory lives at most, and where it says nothing; 24 h.
+    pub memory_ttl_ms_max: u64,
+    /// Milliseconds that a user is typing after saying so; 3 s.
+    pub typing_ttl_ms: u64,
     /// Questions to the SQL view under way; 1 000. Above: 503 `OVERLOADED`.
     pub query_open_max: usize,
     /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
@@ -132,8 +153,47 @@ impl Default for Limits {
             live_rooms_max: 1_000,
             live_commands_max: 256,
             live_ping_ms: 30_000,
+            presence_members_max: 100_000,
+            presence_told_max: 1_000,
+            presence_data_bytes_max: 1 << 10,
+            presence_grace_ms: 5_000,
+            memory_keys_max: 1_024,
+            memory_value_bytes_max: 4 << 10,
+            memory_bytes_max: 256 << 10,
+            memory_ttl_ms_max: 24 * 60 * 60 * 1_000,
+            typing_ttl_ms: 3_000,
             query_open_max: 1_000,
             query_wait_ms: 5_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Returns the bounds of presence and memory in one room.
+    #[must_use]
+    pub fn live(&self) -> LiveLimits {
+        let LiveLimits { presence, memory } = LiveLimits::default();
+        LiveLimits {
+            presence: PresenceLimits {
+                keyed: KeyedLimits {
+                    keys_max: self.presence_members_max,
+                    value_bytes_max: self.presence_data_bytes_max,
+                    ..presence.keyed
+                },
+                told_max: self.presence_told_max,
+                grace_ms: self.presence_grace_ms,
+                ..presence
+            },
+            memory: MemoryLimits {
+                keyed: KeyedLimits {
+                    keys_max: self.memory_keys_max,
+                    value_bytes_max: self.memory_value_bytes_max,
+                    bytes_max: self.memory_bytes_max,
+                    ..memory.keyed
+                },
+                ttl_ms_max: self.memory_ttl_ms_max,
+                typing_ttl_ms: self.typing_ttl_ms,
+            },
         }
     }
 }

@@ -10,6 +10,7 @@ mod channels;
 mod create;
 mod delete;
 mod fetch;
+mod live;
 mod registry;
 mod value;
 mod viewed;
@@ -17,6 +18,7 @@ mod viewed;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use floe_core::live::Live;
 use floe_core::{AppendError, ContentType, Edge, Room, Size};
 use floe_log::{
     CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload, Progress,
@@ -115,6 +117,8 @@ pub struct Shard<D: Disk> {
     told: Option<registry::Told>,
     /// Where the next look for idle rooms begins.
     sweep_at: usize,
+    /// Presence and memory, as far as they are not each room's own.
+    live_rooms: live::LiveRooms,
     /// Channels that the SQL view must look at, oldest first.
     unviewed: VecDeque<viewed::Unviewed>,
     /// Number of the next of them.
@@ -149,6 +153,10 @@ struct Slot {
     unviewed: bool,
     /// The unit up to which the SQL view was given it.
     viewed: u64,
+    /// Whether readers are to be told of a change of live state.
+    live_changed: bool,
+    /// Presence and memory, while there is any.
+    live: Option<Box<Live>>,
 }
 
 /// What happens once the log is durable up to `lsn`.
@@ -201,6 +209,7 @@ impl<D: Disk> Shard<D> {
         let (log, recovery) = Log::open(disk, options, Arc::new(CoreFold))?;
         let shard = Self {
             log,
+            live_rooms: live::LiveRooms::new(limits.live()),
             limits,
             slots: Slab::new(),
             names: HashMap::default(),
@@ -509,6 +518,8 @@ impl<D: Disk> Shard<D> {
             queued: false,
             unviewed: false,
             viewed: viewed::UNKNOWN,
+            live_changed: false,
+            live: None,
         };
         // A process has no memory for four thousand million rooms.
         let id = SlotId(self.slots.insert(Box::new(slot)) as u32);
@@ -594,8 +605,9 @@ impl<D: Disk> Shard<D> {
     /// Frees the slot of a deleted room once nobody needs it.
     fn drop_if_gone(&mut self, id: SlotId) {
         let slot = &self.slots[id.0 as usize];
-        let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed;
+        let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed || slot.live_changed;
         if slot.gone && !wanted && slot.readers.is_empty() {
+            self.end_live(id);
             self.slots.remove(id.0 as usize);
         }
     }
@@ -611,10 +623,14 @@ impl<D: Disk> Shard<D> {
                 continue;
             };
             let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed || slot.gone;
-            let idle = slot.readers.is_empty() && !wanted;
+            let lives =
+                slot.live_changed || slot.live.as_ref().is_some_and(|live| !live.is_empty());
+            let idle = slot.readers.is_empty() && !wanted && !lives;
             if idle && slot.used_s < keep_after {
                 self.log.set_wake(slot.room.id(), slot.room.wake_at());
-                self.names.remove(&slot.name);
+                let name = slot.name;
+                self.end_live(SlotId(at as u32));
+                self.names.remove(&name);
                 self.slots.remove(at);
             }
         }

@@ -68,10 +68,18 @@ impl<'a> Credentials<'a> {
     /// Copies what is borrowed, for a connection that outlives its request.
     #[must_use]
     pub fn into_owned(self) -> Credentials<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Credentials {
-            key: self.key.map(owned),
-            token: self.token.map(owned),
+            key: self.key.map(|key| Cow::Owned(key.into_owned())),
+            token: self.token.map(|token| Cow::Owned(token.into_owned())),
+        }
+    }
+
+    /// Returns the credentials with another token, if there is one.
+    #[must_use]
+    pub fn with_token<'b>(&'b self, token: Option<&'b str>) -> Credentials<'b> {
+        Credentials {
+            key: self.key.as_deref().map(Cow::Borrowed),
+            token: token.or(self.token.as_deref()).map(Cow::Borrowed),
         }
     }
 }

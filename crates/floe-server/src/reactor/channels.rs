@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::conn::{Context, Expect, Shown};
 use super::{Reactor, envelope};
-use crate::shard::{ChangeChannel, Failure, NewEvent, NewEvents, Reply, Ticket};
+use crate::shard::{Appended, ChangeChannel, Failure, NewEvent, NewEvents, Reply, Ticket};
 use crate::views::{Answer, Ask as ViewAsk, Lag, Wait};
 
 impl<D: Disk> Reactor<D> {
@@ -405,12 +405,13 @@ impl<D: Disk> Reactor<D> {
         reply: Reply,
     ) {
         match reply {
-            Reply::Events(appended) => self.show(at, context, |out, envelope| match shown {
-                Shown::Events => {
-                    channels::write_batch(out, envelope, form, &appended.events, appended.duplicate)
-                }
-                _ => {
-                    channels::write_event(out, envelope, form, &appended.events, appended.duplicate)
+            Reply::Events(Appended {
+                events, duplicate, ..
+            }) => self.show(at, context, |out, envelope| {
+                if shown == Shown::Events {
+                    channels::write_batch(out, envelope, form, &events, duplicate);
+                } else {
+                    channels::write_event(out, envelope, form, &events, duplicate);
                 }
             }),
             Reply::Channel(id) => self.answer_changed(at, context, form, shown, id),
@@ -441,10 +442,14 @@ impl<D: Disk> Reactor<D> {
             // It was purged in the same moment.
             return self.answer_channel_failure(at, context, form, &no_channel());
         };
-        self.show(at, context, |out, envelope| match shown {
-            Shown::Created => channels::write_created(out, envelope, form, &meta, slow, &secret),
-            Shown::Secret => channels::write_secret(out, envelope, id, &secret),
-            _ => channels::write_channel(out, envelope, form, &meta, slow),
+        self.show(at, context, |out, envelope| {
+            if shown == Shown::Created {
+                channels::write_created(out, envelope, form, &meta, slow, &secret);
+            } else if shown == Shown::Secret {
+                channels::write_secret(out, envelope, id, &secret);
+            } else {
+                channels::write_channel(out, envelope, form, &meta, slow);
+            }
         });
     }
 

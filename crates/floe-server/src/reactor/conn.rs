@@ -4,6 +4,7 @@ use floe_surfaces::channels::{Form, Hidden};
 use floe_surfaces::streams::SseStyle;
 
 use super::http1::ChunkScan;
+use super::live::Live;
 use super::output::Output;
 use super::socket::Socket;
 use crate::shard::{SlotId, Ticket};
@@ -48,6 +49,8 @@ pub enum State {
     LongPoll(LongPoll),
     /// Following a stream.
     Sse(Sse),
+    /// A WebSocket.
+    Live(Box<Live>),
     /// The last answer is on its way.
     Closing,
     /// Everything is sent; what still arrives is thrown away for a moment, so that the peer can
@@ -184,12 +187,42 @@ impl<F: floe_log::DiskFile> Conn<F> {
         place.ticket()
     }
 
-    /// Returns the room that the connection is a live reader of.
+    /// Returns what the connection is as a WebSocket, if it is one.
+    pub fn live(&self) -> Option<&Live> {
+        if let State::Live(live) = &self.state {
+            Some(live)
+        } else {
+            None
+        }
+    }
+
+    /// Returns what the connection is as a WebSocket, to change it.
+    pub fn live_mut(&mut self) -> Option<&mut Live> {
+        if let State::Live(live) = &mut self.state {
+            Some(live)
+        } else {
+            None
+        }
+    }
+
+    /// Returns whether the connection is a live reader of a room.
+    pub fn follows(&self, slot: SlotId) -> bool {
+        match self.live() {
+            Some(live) => live.follows(slot),
+            None => self.reads() == Some(slot),
+        }
+    }
+
+    /// Returns the one room that the connection is a live reader of.
     pub fn reads(&self) -> Option<SlotId> {
         match &self.state {
             State::LongPoll(poll) => Some(poll.slot),
             State::Sse(sse) => Some(sse.slot),
-            State::Receiving | State::Waiting(..) | State::Closing | State::Draining => None,
+            State::Receiving
+            | State::Waiting(..)
+            | State::Live(_)
+            | State::Closing
+            | State::Draining => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request
 use floe_surfaces::subscriptions::{self, Asked};
 
 use super::conn::{Context, Expect, Following, Location, State};
+use super::live::is_live_path;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_internal, is_reserved};
 
@@ -29,6 +30,9 @@ impl<D: Disk> Reactor<D> {
             return self.refuse(at, context, Code::Stopping, "the server is stopping");
         }
         let (path, query) = split_target(target);
+        if is_live_path(path) {
+            return self.open_live(at, context, method, query, fields);
+        }
         if channels::owns(path) {
             return self.channel_request(at, context, method, path, query, fields, body);
         }
@@ -311,6 +315,7 @@ impl<D: Disk> Reactor<D> {
             State::Receiving
             | State::LongPoll(_)
             | State::Sse(_)
+            | State::Live(_)
             | State::Closing
             | State::Draining => {
                 unreachable!("a reply comes to the connection that waits for it")

@@ -45,6 +45,7 @@ impl<D: Disk> Reactor<D> {
             _ if stalled => self.close(at),
             State::LongPoll(_) => self.end_long_poll(at),
             State::Sse(sse) => self.time_out_sse(at, sse.ends_ms),
+            State::Live(_) => self.time_out_live(at),
             State::Receiving if !conn.input.is_empty() => {
                 self.refuse(
                     at,
@@ -74,6 +75,9 @@ impl<D: Disk> Reactor<D> {
                 match conn.state {
                     State::LongPoll(_) => self.end_long_poll(at),
                     State::Sse(_) => self.end_sse(at),
+                    State::Live(_) => {
+                        self.dismiss(at, Code::Stopping, "the server is stopping");
+                    }
                     State::Receiving if conn.input.is_empty() && conn.output.is_empty() => {
                         self.close(at)
                     }

@@ -1,6 +1,7 @@
 //! Readers that wait: long-polls and server-sent events.
 
 use bytes::Bytes;
+use floe_core::live::Leave;
 use floe_core::{Edge, Span};
 use floe_log::Disk;
 use floe_proto::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, ChannelId, Code};
@@ -9,6 +10,7 @@ use floe_surfaces::streams::{self, SseControl, SseStyle};
 
 use super::channels::{unreadable, without_hidden};
 use super::conn::{Context, Following, LongPoll, Place, Sse, State, next_generation};
+use super::live::SharedFrames;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
 
@@ -23,7 +25,14 @@ pub struct Pass {
     at: usize,
     /// Readers before it that stay parked.
     kept: usize,
+    shared: Shared,
+}
+
+/// What readers at the same place are sent.
+#[derive(Debug, Default)]
+struct Shared {
     frame: Option<Frame>,
+    live: SharedFrames,
 }
 
 /// Readers served in one turn of the loop.
@@ -150,7 +159,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn admit_reader(&self, slot: SlotId) -> Result<(), Failure> {
+    pub(super) fn admit_reader(&self, slot: SlotId) -> Result<(), Failure> {
         if self.readers >= self.limits.readers_max {
             return Err(Failure::new(
                 Code::LimitReached,
@@ -181,8 +190,17 @@ impl<D: Disk> Reactor<D> {
         self.set_deadline(at, deadline_ms);
     }
 
+    /// Returns whether a pass under way has a reader, so that it is given back with the others.
+    pub(super) fn is_passing(&self, slot: SlotId, reader: Ticket) -> bool {
+        self.passes.iter().any(|pass| {
+            let (served, waiting) = (&pass.readers[..pass.kept], &pass.readers[pass.at..]);
+            pass.slot == slot && (served.contains(&reader) || waiting.contains(&reader))
+        })
+    }
+
     /// Takes a connection off the list of its stream's readers.
     pub(super) fn unpark(&mut self, at: usize) {
+        self.forget_live(at, Leave::Lost);
         if let Some(slot) = self.slot_of(at) {
             let conn = &mut self.conns[at];
             conn.state = State::Receiving;
@@ -205,7 +223,7 @@ impl<D: Disk> Reactor<D> {
                 edge,
                 at: 0,
                 kept: 0,
-                frame: None,
+                shared: Shared::default(),
             });
         }
         let mut budget = DELIVER_STEP;
@@ -232,13 +250,13 @@ impl<D: Disk> Reactor<D> {
         let reader = pass.readers[pass.at];
         pass.at += 1;
         let gone = self.shard.is_gone(pass.slot);
-        self.deliver_one(reader, gone, &mut pass.frame);
+        self.deliver_one(reader, pass.slot, gone, &mut pass.shared);
         let Place { at, generation, .. } = Place::of(reader);
         let conn = self
             .conns
             .get(at)
             .filter(|conn| conn.generation == generation);
-        if conn.is_some_and(|conn| conn.reads().is_some()) {
+        if conn.is_some_and(|conn| conn.follows(pass.slot)) {
             pass.readers[pass.kept] = reader;
             pass.kept += 1;
         } else if conn.is_some() {
@@ -246,7 +264,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn deliver_one(&mut self, reader: Ticket, gone: bool, frame: &mut Option<Frame>) {
+    fn deliver_one(&mut self, reader: Ticket, slot: SlotId, gone: bool, shared: &mut Shared) {
         let Place { at, generation, .. } = Place::of(reader);
         let conn = self
             .conns
@@ -267,8 +285,9 @@ impl<D: Disk> Reactor<D> {
             }
             Some(State::Sse(sse)) => {
                 let sse = *sse;
-                self.push_frame(at, sse, frame);
+                self.push_frame(at, sse, &mut shared.frame);
             }
+            Some(State::Live(_)) => self.tell_room(at, slot, &mut shared.live),
             Some(State::Receiving | State::Waiting(..) | State::Closing | State::Draining)
             | None => {}
         }
@@ -490,7 +509,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Sends bytes that others are sent too; what the socket does not take is not copied.
-    fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
+    pub(super) fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
         let Some(conn) = self.conns.get_mut(at).filter(|_| !bytes.is_empty()) else {
             return;
         };
@@ -587,7 +606,7 @@ impl<D: Disk> Reactor<D> {
 const HEARTBEAT: &[u8] = b"3\r\n:\n\n\r\n";
 
 /// Distance of the moments that recurring deadlines fall on.
-const DEADLINE_GRID_MS: u64 = 1_000;
+pub(super) const DEADLINE_GRID_MS: u64 = 1_000;
 
 /// Room for the size of a chunk, which is known once it is encoded.
 const CHUNK_SIZE: &[u8] = b"00000000\r\n";

@@ -29,6 +29,12 @@ impl<D: Disk> Reactor<D> {
             let Some(conn) = self.conns.get_mut(at) else {
                 return;
             };
+            if matches!(conn.state, State::Live(_)) && !self.hear_on(at) {
+                return;
+            }
+            let Some(conn) = self.conns.get_mut(at) else {
+                return;
+            };
             if conn.takes_requests()
                 && conn.input.len() >= conn.needed.max(1)
                 && !self.serve_input(at)
@@ -42,7 +48,8 @@ impl<D: Disk> Reactor<D> {
                 return self.after_end(at);
             }
             // What comes before its turn is bounded like a head; the rest waits in the socket.
-            let waits = !conn.takes_requests() && !matches!(conn.state, State::Draining);
+            let listens = matches!(conn.state, State::Draining | State::Live(_));
+            let waits = !conn.takes_requests() && !listens;
             if waits && conn.input.len() >= self.limits.http_head_bytes_max {
                 return;
             }
@@ -73,6 +80,9 @@ impl<D: Disk> Reactor<D> {
         if matches!(conn.state, State::Draining) {
             return true;
         }
+        if matches!(conn.state, State::Live(_)) {
+            return self.hear_received(at, len);
+        }
         if !conn.input.is_empty() || !conn.takes_requests() {
             conn.input.extend_from_slice(&self.received[..len]);
             return true;
@@ -84,6 +94,41 @@ impl<D: Disk> Reactor<D> {
             (Some(used), Some(conn)) => {
                 conn.input.extend_from_slice(&received[used..len]);
                 self.note_partial(at);
+                true
+            }
+            _ => false,
+        };
+        self.received = received;
+        alive
+    }
+
+    /// Hands what was put aside to a WebSocket; returns whether it listens to more.
+    fn hear_on(&mut self, at: usize) -> bool {
+        let Some(conn) = self.conns.get_mut(at) else {
+            return false;
+        };
+        if !conn.input.is_empty() {
+            let mut input = std::mem::take(&mut conn.input);
+            let Some(used) = self.hear(at, &mut input) else {
+                return false;
+            };
+            input.drain(..used);
+            if let Some(conn) = self.conns.get_mut(at) {
+                conn.input = input;
+            }
+        }
+        let conn = self.conns.get(at);
+        conn.is_some_and(|conn| !matches!(conn.state, State::Live(_)))
+            || (conn.is_some_and(|conn| conn.input.is_empty()) && !self.is_held(at))
+    }
+
+    /// Hands `len` received bytes to a WebSocket; returns whether the connection is still there.
+    fn hear_received(&mut self, at: usize, len: usize) -> bool {
+        let mut received = std::mem::take(&mut self.received);
+        let used = self.hear(at, &mut received[..len]);
+        let alive = match (used, self.conns.get_mut(at)) {
+            (Some(used), Some(conn)) => {
+                conn.input.extend_from_slice(&received[used..len]);
                 true
             }
             _ => false,
@@ -296,9 +341,11 @@ impl<D: Disk> Reactor<D> {
         match conn.state {
             State::Receiving if !conn.output.is_empty() => {}
             State::Waiting(..) | State::Closing => {}
-            State::Receiving | State::LongPoll(_) | State::Sse(_) | State::Draining => {
-                self.close(at)
-            }
+            State::Receiving
+            | State::LongPoll(_)
+            | State::Sse(_)
+            | State::Live(_)
+            | State::Draining => self.close(at),
         }
     }
 }

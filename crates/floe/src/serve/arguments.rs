@@ -99,10 +99,14 @@ struct ViewArguments {
     #[arg(long, env = "FLOE_VIEW_TRIGRAMS", value_name = "BOOL", action = ArgAction::Set,
           default_value_t = floe_views::Options::default().trigrams)]
     view_trigrams: bool,
-    /// Memory for pages of the view's file, of the projector and of each reader.
-    #[arg(long, env = "FLOE_VIEW_CACHE_BYTES", value_name = "N",
-          default_value_t = floe_views::Options::default().cache_bytes)]
-    view_cache_bytes: u64,
+    /// Memory for pages of the view's file that the projector keeps.
+    #[arg(long, env = "FLOE_VIEW_PROJECTOR_CACHE_BYTES", value_name = "N",
+          default_value_t = floe_views::Options::default().projector_cache_bytes)]
+    view_projector_cache_bytes: u64,
+    /// Memory for pages of the view's file that each of the threads that answer questions keeps.
+    #[arg(long, env = "FLOE_VIEW_READER_CACHE_BYTES", value_name = "N",
+          default_value_t = floe_views::Options::default().reader_cache_bytes)]
+    view_reader_cache_bytes: u64,
     /// Milliseconds that a question may take. Later: 504 QUERY_TIMEOUT.
     #[arg(long, env = "FLOE_QUERY_TIMEOUT_MS", value_name = "N",
           default_value_t = floe_views::Options::default().query_timeout_ms)]
@@ -114,7 +118,8 @@ impl ViewArguments {
         floe_views::Options {
             words: self.view_words,
             trigrams: self.view_trigrams,
-            cache_bytes: self.view_cache_bytes,
+            projector_cache_bytes: self.view_projector_cache_bytes,
+            reader_cache_bytes: self.view_reader_cache_bytes,
             query_timeout_ms: self.query_timeout_ms,
             ..floe_views::Options::default()
         }
@@ -203,6 +208,25 @@ arguments! {
     /// Milliseconds of silence after which a WebSocket is pinged, and closed if it stays silent
     /// as long again.
     live_ping_ms: u64 = "FLOE_LIVE_PING_MS";
+    /// Members of one room. Above: 429 LIMIT_REACHED.
+    presence_members_max: usize = "FLOE_PRESENCE_MEMBERS_MAX";
+    /// Members up to which changes are told one by one, and in larger rooms as a count.
+    presence_told_max: usize = "FLOE_PRESENCE_TOLD_MAX";
+    /// Bytes of what a member says of itself. Above: 413 BODY_TOO_LARGE.
+    presence_data_bytes_max: usize = "FLOE_PRESENCE_DATA_BYTES_MAX";
+    /// Milliseconds that a member stays whose last connection is lost. A page that reloads within
+    /// them never left.
+    presence_grace_ms: u64 = "FLOE_PRESENCE_GRACE_MS";
+    /// Keys in the memory of one room. Above: 429 LIMIT_REACHED.
+    memory_keys_max: usize = "FLOE_MEMORY_KEYS_MAX";
+    /// Bytes of a value in the memory. Above: 413 BODY_TOO_LARGE.
+    memory_value_bytes_max: usize = "FLOE_MEMORY_VALUE_BYTES_MAX";
+    /// Bytes of the memory of one room. Above: 429 LIMIT_REACHED.
+    memory_bytes_max: usize = "FLOE_MEMORY_BYTES_MAX";
+    /// Milliseconds that a value in the memory lives at most, and where it says nothing.
+    memory_ttl_ms_max: u64 = "FLOE_MEMORY_TTL_MS_MAX";
+    /// Milliseconds that a user is typing after saying so.
+    typing_ttl_ms: u64 = "FLOE_TYPING_TTL_MS";
     /// Questions to the SQL view under way. Above: 503 OVERLOADED.
     query_open_max: usize = "FLOE_QUERY_OPEN_MAX";
     /// Milliseconds that a question waits for the view to reach an event. Later: 503 VIEW_BEHIND.

@@ -6,8 +6,9 @@ use floe_proto::{ChannelId, Code, Rights};
 use floe_surfaces::access::Grant;
 use floe_surfaces::channels::{self, Form, Hidden, Presences, Read, redact, split_events};
 
-use super::{Reactor, no_channel};
+use super::{Reactor, envelope, no_channel};
 use crate::reactor::conn::{Context, Following};
+use crate::reactor::live::member;
 use crate::shard::{Failure, Fetched, SlotId};
 
 /// Events of a channel as one reader may see them.
@@ -148,6 +149,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    /// Answers with a page of those who are in a channel.
     pub(super) fn list_members(
         &mut self,
         at: usize,
@@ -156,10 +158,31 @@ impl<D: Disk> Reactor<D> {
         id: ChannelId,
         asked: &Presences,
     ) {
-        let _ = asked;
-        let failure = no_channel();
-        let _ = id;
-        self.refuse_channel(at, context, form, failure);
+        let slot = match self.shard.find_channel(self.clock.wall, id) {
+            Ok(Some(slot)) => slot,
+            Ok(None) => return self.refuse_channel(at, context, form, no_channel()),
+            Err(failure) => return self.refuse_channel(at, context, form, failure),
+        };
+        let live = self.shard.live(slot);
+        let limit = asked.limit as usize;
+        let page = live.map_or_else(Vec::new, |live| {
+            live.presence.page(asked.after.as_deref(), limit)
+        });
+        let members = page.iter().map(member);
+        let members: Vec<_> = members.collect();
+        let presence = channels::Presence {
+            channel: id,
+            count: live.map_or(0, |live| live.presence.count() as u64),
+            members: &members,
+            next: page
+                .last()
+                .filter(|_| page.len() == limit)
+                .map(|member| member.user),
+        };
+        self.out.clear();
+        let envelope = envelope(&mut self.clock, context);
+        channels::write_presence(&mut self.out, &envelope, &presence);
+        self.answer(at, context);
     }
 
     /// Finds a channel's room and the unit that a read after an event begins with.

@@ -1,0 +1,408 @@
+//! WebSockets of the live protocol: one connection, many rooms.
+//!
+//! Bytes come in through the connection's decoder, frames become commands, and what rooms have to
+//! say is pulled from the log and from live state when the socket takes more. So a connection
+//! queues nothing but answers to what it asked, and it is not read on while those wait.
+
+mod commands;
+mod telling;
+
+use floe_core::live::Leave;
+use floe_log::Disk;
+use floe_proto::{ChannelId, Code, Rights};
+use floe_surfaces::access::Credentials;
+use floe_surfaces::channels::Hidden;
+use floe_surfaces::http::Method;
+use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
+use floe_surfaces::ws::{self, Decoder, Item, Offer, Opcode, Role, WsError};
+
+use super::conn::{Context, Place, State};
+use super::{Reactor, envelope};
+use crate::shard::{Reply, SlotId, Ticket};
+
+pub(super) use telling::{SharedFrames, member};
+
+/// What a WebSocket is besides a connection.
+#[derive(Debug)]
+pub struct Live {
+    decoder: Decoder,
+    format: Format,
+    /// What was shown at the handshake.
+    credentials: Credentials<'static>,
+    joins: Vec<Join>,
+    /// Commands that wait for the disk, oldest first.
+    awaited: Vec<Awaited>,
+    next_command: u16,
+    /// Whether something came since the connection was last looked at.
+    heard: bool,
+    /// Whether a ping has gone out since.
+    pinged: bool,
+}
+
+/// A room that the connection follows.
+#[derive(Debug)]
+struct Join {
+    slot: SlotId,
+    room: Box<str>,
+    channel: Option<ChannelId>,
+    /// The unit that comes next.
+    next: u64,
+    /// Whether events are wanted.
+    events: bool,
+    /// Whether the client knows that it has all of history.
+    is_live: bool,
+    rights: Rights,
+    hidden: Hidden,
+    /// In whose name it speaks, whatever it says itself.
+    author: Option<Box<str>>,
+    /// In whose name it speaks where it says nothing.
+    user: Option<Box<str>>,
+    presence: PresenceMode,
+    presence_seen: u64,
+    /// The prefix of the keys that are wanted.
+    memory: Option<Box<str>>,
+    memory_seen: u64,
+}
+
+/// A command whose outcome is not durable yet.
+#[derive(Debug)]
+struct Awaited {
+    command: u16,
+    id: Option<FrameId<'static>>,
+    room: Box<str>,
+    /// Units that it appends to a stream.
+    units: u64,
+}
+
+impl<D: Disk> Reactor<D> {
+    /// Turns a connection into a WebSocket.
+    pub(super) fn open_live(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: Method,
+        query: Option<&str>,
+        fields: &[httparse::Header<'_>],
+    ) {
+        let headers = || fields.iter().map(|field| (field.name, field.value));
+        let offer = Offer {
+            protocols: live::PROTOCOLS,
+            ..Offer::default()
+        };
+        self.out.clear();
+        let accept = match ws::handshake(method, headers(), &offer) {
+            Ok(accept) => accept,
+            Err(reject) => {
+                self.metrics.error(reject.code);
+                let envelope = envelope(&mut self.clock, context);
+                ws::write_reject(&mut self.out, &envelope, &reject);
+                return self.answer(at, context);
+            }
+        };
+        if !live::origin_allowed(accept.origin, accept.host, &self.origins) {
+            let message = "this page's origin may not open live connections";
+            return self.answer_error(at, context, Code::OriginRejected, message);
+        }
+        let mut credentials = Credentials::read(headers());
+        credentials.query_token(query.and_then(super::channels::token_in).map(Into::into));
+        let format = Format::of_protocol(accept.protocol);
+        ws::write_accept(&mut self.out, &envelope(&mut self.clock, context), &accept);
+        let conn = &mut self.conns[at];
+        let connection = format!("{:x}", conn.ticket(at).0);
+        conn.state = State::Live(Box::new(Live {
+            decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max),
+            format,
+            credentials: credentials.into_owned(),
+            joins: Vec::new(),
+            awaited: Vec::new(),
+            next_command: 0,
+            heard: true,
+            pinged: false,
+        }));
+        let welcome = live::Welcome {
+            connection: &connection,
+            heartbeat_ms: self.limits.live_ping_ms,
+            limits: live::Limits {
+                frame_bytes: self.limits.live_message_bytes_max.into(),
+                rooms: self.limits.live_rooms_max as u64,
+                content_chars: self.limits.channel_content_chars_max as u64,
+                batch_events: self.bounds.batch_events_max as u64,
+                presence_bytes: self.limits.presence_data_bytes_max as u64,
+                memory_value_bytes: self.limits.memory_value_bytes_max as u64,
+            },
+        };
+        live::write_welcome(&mut self.out, format, &welcome);
+        self.sockets += 1;
+        self.await_sound(at);
+        self.send(at);
+    }
+
+    /// Takes in bytes of a WebSocket; returns how many it is done with, `None` when the connection
+    /// is gone.
+    ///
+    /// What is left is to be handed in again once the connection has taken its answers.
+    pub(super) fn hear(&mut self, at: usize, data: &mut [u8]) -> Option<usize> {
+        let live = self.live_mut(at)?;
+        live.heard = true;
+        let placeholder = Decoder::new(Role::Server, 0);
+        let mut decoder = std::mem::replace(&mut live.decoder, placeholder);
+        let mut used = 0;
+        while !self.is_held(at) {
+            match decoder.next(&mut data[used..]) {
+                Ok(step) => {
+                    used += step.used;
+                    match step.item {
+                        Some(item) => self.heard_item(at, item),
+                        None => break,
+                    }
+                }
+                Err(error) => {
+                    self.break_off(at, error);
+                    break;
+                }
+            }
+        }
+        match self.live_mut(at) {
+            Some(live) => {
+                live.decoder = decoder;
+                Some(used)
+            }
+            // What comes after the end of the protocol is of no matter.
+            None => self.conns.contains(at).then_some(data.len()),
+        }
+    }
+
+    /// Returns whether a WebSocket is not listened to, until it takes its answers.
+    pub(super) fn is_held(&self, at: usize) -> bool {
+        let Some(conn) = self.conns.get(at) else {
+            return true;
+        };
+        conn.live().is_none_or(|live| {
+            !conn.output.is_empty() || live.awaited.len() >= self.limits.live_commands_max
+        })
+    }
+
+    fn heard_item(&mut self, at: usize, item: Item<'_>) {
+        match item {
+            Item::Text(text) => self.heard_frame(at, Format::Json, text.as_bytes()),
+            Item::Binary(bytes) => self.heard_frame(at, Format::Cbor, bytes),
+            Item::Ping(payload) => {
+                self.out.clear();
+                ws::write_frame(&mut self.out, Opcode::Pong, payload);
+                self.send(at);
+            }
+            Item::Pong(_) => {}
+            Item::Close(reason) => {
+                self.out.clear();
+                match reason {
+                    Some((code, _)) => ws::write_close(&mut self.out, code, ""),
+                    None => ws::write_frame(&mut self.out, Opcode::Close, b""),
+                }
+                let said = Leave::Lost;
+                self.end_live(at, said);
+            }
+        }
+    }
+
+    /// Ends a WebSocket whose client broke the protocol's rules.
+    fn break_off(&mut self, at: usize, error: WsError) {
+        self.metrics.error(Code::InvalidFrame);
+        self.out.clear();
+        ws::write_close(&mut self.out, error.close_code(), &error.to_string());
+        self.end_live(at, Leave::Lost);
+    }
+
+    /// Tells a WebSocket why it ends, and ends it.
+    pub(super) fn dismiss(&mut self, at: usize, code: Code, message: &str) {
+        let Some(live) = self.live_mut(at) else {
+            return;
+        };
+        let format = live.format;
+        self.metrics.error(code);
+        self.out.clear();
+        live::write_goodbye(&mut self.out, format, code, message);
+        self.end_live(at, Leave::Lost);
+    }
+
+    /// Sends the last bytes, which are in `self.out`, and ends the connection.
+    fn end_live(&mut self, at: usize, leave: Leave) {
+        self.forget_live(at, leave);
+        let context = Context {
+            close: true,
+            ..Context::default()
+        };
+        self.answer(at, context);
+    }
+
+    /// Takes a WebSocket out of all its rooms.
+    pub(super) fn forget_live(&mut self, at: usize, leave: Leave) {
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        let ticket = conn.ticket(at);
+        if !matches!(conn.state, State::Live(_)) {
+            return;
+        }
+        let State::Live(live) = std::mem::replace(&mut conn.state, State::Closing) else {
+            return;
+        };
+        self.sockets -= 1;
+        for join in &live.joins {
+            self.leave_room(ticket, join, leave);
+        }
+    }
+
+    fn leave_room(&mut self, ticket: Ticket, join: &Join, leave: Leave) {
+        let now = self.clock.wall;
+        if join.presence == PresenceMode::Member {
+            self.shard.leave_live(join.slot, ticket.0, leave, now);
+        }
+        self.readers -= 1;
+        self.shard.remove_reader(join.slot, ticket);
+    }
+
+    /// Looks after a WebSocket that has been silent.
+    pub(super) fn time_out_live(&mut self, at: usize) {
+        let Some(live) = self.live_mut(at) else {
+            return;
+        };
+        if live.pinged && !live.heard {
+            self.forget_live(at, Leave::Lost);
+            return self.close(at);
+        }
+        live.pinged = !live.heard;
+        let ping = live.pinged;
+        live.heard = false;
+        if ping {
+            self.out.clear();
+            ws::write_frame(&mut self.out, Opcode::Ping, b"");
+            self.send(at);
+        }
+        self.await_sound(at);
+    }
+
+    /// Sets the time at which a WebSocket is looked at if it stays silent.
+    pub(super) fn await_sound(&mut self, at: usize) {
+        if self
+            .conns
+            .get(at)
+            .is_some_and(|conn| conn.output.is_empty())
+        {
+            let next_ms = self.clock.uptime_ms + self.limits.live_ping_ms;
+            self.set_deadline(
+                at,
+                next_ms.next_multiple_of(super::readers::DEADLINE_GRID_MS),
+            );
+        }
+    }
+
+    /// Writes the answer to a command of a WebSocket into `self.out`.
+    pub(super) fn answer_live(&mut self, at: usize, command: u16, reply: Reply) {
+        let Some(live) = self.live_mut(at) else {
+            return;
+        };
+        let awaited = live.awaited.iter().position(|one| one.command == command);
+        let Some(awaited) = awaited.map(|place| live.awaited.remove(place)) else {
+            return;
+        };
+        let format = live.format;
+        let (id, room) = (awaited.id.as_ref(), &*awaited.room);
+        let ack = |seq, count, duplicate| live::Ack {
+            id,
+            room,
+            seq: Some(seq),
+            count: Some(count),
+            duplicate,
+            version: None,
+        };
+        match reply {
+            Reply::Events(appended) => {
+                let last = appended.first_seq + appended.count - 1;
+                let ack = ack(last, appended.count, appended.duplicate);
+                live::write_ack(&mut self.out, format, &ack);
+            }
+            Reply::Appended { edge, .. } => {
+                let ack = ack(edge.tail, awaited.units, false);
+                live::write_ack(&mut self.out, format, &ack);
+            }
+            Reply::Refused(refused) => {
+                self.metrics.error(refused.code());
+                let message = refused.to_string();
+                live::write_error(
+                    &mut self.out,
+                    format,
+                    id,
+                    Some(room),
+                    refused.code(),
+                    &message,
+                );
+            }
+            Reply::Failed(failure) => {
+                self.metrics.error(failure.code);
+                live::write_error(
+                    &mut self.out,
+                    format,
+                    id,
+                    Some(room),
+                    failure.code,
+                    &failure.message,
+                );
+            }
+            Reply::Created { .. } | Reply::Deleted | Reply::Channel(_) => {
+                unreachable!("a WebSocket creates and deletes nothing")
+            }
+        }
+    }
+
+    fn live_mut(&mut self, at: usize) -> Option<&mut Live> {
+        self.conns.get_mut(at)?.live_mut()
+    }
+
+    fn live_ref(&self, at: usize) -> Option<&Live> {
+        self.conns.get(at)?.live()
+    }
+
+    /// Returns the ticket of the next command, and notes what it needs to be answered.
+    fn await_command(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &str,
+        units: u64,
+    ) -> Ticket {
+        let generation = self.conns[at].generation;
+        let mut command = 0;
+        if let Some(live) = self.live_mut(at) {
+            command = live.next_command;
+            live.next_command = command.wrapping_add(1);
+            live.awaited.push(Awaited {
+                command,
+                id: id.map(FrameId::into_owned),
+                room: room.into(),
+                units,
+            });
+        }
+        let place = Place {
+            at,
+            generation,
+            command,
+        };
+        place.ticket()
+    }
+}
+
+impl Live {
+    /// Returns whether the connection follows a room.
+    pub(super) fn follows(&self, slot: SlotId) -> bool {
+        self.joins.iter().any(|join| join.slot == slot)
+    }
+
+    fn join(&self, room: &str) -> Option<&Join> {
+        self.joins.iter().find(|join| *join.room == *room)
+    }
+}
+
+/// Answers a request for a WebSocket that comes by a way that has none.
+pub(super) fn is_live_path(path: &str) -> bool {
+    path == live::LIVE_PATH
+}

@@ -1,0 +1,625 @@
+//! What a WebSocket asks for.
+
+use std::borrow::Cow;
+
+use floe_core::live::{Leave, MemoryError, SetValue};
+use floe_core::{Append, Room, Start};
+use floe_log::{Disk, Payload};
+use floe_proto::{Code, EventKind, Rights};
+use floe_surfaces::access::{Deed, Wanted};
+use floe_surfaces::channels::Hidden;
+use floe_surfaces::json::Messages;
+use floe_surfaces::live::{
+    self, After, AppendBody, ClientFrame, Command, Draft, Format, FrameId, MemoryOp, PresenceMode,
+    RoomName,
+};
+
+use super::{Join, Reactor};
+use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_internal, is_reserved};
+
+impl<D: Disk> Reactor<D> {
+    /// Does what a frame asks for.
+    pub(super) fn heard_frame(&mut self, at: usize, format: Format, payload: &[u8]) {
+        let mut scratch = std::mem::take(&mut self.frame_scratch);
+        match live::read_frame(format, payload, &mut scratch) {
+            Ok(frame) => self.command(at, frame),
+            Err(error) => {
+                let id = error.id.as_ref();
+                self.tell_error(at, id, None, error.code, &error.message);
+            }
+        }
+        self.frame_scratch = scratch;
+    }
+
+    fn command(&mut self, at: usize, frame: ClientFrame<'_>) {
+        let ClientFrame { id, command } = frame;
+        if self.stop_ms.is_some() {
+            return self.dismiss(at, Code::Stopping, "the server is stopping");
+        }
+        match command {
+            Command::Join(join) => self.join_room(at, id, join),
+            Command::Append(append) => self.live_append(at, id, append),
+            Command::Leave { room } => self.live_leave(at, id, &room),
+            Command::Presence { room, data } => self.live_presence(at, id, &room, data),
+            Command::Typing { room, typing } => self.live_typing(at, id, &room, typing),
+            Command::Memory { room, op } => self.live_memory(at, id, &room, op),
+            Command::Members { room, after, limit } => {
+                self.live_members(at, id, &room, after.as_deref(), limit);
+            }
+            Command::Ping => self.tell(at, |out, format| {
+                live::write_pong(out, format, id.as_ref());
+            }),
+        }
+    }
+
+    fn join_room(&mut self, at: usize, id: Option<FrameId<'_>>, join: live::Join<'_>) {
+        let name = join.room.as_str().to_owned();
+        match self.plan_join(at, &join) {
+            Ok((plan, joined)) => self.joined(at, id, plan, joined, join.data),
+            Err(failure) => self.fail(at, id, &name, failure),
+        }
+    }
+
+    fn plan_join(&mut self, at: usize, join: &live::Join<'_>) -> Result<(ReadPlan, Join), Failure> {
+        let room = join.room.as_str();
+        let Some(live) = self.live_ref(at) else {
+            return Err(Failure::new(Code::Internal, "the connection is gone"));
+        };
+        if live.join(room).is_some() {
+            return Err(Failure::new(
+                Code::AlreadyJoined,
+                "the connection has joined this room already",
+            ));
+        }
+        if live.joins.len() >= self.limits.live_rooms_max {
+            return Err(Failure::new(
+                Code::LimitReached,
+                "the connection has joined live.rooms_max rooms",
+            ));
+        }
+        let (rights, author) = self.rights_of(at, join)?;
+        let start = match join.after {
+            After::Now => Start::Now,
+            After::Start => Start::Oldest,
+            After::Seq(seq) => Start::At(seq),
+        };
+        let plan = self
+            .shard
+            .plan_read(self.clock.wall, &room_name(&join.room), start)?;
+        self.admit_reader(plan.slot)?;
+        let user = author
+            .clone()
+            .or_else(|| join.user.as_deref().map(Into::into));
+        if join.presence == PresenceMode::Member && user.is_none() {
+            return Err(Failure::new(
+                Code::InvalidRequest,
+                "`user` is needed to be a member",
+            ));
+        }
+        let room_of = self.shard.room(plan.slot);
+        let mut next = plan.span.from;
+        if let Some(limit) = join.limit.filter(|_| room_of.is_json()) {
+            next = next.max(plan.span.edge.tail.saturating_sub(limit.into()));
+        }
+        let hidden = if rights.contains(Rights::READ_DELETED) {
+            Hidden::Mark
+        } else {
+            Hidden::Stub
+        };
+        let joined = Join {
+            slot: plan.slot,
+            room: room.into(),
+            channel: join.room.channel(),
+            next,
+            events: join.events,
+            is_live: !join.events,
+            rights,
+            hidden,
+            author,
+            user,
+            presence: join.presence,
+            // Nothing has been seen, so a snapshot comes first.
+            presence_seen: 0,
+            memory: join.memory.as_deref().map(Into::into),
+            memory_seen: 0,
+        };
+        Ok((plan, joined))
+    }
+
+    /// Decides what the connection may do in a room that it joins, and in whose name.
+    fn rights_of(
+        &mut self,
+        at: usize,
+        join: &live::Join<'_>,
+    ) -> Result<(Rights, Option<Box<str>>), Failure> {
+        let Some(channel) = join.room.channel() else {
+            let name = room_name(&join.room);
+            if is_internal(&name) || crate::shard::is_channel(&name) {
+                return Err(Failure::new(Code::NotFound, "there is no such stream"));
+            }
+            return Ok((Rights::ADMIN, None));
+        };
+        let reads = join.events || join.memory.is_some() || join.presence != PresenceMode::None;
+        let wanted = Wanted {
+            deed: if reads { Deed::Read } else { Deed::Enter },
+            channel: Some(channel),
+            namespace: None,
+        };
+        let Some(live) = self.live_ref(at) else {
+            return Err(Failure::new(Code::Internal, "the connection is gone"));
+        };
+        let credentials = live
+            .credentials
+            .with_token(join.token.as_deref())
+            .into_owned();
+        let grant = self.grant(channel, &credentials, &wanted)?;
+        Ok((grant.rights, grant.author))
+    }
+
+    fn joined(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        plan: ReadPlan,
+        join: Join,
+        data: Option<&str>,
+    ) {
+        let ticket = self.conns[at].ticket(at);
+        let slot = plan.slot;
+        if join.presence == PresenceMode::Member {
+            let user = join.user.as_deref().unwrap_or_default();
+            let data = data.unwrap_or("null").as_bytes();
+            let now = self.clock.wall;
+            let joined = self.shard.change_live(slot, now, |live, timers| {
+                live.presence.join(ticket.0, user, data, now, timers)
+            });
+            if let Err(error) = joined {
+                let room = join.room.clone();
+                let failure = Failure::new(error.code(), error.to_string());
+                return self.fail(at, id, &room, failure);
+            }
+        }
+        let room = self.shard.room(slot);
+        let joined = live::Joined {
+            id: id.as_ref(),
+            room: &join.room,
+            content_type: room.content_type().as_str(),
+            head: plan.span.edge.tail,
+            start: room.start(),
+            seq: join.next,
+            user: join.user.as_deref(),
+            closed: plan.span.edge.closed,
+        };
+        self.out.clear();
+        let Some(format) = self.live_ref(at).map(|live| live.format) else {
+            return;
+        };
+        let watches = join.memory.is_some() || join.presence != PresenceMode::None;
+        live::write_joined(&mut self.out, format, &joined);
+        if let Some(live) = self.live_mut(at) {
+            live.joins.push(join);
+        }
+        self.readers += 1;
+        if watches {
+            // What is there is told even if it is nothing.
+            self.shard.change_live(slot, self.clock.wall, |_, _| ());
+        }
+        if !self.is_passing(slot, ticket) {
+            self.shard.add_reader(slot, ticket);
+        }
+        self.send(at);
+        self.tell_room(at, slot, &mut super::SharedFrames::default());
+    }
+
+    fn live_leave(&mut self, at: usize, id: Option<FrameId<'_>>, room: &RoomName<'_>) {
+        let name = room.as_str();
+        let left = self.live_mut(at).and_then(|live| {
+            let place = live.joins.iter().position(|join| *join.room == *name)?;
+            Some(live.joins.swap_remove(place))
+        });
+        let Some(join) = left else {
+            return self.not_joined(at, id, name);
+        };
+        let ticket = self.conns[at].ticket(at);
+        self.leave_room(ticket, &join, Leave::Said);
+        self.tell(at, |out, format| {
+            live::write_left(out, format, id.as_ref(), name);
+        });
+    }
+
+    fn live_append(&mut self, at: usize, id: Option<FrameId<'_>>, append: live::Append<'_>) {
+        let name = append.room.as_str();
+        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
+            return self.not_joined(at, id, name);
+        };
+        let (slot, channel, rights) = (join.slot, join.channel, join.rights);
+        let key = append.idempotency_key.as_deref();
+        let now = self.clock.wall;
+        let Some(channel) = channel else {
+            return self.append_to_stream(at, id, slot, &append);
+        };
+        let author = join.author.clone();
+        let user = join.user.clone();
+        let single;
+        let drafts: &[Draft<'_>] = match &append.body {
+            AppendBody::Event(draft) => {
+                single = [draft.clone()];
+                &single
+            }
+            AppendBody::Events(drafts) => drafts,
+            AppendBody::Content(_) | AppendBody::Data(_) | AppendBody::Batch(_) => &[],
+        };
+        let checked = self.check_drafts(drafts, author.as_deref(), user.as_deref());
+        let events = match checked {
+            Ok(events) => events,
+            Err(failure) => return self.fail(at, id, name, failure),
+        };
+        let Some(first) = drafts.first() else {
+            return;
+        };
+        let new = NewEvents {
+            kind: first.kind,
+            events: &events,
+            target_seq: first.target_seq,
+            removed: first.removed,
+            key,
+            rights,
+        };
+        let bytes: usize = events
+            .iter()
+            .filter_map(|event| event.content)
+            .map(str::len)
+            .sum();
+        self.metrics.append(bytes as u64);
+        let ticket = self.await_command(at, id, name, 0);
+        self.shard.append_events(now, ticket, channel, &new);
+    }
+
+    /// Checks events of a channel against what a surface bounds, and says who causes each.
+    fn check_drafts<'a>(
+        &self,
+        drafts: &'a [Draft<'_>],
+        author: Option<&'a str>,
+        user: Option<&'a str>,
+    ) -> Result<Vec<NewEvent<'a>>, Failure> {
+        let invalid = |message: &'static str| Failure::new(Code::InvalidRequest, message);
+        if drafts.len() > 1 && drafts.iter().any(|draft| draft.kind != EventKind::Message) {
+            return Err(invalid("a batch holds messages alone"));
+        }
+        if drafts.is_empty() {
+            return Err(invalid("there is nothing to append"));
+        }
+        let events = drafts.iter().map(|draft| {
+            let content = draft.content.as_deref();
+            let chars_max = if draft.kind == EventKind::Reaction {
+                self.bounds.reaction_chars_max
+            } else {
+                self.bounds.content_chars_max
+            };
+            if content.is_some_and(|text| is_longer(text, chars_max)) {
+                return Err(Failure::new(
+                    Code::EventTooLarge,
+                    format!("`content` is longer than {chars_max} characters"),
+                ));
+            }
+            let author_id = author.or(draft.author_id.as_deref()).or(user);
+            let author_id = author_id.ok_or_else(|| invalid("`authorId` is needed"))?;
+            Ok(NewEvent { author_id, content })
+        });
+        events.collect()
+    }
+
+    fn append_to_stream(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        slot: crate::shard::SlotId,
+        append: &live::Append<'_>,
+    ) {
+        let name = append.room.as_str();
+        let room = self.shard.room(slot);
+        let (json, content_type) = (room.is_json(), room.content_type().as_str().to_owned());
+        let mut messages = Messages::default();
+        let checked = if is_reserved(room.name()) {
+            let message = "only the server itself writes this stream";
+            Err(Failure::new(Code::MethodNotAllowed, message))
+        } else if append.idempotency_key.is_some() {
+            let message = "`idempotencyKey` is for channels; a stream has producers";
+            Err(Failure::new(Code::InvalidRequest, message))
+        } else {
+            append
+                .body
+                .stream_payload(json, &mut messages)
+                .map_err(|problem| Failure::new(problem.code, problem.message))
+        };
+        if let Err(failure) = checked {
+            return self.fail(at, id, name, failure);
+        }
+        let units = if json {
+            messages.lens.len()
+        } else {
+            messages.bytes.len()
+        };
+        if units == 0 {
+            let failure = Failure::new(Code::EmptyBody, "there is nothing to append");
+            return self.fail(at, id, name, failure);
+        }
+        let command = Append {
+            content_type: Some(&content_type),
+            units: units as u64,
+            ..Append::default()
+        };
+        let payload = Payload {
+            bytes: &messages.bytes,
+            lens: &messages.lens,
+        };
+        self.metrics.append(messages.bytes.len() as u64);
+        let stream = room_name(&append.room);
+        let ticket = self.await_command(at, id, name, units as u64);
+        self.shard
+            .append(self.clock.wall, ticket, &stream, &command, payload);
+    }
+
+    fn live_presence(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &RoomName<'_>,
+        data: &str,
+    ) {
+        let name = room.as_str();
+        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
+            return self.not_joined(at, id, name);
+        };
+        let (slot, now) = (join.slot, self.clock.wall);
+        let ticket = self.conns[at].ticket(at);
+        let changed = self.shard.change_live(slot, now, |live, _| {
+            live.presence.update(ticket.0, data.as_bytes())
+        });
+        match changed {
+            Ok(()) => self.acknowledge(at, id, name, None),
+            Err(error) => {
+                let failure = Failure::new(error.code(), error.to_string());
+                self.fail(at, id, name, failure);
+            }
+        }
+    }
+
+    fn live_typing(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &RoomName<'_>,
+        typing: bool,
+    ) {
+        let name = room.as_str();
+        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
+            return self.not_joined(at, id, name);
+        };
+        let Some(user) = join.user.clone() else {
+            let failure = Failure::new(Code::InvalidRequest, "who types joins as a `user`");
+            return self.fail(at, id, name, failure);
+        };
+        if !join.rights.contains(Rights::APPEND) {
+            return self.fail(at, id, name, forbidden());
+        }
+        let (slot, now) = (join.slot, self.clock.wall);
+        let changed = self.shard.change_live(slot, now, |live, timers| {
+            if typing {
+                live.memory.set_typing(&user, now, timers).map(drop)
+            } else {
+                live.memory.clear_typing(&user, timers);
+                Ok(())
+            }
+        });
+        match changed {
+            Ok(()) => self.acknowledge(at, id, name, None),
+            Err(error) => self.fail(at, id, name, memory_failure(error)),
+        }
+    }
+
+    fn live_memory(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &RoomName<'_>,
+        op: MemoryOp<'_>,
+    ) {
+        let name = room.as_str();
+        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
+            return self.not_joined(at, id, name);
+        };
+        let (slot, rights, now) = (join.slot, join.rights, self.clock.wall);
+        let needed = match op {
+            MemoryOp::List { .. } => Rights::READ,
+            MemoryOp::Set { .. } | MemoryOp::Delete { .. } => Rights::APPEND,
+        };
+        if !rights.contains(needed) {
+            return self.fail(at, id, name, forbidden());
+        }
+        let ttl_ms_max = self.limits.memory_ttl_ms_max;
+        let changed = match op {
+            MemoryOp::Set {
+                key,
+                value,
+                ttl_ms,
+                if_version,
+            } => self.shard.change_live(slot, now, |live, timers| {
+                let set = SetValue {
+                    key: &key,
+                    value: value.as_bytes(),
+                    ttl_ms: ttl_ms.unwrap_or(ttl_ms_max),
+                    if_version,
+                };
+                live.memory.set(&set, now, timers).map(Some)
+            }),
+            MemoryOp::Delete { key, if_version } => {
+                self.shard.change_live(slot, now, |live, timers| {
+                    live.memory.remove(&key, if_version, timers)
+                })
+            }
+            MemoryOp::List {
+                prefix,
+                after,
+                limit,
+            } => return self.list_memory(at, id, name, slot, &prefix, after.as_deref(), limit),
+        };
+        match changed {
+            Ok(version) => self.acknowledge(at, id, name, version),
+            Err(error) => self.fail(at, id, name, memory_failure(error)),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the fields of a frame")]
+    fn list_memory(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &str,
+        slot: crate::shard::SlotId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) {
+        self.out.clear();
+        let Some(format) = self.live_ref(at).map(|live| live.format) else {
+            return;
+        };
+        let live = self.shard.live(slot);
+        let page = live.map_or_else(Vec::new, |live| {
+            live.memory.page(prefix, after, limit as usize)
+        });
+        let full = page.len() == limit as usize;
+        let change = live::MemoryChange {
+            id: id.as_ref(),
+            room,
+            version: live.map_or(0, |live| live.memory.version()),
+            snapshot: false,
+            next: page.last().filter(|_| full).map(|(key, ..)| *key),
+        };
+        let entries = page
+            .iter()
+            .filter_map(|(key, value, version)| super::telling::entry(key, value, *version));
+        live::write_memory(&mut self.out, format, &change, entries, std::iter::empty());
+        self.send(at);
+    }
+
+    fn live_members(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &RoomName<'_>,
+        after: Option<&str>,
+        limit: u32,
+    ) {
+        let name = room.as_str();
+        let Some(live) = self.live_ref(at) else {
+            return;
+        };
+        let format = live.format;
+        let Some(join) = live.join(name) else {
+            return self.not_joined(at, id, name);
+        };
+        if !join.rights.contains(Rights::READ) {
+            return self.fail(at, id, name, forbidden());
+        }
+        let slot = join.slot;
+        self.out.clear();
+        let live = self.shard.live(slot);
+        let page = live.map_or_else(Vec::new, |live| live.presence.page(after, limit as usize));
+        let full = page.len() == limit as usize;
+        let shown = live::MembersPage {
+            id: id.as_ref(),
+            room: name,
+            version: live.map_or(0, |live| live.presence.version()),
+            count: live.map_or(0, |live| live.presence.count() as u64),
+            next: page.last().filter(|_| full).map(|member| member.user),
+        };
+        let members = page.iter().map(super::telling::member);
+        live::write_members(&mut self.out, format, &shown, members);
+        self.send(at);
+    }
+
+    fn acknowledge(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &str,
+        version: Option<u64>,
+    ) {
+        // Without an `id` nobody waits for it.
+        if id.is_none() {
+            return;
+        }
+        self.tell(at, |out, format| {
+            let ack = live::Ack {
+                id: id.as_ref(),
+                room,
+                version,
+                ..live::Ack::default()
+            };
+            live::write_ack(out, format, &ack);
+        });
+    }
+
+    fn not_joined(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str) {
+        let message = "the connection has not joined this room";
+        self.tell_error(at, id.as_ref(), Some(room), Code::NotJoined, message);
+    }
+
+    /// Refuses a command, once all that the refusal tells of is durable.
+    fn fail(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str, failure: Failure) {
+        let ticket = self.await_command(at, id, room, 0);
+        self.shard.refuse(ticket, failure);
+    }
+
+    fn tell_error(
+        &mut self,
+        at: usize,
+        id: Option<&FrameId<'_>>,
+        room: Option<&str>,
+        code: Code,
+        message: &str,
+    ) {
+        self.metrics.error(code);
+        self.tell(at, |out, format| {
+            live::write_error(out, format, id, room, code, message);
+        });
+    }
+
+    /// Writes a frame and sends it.
+    pub(super) fn tell(&mut self, at: usize, write: impl FnOnce(&mut Vec<u8>, Format)) {
+        let Some(format) = self.live_ref(at).map(|live| live.format) else {
+            return;
+        };
+        self.out.clear();
+        write(&mut self.out, format);
+        self.send(at);
+    }
+}
+
+/// Returns the name of a room in the log.
+fn room_name<'a>(room: &'a RoomName<'_>) -> Cow<'a, [u8]> {
+    match (room.channel(), room.stream()) {
+        (Some(channel), _) => Cow::Owned(channel.room_name().into_bytes()),
+        (None, Some(path)) => Cow::Borrowed(path.as_bytes()),
+        (None, None) => Cow::Borrowed(b""),
+    }
+}
+
+fn is_longer(text: &str, chars_max: usize) -> bool {
+    text.len() > chars_max && text.chars().count() > chars_max
+}
+
+fn forbidden() -> Failure {
+    Failure::new(Code::Forbidden, "the key or token does not allow this")
+}
+
+fn memory_failure(error: MemoryError) -> Failure {
+    Failure::new(error.code(), error.to_string())
+}
+
+/// Returns what a room is called on a live connection.
+pub(super) fn is_text(room: &Room) -> bool {
+    room.content_type().as_str().starts_with("text/")
+}

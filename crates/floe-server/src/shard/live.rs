@@ -1,0 +1,141 @@
+//! Presence and memory of rooms while somebody is there.
+
+use std::collections::{HashMap, VecDeque};
+
+use floe_core::channel::SlowPolicy;
+use floe_core::live::{Leave, Live, LiveLimits, Timer, Timers, Wheel};
+use floe_log::Disk;
+use floe_proto::{Millis, RoomId};
+
+use super::{Shard, SlotId};
+
+/// The live state of all rooms of a shard, as far as it is not each room's own.
+#[derive(Debug)]
+pub(super) struct LiveRooms {
+    limits: LiveLimits,
+    wheel: Wheel<Timer>,
+    due: Vec<Timer>,
+    /// Where the rooms are that have live state.
+    places: HashMap<RoomId, SlotId>,
+    /// Rooms whose live state changed, and when their readers are told.
+    changed: VecDeque<(Millis, SlotId)>,
+}
+
+impl LiveRooms {
+    pub(super) fn new(limits: LiveLimits) -> Self {
+        Self {
+            limits,
+            wheel: Wheel::new(Millis::default()),
+            due: Vec::new(),
+            places: HashMap::new(),
+            changed: VecDeque::new(),
+        }
+    }
+}
+
+/// Readers up to which a change of live state is told at once.
+const TOLD_AT_ONCE_MAX: usize = 64;
+/// Milliseconds that changes are gathered in a room with more readers.
+const GATHER_MS: u64 = 50;
+/// Readers from which they are gathered for longer.
+const CROWD: usize = 2_000;
+/// Milliseconds that changes are gathered in such a room.
+const GATHER_CROWD_MS: u64 = 250;
+
+impl<D: Disk> Shard<D> {
+    /// Returns the live state of a room, if there is any.
+    pub fn live(&self, id: SlotId) -> Option<&Live> {
+        self.slots[id.0 as usize].live.as_deref()
+    }
+
+    /// Returns what happens to a reader of a room that falls behind the kept changes.
+    pub fn slow_policy(&self, id: SlotId) -> SlowPolicy {
+        let channel = self.slots[id.0 as usize].room.channel();
+        channel.map_or(SlowPolicy::default(), |channel| channel.settings().slow)
+    }
+
+    /// Changes the live state of a room, and has its readers told.
+    pub fn change_live<T>(
+        &mut self,
+        id: SlotId,
+        now: Millis,
+        change: impl FnOnce(&mut Live, &mut Timers<'_>) -> T,
+    ) -> T {
+        let slot = &mut self.slots[id.0 as usize];
+        let rooms = &mut self.live_rooms;
+        let mut timers = Timers::new(&mut rooms.wheel, slot.room.id());
+        let live = slot.live.get_or_insert_with(|| {
+            rooms.places.insert(slot.room.id(), id);
+            Box::new(Live::new(&rooms.limits, now))
+        });
+        let before = live.versions();
+        let changed = change(live, &mut timers);
+        if live.versions() != before && !slot.live_changed {
+            slot.live_changed = true;
+            let gather_ms = match slot.readers.len() {
+                0..=TOLD_AT_ONCE_MAX => 0,
+                readers if readers < CROWD => GATHER_MS,
+                _ => GATHER_CROWD_MS,
+            };
+            rooms.changed.push_back((now.plus(gather_ms), id));
+        }
+        changed
+    }
+
+    /// Takes a connection out of a room's presence.
+    pub fn leave_live(&mut self, id: SlotId, connection: u64, leave: Leave, now: Millis) {
+        if self.slots[id.0 as usize].live.is_some() {
+            self.change_live(id, now, |live, timers| {
+                live.presence.leave(connection, leave, now, timers);
+            });
+        }
+    }
+
+    /// Returns when [`advance_live`](Self::advance_live) has something to do.
+    pub fn live_wake(&self) -> Option<Millis> {
+        let changed = self.live_rooms.changed.iter().map(|(at, _)| *at).min();
+        let timer = self.live_rooms.wheel.next_due();
+        [changed, timer].into_iter().flatten().min()
+    }
+
+    /// Lets go what is over, and has the readers of rooms that changed polled.
+    pub fn advance_live(&mut self, now: Millis) {
+        let mut due = std::mem::take(&mut self.live_rooms.due);
+        self.live_rooms.wheel.advance(now, &mut due);
+        for timer in due.drain(..) {
+            if let Some(id) = self.live_rooms.places.get(&timer.room).copied() {
+                self.change_live(id, now, |live, timers| {
+                    live.handle_timer(&timer, now, timers);
+                });
+            }
+        }
+        self.live_rooms.due = due;
+        for _ in 0..self.live_rooms.changed.len() {
+            let Some((at, id)) = self.live_rooms.changed.pop_front() else {
+                return;
+            };
+            let slot = &mut self.slots[id.0 as usize];
+            // Readers that are being served are asked again once they all have been.
+            if at > now || slot.queued {
+                let at = at.max(now.plus(u64::from(slot.queued)));
+                self.live_rooms.changed.push_back((at, id));
+                continue;
+            }
+            slot.live_changed = false;
+            if !slot.readers.is_empty() {
+                slot.queued = true;
+                self.advanced.push_back(id);
+            }
+            self.drop_if_gone(id);
+        }
+    }
+
+    /// Ends the live state of a room that leaves memory.
+    pub(super) fn end_live(&mut self, id: SlotId) {
+        let slot = &mut self.slots[id.0 as usize];
+        if let Some(live) = slot.live.take() {
+            self.live_rooms.places.remove(&slot.room.id());
+            live.end(&mut Timers::new(&mut self.live_rooms.wheel, slot.room.id()));
+        }
+    }
+}
