@@ -166,15 +166,18 @@ impl<'a> Fields<'a> {
 
     pub(super) fn id(&self) -> Result<Option<FrameId<'a>>, Problem> {
         const SAFE: i64 = (1 << 53) - 1;
-        let id = self.typed(Field::Id, "a string or a whole number")?;
-        match &id {
-            Some(FrameId::Text(text)) if text.len() > ID_BYTES_MAX => Err(Problem::value(format!(
-                "`id` is longer than {ID_BYTES_MAX} bytes"
-            ))),
-            Some(FrameId::Number(number)) if !(-SAFE..=SAFE).contains(number) => Err(
-                Problem::value("`id` is not a whole number that a double holds"),
-            ),
-            Some(_) | None => Ok(id),
+        let Some(raw) = self.raw[Field::Id as usize] else {
+            return Ok(None);
+        };
+        if raw.get().starts_with('"') {
+            let text = self.text(Field::Id, ID_BYTES_MAX)?;
+            return Ok(text.map(FrameId::Text));
+        }
+        match self.typed(Field::Id, "a string or a whole number")? {
+            Some(number) if !(-SAFE..=SAFE).contains(&number) => Err(Problem::value(
+                "`id` is not a whole number that a double holds",
+            )),
+            number => Ok(number.map(FrameId::Number)),
         }
     }
 
@@ -252,22 +255,6 @@ const NAME_SHOWN_CHARS: usize = 40;
 /// A text, borrowed from the JSON where it has no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for FrameId<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Wire<'a> {
-            Number(i64),
-            #[serde(borrow)]
-            Text(Text<'a>),
-        }
-        Ok(match Wire::deserialize(deserializer)? {
-            Wire::Number(number) => Self::Number(number),
-            Wire::Text(Text(text)) => Self::Text(text),
-        })
-    }
-}
 
 /// Returns whether valid JSON is nested deeper than [`DEPTH_MAX`].
 fn too_deep(json: &[u8]) -> bool {
