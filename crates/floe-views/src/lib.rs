@@ -13,6 +13,7 @@
 mod cursor;
 mod error;
 mod filter;
+mod folder;
 mod index;
 mod key;
 mod matching;
@@ -24,6 +25,7 @@ mod terms;
 mod words;
 
 pub use error::{QueryError, ViewError};
+pub use folder::Folder;
 pub use options::Options;
 pub use projector::{Applied, Change, Projector};
 pub use reader::Reader;
