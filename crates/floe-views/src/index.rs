@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use crate::{Options, key, schema, terms};
 
@@ -34,16 +34,16 @@ pub struct Pending<'a>(BTreeMap<i64, Content<'a>>);
 
 #[derive(Debug)]
 struct Content<'a> {
-    /// Whether the index has the row already.
-    was_there: bool,
+    /// Namespace and time of a row that the index does not have yet.
+    new: Option<(i64, i64)>,
     text: Option<Cow<'a, str>>,
 }
 
 impl<'a> Pending<'a> {
-    /// Notes a new row.
-    pub fn add(&mut self, row: i64, text: Cow<'a, str>) {
+    /// Notes a new row of a namespace, and its time.
+    pub fn add(&mut self, row: i64, ns: i64, at: i64, text: Cow<'a, str>) {
         let content = Content {
-            was_there: false,
+            new: Some((ns, at)),
             text: Some(text),
         };
         self.0.insert(row, content);
@@ -52,7 +52,7 @@ impl<'a> Pending<'a> {
     /// Notes that a row has another text, or none that may be found.
     pub fn change(&mut self, row: i64, text: Option<Cow<'a, str>>) {
         let content = self.0.entry(row).or_insert(Content {
-            was_there: true,
+            new: None,
             text: None,
         });
         content.text = text;
@@ -96,6 +96,7 @@ impl Index {
 
     /// Puts all rows into the indexes that are switched on.
     fn fill(&mut self, db: &Connection, has_documents: bool) -> rusqlite::Result<()> {
+        let mut writing = Writing::new(db)?;
         let mut rows =
             db.prepare("SELECT row, ns, created_at, content FROM events WHERE deleted_at IS NULL")?;
         let mut rows = rows.query([])?;
@@ -107,10 +108,10 @@ impl Index {
             };
             let doc = match known {
                 Some(doc) => doc,
-                None => new_document(db, row, at)?,
+                None => writing.new_document(row, at)?,
             };
             let text = found.get_ref(3)?.as_str().unwrap_or_default();
-            self.insert(db, doc, row, found.get(1)?, text)?;
+            self.insert(db, &mut writing, doc, row, found.get(1)?, text)?;
         }
         Ok(())
     }
@@ -121,13 +122,11 @@ impl Index {
             return Ok(());
         }
         let mut texts = Vec::with_capacity(pending.0.len());
-        let mut place = db.prepare_cached("SELECT ns, created_at FROM events WHERE row = ?1")?;
+        let mut writing = Writing::new(db)?;
         for (row, content) in pending.0 {
-            let (ns, at) = place.query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
-            let known = if content.was_there {
-                document(db, row, at)?
-            } else {
-                None
+            let (ns, at, known) = match content.new {
+                Some((ns, at)) => (ns, at, None),
+                None => self.known(db, row)?,
             };
             if let Some(doc) = known {
                 self.delete(db, doc, content.text.is_none())?;
@@ -135,7 +134,7 @@ impl Index {
             if let Some(text) = content.text {
                 let doc = match known {
                     Some(doc) => doc,
-                    None => new_document(db, row, at)?,
+                    None => writing.new_document(row, at)?,
                 };
                 texts.push((doc, row, ns, text));
             }
@@ -143,9 +142,17 @@ impl Index {
         // The index takes them fastest in this order.
         texts.sort_unstable_by_key(|(doc, ..)| *doc);
         for (doc, row, ns, text) in texts {
-            self.insert(db, doc, row, ns, &text)?;
+            self.insert(db, &mut writing, doc, row, ns, &text)?;
         }
         Ok(())
+    }
+
+    /// Returns the namespace, the time and the document of a row that the index has.
+    fn known(&self, db: &Connection, row: i64) -> rusqlite::Result<(i64, i64, Option<i64>)> {
+        let (ns, at) = db
+            .prepare_cached("SELECT ns, created_at FROM events WHERE row = ?1")?
+            .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
+        Ok((ns, at, document(db, row, at)?))
     }
 
     /// Takes a row away for good.
@@ -170,29 +177,28 @@ impl Index {
     fn insert(
         &mut self,
         db: &Connection,
+        writing: &mut Writing<'_>,
         doc: i64,
         row: i64,
         ns: i64,
         text: &str,
     ) -> rusqlite::Result<()> {
-        let mut terms = String::new();
+        let terms = &mut writing.terms;
         if self.words {
-            terms::write_place(ns, key::channel(row), &mut terms);
+            terms::write_place(ns, key::channel(row), terms);
             let mut result = Ok(());
-            terms::write_words(text, &mut terms, |word| {
+            terms::write_words(text, terms, |word| {
                 if result.is_ok() {
                     result = self.learn(db, ns, word);
                 }
             });
             result?;
-            db.prepare_cached("INSERT INTO words (rowid, terms) VALUES (?1, ?2)")?
-                .execute((doc, &terms))?;
+            writing.words.execute((doc, &*terms))?;
         }
         if self.parts {
-            terms::write_place(ns, key::channel(row), &mut terms);
-            terms::write_parts(text, &mut terms);
-            db.prepare_cached("INSERT INTO parts (rowid, terms) VALUES (?1, ?2)")?
-                .execute((doc, &terms))?;
+            terms::write_place(ns, key::channel(row), terms);
+            terms::write_parts(text, terms);
+            writing.parts.execute((doc, &*terms))?;
         }
         Ok(())
     }
@@ -245,16 +251,34 @@ fn document(db: &Connection, row: i64, at: i64) -> rusqlite::Result<Option<i64>>
         .optional()
 }
 
-/// Gives a row the first free number for its time.
-fn new_document(db: &Connection, row: i64, at: i64) -> rusqlite::Result<i64> {
-    // Channels start at different places of a millisecond, so that few find theirs taken.
-    let spread = (key::channel(row) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut doc = first_document(at) + (spread >> (64 - PLACE_BITS + 1)) as i64;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO documents (doc, row) VALUES (?1, ?2) ON CONFLICT (doc) DO NOTHING",
-    )?;
-    while insert.execute((doc, row))? == 0 {
-        doc += 1;
+/// What is at hand while many documents are written.
+struct Writing<'a> {
+    documents: CachedStatement<'a>,
+    words: CachedStatement<'a>,
+    parts: CachedStatement<'a>,
+    terms: String,
+}
+
+impl<'a> Writing<'a> {
+    fn new(db: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            documents: db.prepare_cached(
+                "INSERT INTO documents (doc, row) VALUES (?1, ?2) ON CONFLICT (doc) DO NOTHING",
+            )?,
+            words: db.prepare_cached("INSERT INTO words (rowid, terms) VALUES (?1, ?2)")?,
+            parts: db.prepare_cached("INSERT INTO parts (rowid, terms) VALUES (?1, ?2)")?,
+            terms: String::new(),
+        })
     }
-    Ok(doc)
+
+    /// Gives a row the first free number for its time.
+    fn new_document(&mut self, row: i64, at: i64) -> rusqlite::Result<i64> {
+        // Channels start at different places of a millisecond, so that few find theirs taken.
+        let spread = (key::channel(row) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut doc = first_document(at) + (spread >> (64 - PLACE_BITS + 1)) as i64;
+        while self.documents.execute((doc, row))? == 0 {
+            doc += 1;
+        }
+        Ok(doc)
+    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use floe_proto::{Event, EventKind};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use crate::index::Pending;
 use crate::{ViewError, key};
@@ -25,6 +25,9 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
     let tx = db.transaction()?;
     let mut applied = Applied::default();
     let mut pending = Pending::default();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO events (row, ns, author, created_at, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut ordered: Vec<&Change<'_>> = changes.iter().collect();
     // Rows of one channel lie side by side in most indexes.
     ordered.sort_by_key(|change| change.meta.id);
@@ -49,6 +52,7 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
             db: &tx,
             names,
             pending: &mut pending,
+            insert: &mut insert,
             state: known,
             applied: &mut applied,
         };
@@ -57,6 +61,7 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
         state.write(&tx, &change.meta)?;
         channels.put(id, state);
     }
+    drop(insert);
     index.write(&tx, pending)?;
     trim::trim(&tx, index, options.trim_rows_max, &mut applied)?;
     if applied.events > 0 {
@@ -68,15 +73,16 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
 }
 
 /// The events of one channel on their way into the view.
-struct Applying<'a, 'e> {
-    db: &'a Connection,
+struct Applying<'a, 'd, 'e> {
+    db: &'d Connection,
     names: &'a mut Names,
     pending: &'a mut Pending<'e>,
+    insert: &'a mut CachedStatement<'d>,
     state: ChannelState,
     applied: &'a mut Applied,
 }
 
-impl<'e> Applying<'_, 'e> {
+impl<'e> Applying<'_, '_, 'e> {
     fn change(&mut self, change: &Change<'e>) -> Result<(), ViewError> {
         let channel = change.meta.id;
         // What retention has taken away does not come any more.
@@ -130,13 +136,10 @@ impl<'e> Applying<'_, 'e> {
             .behind_ms
             .max(self.state.last_at.saturating_sub(at));
         self.state.last_at = self.state.last_at.max(at);
-        self.db
-            .prepare_cached(
-                "INSERT INTO events (row, ns, author, created_at, content)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((row, self.state.ns, author, at as i64, text(&event.content)))?;
-        self.pending.add(row, event.content.unwrap_or_default());
+        let content = event.content.unwrap_or_default();
+        self.insert
+            .execute((row, self.state.ns, author, at as i64, &*content))?;
+        self.pending.add(row, self.state.ns, at as i64, content);
         Ok(())
     }
 
