@@ -29,6 +29,7 @@ use floe_surfaces::access::Access;
 use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
+use floe_views::Folder;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -150,7 +151,7 @@ impl<D: Disk> Reactor<D> {
         let access = Access::parse(&settings.api_keys)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let views = ViewSettings {
-            path: settings.data.join("view.sqlite"),
+            folder: Folder::new(settings.data.join("view")),
             options: settings.view.clone(),
             questions_max: settings.limits.query_open_max,
         };

@@ -32,7 +32,7 @@ use crate::settings::Limits;
 
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
-pub use fetch::{Fetched, ReadPlan};
+pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use registry::{is_channel, is_internal, is_reserved};
 pub use viewed::Handed;
 

@@ -10,13 +10,14 @@ mod questions;
 
 use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use floe_log::{Disk, DiskFile};
 use floe_proto::{ChannelId, Code, Millis, RoomId};
+use floe_views::Folder;
 use mio::Waker;
 
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ use self::questions::Question;
 #[derive(Debug)]
 pub struct Mailbox {
     done: Mutex<Vec<Done>>,
+    /// Grows with each file that becomes the view.
+    generation: AtomicU64,
     waker: Arc<Waker>,
 }
 
@@ -55,7 +58,8 @@ pub enum Done {
     Behind(Vec<ChannelId>),
     /// A batch failed and will be tried again.
     Failed,
-    /// The view was lost; all of it must come from the log again.
+    /// Another file is the view, or what it has is not what was thought: how far it is must be
+    /// looked at again.
     Lost,
     /// A question is answered.
     Answered {
@@ -122,8 +126,8 @@ pub struct Lag {
 /// What the SQL side is started with.
 #[derive(Debug, Clone)]
 pub struct ViewSettings {
-    /// The file.
-    pub path: PathBuf,
+    /// The folder of its files.
+    pub folder: Folder,
     /// What the view keeps and how.
     pub options: floe_views::Options,
     /// Questions under way or waiting.
@@ -140,6 +144,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     pub fn start(settings: ViewSettings, waker: &Arc<Waker>, metrics: Metrics) -> io::Result<Self> {
         let mailbox = Arc::new(Mailbox {
             done: Mutex::new(Vec::new()),
+            generation: AtomicU64::new(0),
             waker: Arc::clone(waker),
         });
         let (tasks, task_queue) = channel();
@@ -461,17 +466,4 @@ impl Mailbox {
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(run)
-}
-
-/// Removes a view's file and what SQLite keeps beside it.
-fn remove_view(path: &Path) -> io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(Path::new(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::bench::BenchArguments;
 use crate::inspect::InspectArguments;
 use crate::serve::ServeArguments;
 use crate::tail::TailArguments;
+use crate::views::ViewsArguments;
 
 /// Durable realtime streams: a server and its tools in one binary.
 ///
@@ -32,6 +33,8 @@ pub enum Command {
     Append(AppendArguments),
     /// Show what a data folder holds, without changing it.
     Inspect(InspectArguments),
+    /// Look after the SQL view of channels.
+    Views(ViewsArguments),
     /// Put a server under load and measure it.
     #[command(after_help = crate::bench::EXAMPLES)]
     Bench(BenchArguments),

@@ -8,6 +8,7 @@ mod inspect;
 mod manual;
 mod serve;
 mod tail;
+mod views;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tail(arguments) => on_one_thread(tail::run(&arguments)),
         Command::Append(arguments) => on_one_thread(append::run(&arguments)),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Views(arguments) => views::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::print_man(directory.as_deref()),

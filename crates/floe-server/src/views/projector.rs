@@ -1,16 +1,16 @@
 //! The thread that applies events to the view.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use floe_log::DiskFile;
 use floe_proto::ChannelId;
-use floe_views::{Change, Projector, ViewError};
+use floe_views::{Change, Folder, Projector, ViewError};
 
-use super::{Done, Mailbox, ViewSettings, remove_view};
+use super::{Done, Mailbox, ViewSettings};
 use crate::shard::Handed;
 
 /// What the projector is to do.
@@ -35,96 +35,152 @@ pub enum Task<F> {
 
 /// The projector's side of the thread.
 pub struct Projecting {
-    path: PathBuf,
+    folder: Folder,
     options: floe_views::Options,
     mailbox: Arc<Mailbox>,
-    projector: Option<Projector>,
+    open: Option<Open>,
+}
+
+/// The view's file.
+struct Open {
+    projector: Projector,
+    number: u32,
 }
 
 /// First wait after a failure.
 const BACKOFF_MS_MIN: u64 = 100;
 /// Longest wait after failures in a row.
 const BACKOFF_MS_MAX: u64 = 30_000;
+/// Time between two looks for a file that was rebuilt, while there is nothing to do.
+const LOOK_MS: u64 = 5_000;
 
 impl Projecting {
     pub fn new(settings: &ViewSettings, mailbox: Arc<Mailbox>) -> Self {
         Self {
-            path: settings.path.clone(),
+            folder: settings.folder.clone(),
             options: settings.options.clone(),
             mailbox,
-            projector: None,
+            open: None,
         }
     }
 
     /// Runs until the event loop lets go of the queue.
     pub fn run<F: DiskFile>(mut self, tasks: &Receiver<Task<F>>) {
-        let Some(()) = self.open(tasks) else { return };
-        while let Ok(task) = tasks.recv() {
-            let mut backoff_ms = BACKOFF_MS_MIN;
-            loop {
-                match self.perform(&task) {
-                    Ok(done) => {
-                        done.into_iter().for_each(|done| self.mailbox.put(done));
-                        break;
-                    }
-                    Err(error) if error.is_corrupt() => {
-                        tracing::error!(%error, "the view is damaged and is made anew");
-                        self.projector = None;
-                        if let Err(error) = remove_view(&self.path) {
-                            tracing::error!(%error, "the view could not be removed");
-                        }
-                        let Some(()) = self.reopen(tasks) else { return };
-                        self.mailbox.put(Done::Lost);
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, backoff_ms, "the view could not be written");
-                        self.mailbox.put(Done::Failed);
-                        if stops(tasks, backoff_ms) {
-                            return;
-                        }
-                        backoff_ms = (backoff_ms * 2).min(BACKOFF_MS_MAX);
-                    }
+        let Some(()) = self.reopen(tasks) else { return };
+        let watermark = self.open.as_ref().map(|open| open.projector.watermark());
+        let watermark = watermark.and_then(Result::ok).unwrap_or(0);
+        self.mailbox.put(Done::Opened { watermark });
+        loop {
+            let task = match tasks.recv_timeout(Duration::from_millis(LOOK_MS)) {
+                Ok(task) => Some(task),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.is_replaced() {
+                tracing::info!("another file has become the view");
+                let Some(()) = self.reopen(tasks) else { return };
+                self.mailbox.put(Done::Lost);
+            } else if let Some(task) = task {
+                let Some(()) = self.work(tasks, &task) else {
+                    return;
+                };
+            }
+        }
+    }
+
+    /// Does what is to be done, however often it fails; `None` once the server stops.
+    fn work<F: DiskFile>(&mut self, tasks: &Receiver<Task<F>>, task: &Task<F>) -> Option<()> {
+        let mut backoff_ms = BACKOFF_MS_MIN;
+        loop {
+            match self.perform(task) {
+                Ok(done) => {
+                    done.into_iter().for_each(|done| self.mailbox.put(done));
+                    return Some(());
+                }
+                Err(error) if error.is_corrupt() => {
+                    self.give_up(&error);
+                    self.reopen(tasks)?;
+                    self.mailbox.put(Done::Lost);
+                    return Some(());
+                }
+                Err(error @ ViewError::Gap { .. }) => {
+                    tracing::warn!(%error, "what the view has is looked at again");
+                    self.mailbox.put(Done::Lost);
+                    return Some(());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, backoff_ms, "the view could not be written");
+                    self.mailbox.put(Done::Failed);
+                    wait(tasks, &mut backoff_ms)?;
                 }
             }
         }
     }
 
-    fn open<F>(&mut self, tasks: &Receiver<Task<F>>) -> Option<()> {
-        self.reopen(tasks)?;
-        let projector = self.projector.as_mut()?;
-        let watermark = projector.watermark().unwrap_or(0);
-        self.mailbox.put(Done::Opened { watermark });
-        Some(())
-    }
-
-    /// Opens the view, however long it takes; `None` once the server stops.
+    /// Opens the newest file, however long it takes; `None` once the server stops.
     fn reopen<F>(&mut self, tasks: &Receiver<Task<F>>) -> Option<()> {
+        self.open = None;
         let mut backoff_ms = BACKOFF_MS_MIN;
         loop {
-            match Projector::open(&self.path, &self.options) {
-                Ok(projector) => {
-                    self.projector = Some(projector);
+            match self.open_newest() {
+                Ok(open) => {
+                    if let Err(error) = self.folder.remove_before(open.number) {
+                        tracing::warn!(%error, "an old file of the view could not be removed");
+                    }
+                    self.open = Some(open);
+                    self.mailbox.generation.fetch_add(1, Ordering::Relaxed);
                     return Some(());
                 }
-                Err(error) if error.is_corrupt() => {
-                    tracing::error!(%error, "the view is damaged and is made anew");
-                    if let Err(error) = remove_view(&self.path) {
-                        tracing::error!(%error, "the view could not be removed");
-                    }
+                Err((number, error)) if error.is_corrupt() => {
+                    self.open = None;
+                    self.replace(number, &error);
                 }
-                Err(error) => tracing::warn!(%error, backoff_ms, "the view could not be opened"),
+                Err((_, error)) => {
+                    tracing::warn!(%error, backoff_ms, "the view could not be opened");
+                }
             }
             self.mailbox.put(Done::Failed);
-            if stops(tasks, backoff_ms) {
-                return None;
-            }
-            backoff_ms = (backoff_ms * 2).min(BACKOFF_MS_MAX);
+            wait(tasks, &mut backoff_ms)?;
+        }
+    }
+
+    fn open_newest(&self) -> Result<Open, (u32, ViewError)> {
+        let number = self.folder.create().and_then(|()| self.folder.newest());
+        let number = number.map_err(|error| (0, error.into()))?.unwrap_or(1);
+        Projector::open(self.folder.file(number), &self.options)
+            .map(|projector| Open { projector, number })
+            .map_err(|error| (number, error))
+    }
+
+    fn is_replaced(&self) -> bool {
+        let open = self.open.as_ref().map(|open| open.number);
+        matches!((open, self.folder.newest()), (Some(open), Ok(newest)) if newest != Some(open))
+    }
+
+    /// Leaves a damaged file behind.
+    fn give_up(&mut self, error: &ViewError) {
+        if let Some(Open { number, .. }) = self.open.take() {
+            self.replace(number, error);
+        }
+    }
+
+    /// Makes an empty file the view in the place of a damaged one.
+    fn replace(&self, number: u32, error: &ViewError) {
+        tracing::error!(%error, "the view is damaged and is made anew");
+        let made = self
+            .folder
+            .begin()
+            .map_err(ViewError::from)
+            .and_then(|path| Projector::open(path, &self.options))
+            .map(drop)
+            .and_then(|()| Ok(self.folder.publish()?));
+        if let Err(error) = made {
+            tracing::error!(%error, number, "the view could not be made anew");
         }
     }
 
     fn perform<F: DiskFile>(&mut self, task: &Task<F>) -> Result<Option<Done>, ViewError> {
-        let Some(projector) = &mut self.projector else {
+        let Some(Open { projector, .. }) = &mut self.open else {
             return Ok(None);
         };
         match task {
@@ -181,12 +237,11 @@ fn apply<F: DiskFile>(projector: &mut Projector, batch: &[Handed<F>]) -> Result<
     })
 }
 
-/// Waits; returns whether the server stops meanwhile.
+/// Waits, longer each time; `None` when the server stops meanwhile.
 ///
 /// Nothing is sent while a task is under way, so a message can only be the last one.
-fn stops<F>(tasks: &Receiver<Task<F>>, ms: u64) -> bool {
-    match tasks.recv_timeout(Duration::from_millis(ms)) {
-        Err(RecvTimeoutError::Timeout) => false,
-        Ok(_) | Err(RecvTimeoutError::Disconnected) => true,
-    }
+fn wait<F>(tasks: &Receiver<Task<F>>, backoff_ms: &mut u64) -> Option<()> {
+    let waited = tasks.recv_timeout(Duration::from_millis(*backoff_ms));
+    *backoff_ms = (*backoff_ms * 2).min(BACKOFF_MS_MAX);
+    matches!(waited, Err(RecvTimeoutError::Timeout)).then_some(())
 }

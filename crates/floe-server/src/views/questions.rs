@@ -1,5 +1,6 @@
 //! The threads that ask the view.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 
@@ -49,9 +50,15 @@ pub struct Question {
     pub ask: Ask,
 }
 
+/// A reader of the file that was the view when it was opened.
+struct Open {
+    reader: Reader,
+    generation: u64,
+}
+
 /// Answers questions until the event loop lets go of the queue.
 pub fn run(settings: &ViewSettings, questions: &Mutex<Receiver<Question>>, mailbox: &Mailbox) {
-    let mut reader = None;
+    let mut open: Option<Open> = None;
     loop {
         let next = questions
             .lock()
@@ -60,38 +67,49 @@ pub fn run(settings: &ViewSettings, questions: &Mutex<Receiver<Question>>, mailb
         let Ok(Question { ticket, ask }) = next else {
             return;
         };
-        let answer = answer(settings, &mut reader, &ask);
+        let generation = mailbox.generation.load(Ordering::Relaxed);
+        open = open.filter(|open| open.generation == generation);
+        let answer = answer(settings, &mut open, generation, &ask);
         mailbox.put(Done::Answered { ticket, answer });
     }
 }
 
+fn open_newest(settings: &ViewSettings) -> Result<Reader, Failure> {
+    let newest = settings.folder.newest().ok().flatten();
+    let number = newest.ok_or_else(unavailable)?;
+    Reader::open(settings.folder.file(number), &settings.options).map_err(|error| failure(&error))
+}
+
 fn answer(
     settings: &ViewSettings,
-    reader: &mut Option<Reader>,
+    open: &mut Option<Open>,
+    generation: u64,
     ask: &Ask,
 ) -> Result<Answer, Failure> {
-    let open = match reader {
+    let Open { reader, .. } = match open {
         Some(open) => open,
-        None => {
-            let open = Reader::open(&settings.path, &settings.options);
-            reader.insert(open.map_err(|error| failure(&error))?)
-        }
+        None => open.insert(Open {
+            reader: open_newest(settings)?,
+            generation,
+        }),
     };
     let answer = match ask {
-        Ask::Events(query) => open.events(query).map(Answer::Events),
-        Ask::Search(search) => open.search(search).map(Answer::Events),
-        Ask::Channels(query) => open.channels(query).map(Answer::Channels),
+        Ask::Events(query) => reader.events(query).map(Answer::Events),
+        Ask::Search(search) => reader.search(search).map(Answer::Events),
+        Ask::Channels(query) => reader.channels(query).map(Answer::Channels),
         Ask::Event {
             channel,
             seq,
             with_deleted,
-        } => open.event(*channel, *seq, *with_deleted).map(Answer::Event),
+        } => reader
+            .event(*channel, *seq, *with_deleted)
+            .map(Answer::Event),
     };
     answer.map_err(|error| {
         let failure = failure(&error);
         if failure.code == Code::ViewUnavailable {
             // The file may have been replaced; the next question opens it again.
-            *reader = None;
+            *open = None;
         }
         failure
     })
@@ -101,7 +119,14 @@ fn failure(error: &QueryError) -> Failure {
     let code = error.code();
     if code == Code::ViewUnavailable {
         tracing::warn!(%error, "the view could not be read");
-        return Failure::new(code, "the view cannot be read for the moment");
+        return unavailable();
     }
     Failure::new(code, error.to_string())
+}
+
+fn unavailable() -> Failure {
+    Failure::new(
+        Code::ViewUnavailable,
+        "the view cannot be read for the moment",
+    )
 }

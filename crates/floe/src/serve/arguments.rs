@@ -37,13 +37,24 @@ pub struct ServeArguments {
     /// Rights are read, write, admin and read-deleted, separated by commas; the namespace * is all
     /// of them. Without any key everything is open. Prefer the environment variable: other users
     /// of the machine see arguments.
-    #[arg(long, env = "FLOE_API_KEYS", value_name = "KEYS", hide_env_values = true,
-          default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "FLOE_API_KEYS",
+        value_name = "KEYS",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     api_keys: String,
     /// Origins whose pages may open live connections, besides the server's own.
     ///
     /// Such as `https://app.example.com`, separated by commas; `*` is all.
-    #[arg(long, env = "FLOE_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "FLOE_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
     origins: Vec<String>,
     /// How log lines look on stderr.
     ///
@@ -100,13 +111,9 @@ struct ViewArguments {
           default_value_t = floe_views::Options::default().trigrams)]
     view_trigrams: bool,
     /// Memory for pages of the view's file that the projector keeps.
-    #[arg(long, env = "FLOE_VIEW_PROJECTOR_CACHE_BYTES", value_name = "N",
-          default_value_t = floe_views::Options::default().projector_cache_bytes)]
-    view_projector_cache_bytes: u64,
-    /// Memory for pages of the view's file that each of the threads that answer questions keeps.
-    #[arg(long, env = "FLOE_VIEW_READER_CACHE_BYTES", value_name = "N",
-          default_value_t = floe_views::Options::default().reader_cache_bytes)]
-    view_reader_cache_bytes: u64,
+    #[arg(long, env = "FLOE_VIEW_CACHE_BYTES", value_name = "N",
+          default_value_t = floe_views::Options::default().cache_bytes)]
+    view_cache_bytes: u64,
     /// Milliseconds that a question may take. Later: 504 QUERY_TIMEOUT.
     #[arg(long, env = "FLOE_QUERY_TIMEOUT_MS", value_name = "N",
           default_value_t = floe_views::Options::default().query_timeout_ms)]
@@ -118,8 +125,7 @@ impl ViewArguments {
         floe_views::Options {
             words: self.view_words,
             trigrams: self.view_trigrams,
-            projector_cache_bytes: self.view_projector_cache_bytes,
-            reader_cache_bytes: self.view_reader_cache_bytes,
+            cache_bytes: self.view_cache_bytes,
             query_timeout_ms: self.query_timeout_ms,
             ..floe_views::Options::default()
         }

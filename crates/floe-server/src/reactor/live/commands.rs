@@ -185,7 +185,7 @@ impl<D: Disk> Reactor<D> {
             room: &join.room,
             content_type: room.content_type().as_str(),
             head: plan.span.edge.tail,
-            start: room.start(),
+            start: room.start() + 1,
             seq: join.next,
             user: join.user.as_deref(),
             closed: plan.span.edge.closed,
