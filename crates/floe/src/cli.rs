@@ -26,7 +26,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve streams from a folder (the default command).
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Print a stream, and then what comes.
     Tail(TailArguments),
     /// Append stdin to a stream.
