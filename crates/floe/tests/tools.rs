@@ -64,6 +64,61 @@ fn a_stopped_server_leaves_a_whole_folder_that_inspect_can_read() {
 }
 
 #[test]
+fn a_rebuilt_view_is_taken_by_a_server_that_runs_and_by_one_that_starts() {
+    let server = Server::start();
+    let channel = post(&server.url, "/v1/channels", "{\"name\":\"rebuilt\"}");
+    let id = channel["metadata"]["channelId"].as_str().unwrap();
+    let events = format!("/v1/channels/{id}/events");
+    for seq in 1..=3 {
+        let event = format!("{{\"authorId\":\"ann\",\"content\":\"event {seq}\"}}");
+        post(&server.url, &events, &event);
+    }
+    let found = format!("/v1/channels/{id}/query?waitFor=3");
+    assert_eq!(count(&get(&server.url, &found)), 3);
+    let data = server.folder.path().to_str().unwrap().to_owned();
+    let rebuilt = floe(&["views", "rebuild", &data], "");
+    let said = String::from_utf8(rebuilt.stderr).unwrap();
+    assert_eq!(said, "rebuilt: 1 channels, 3 events\n");
+    // The server takes the new file with the next event.
+    post(
+        &server.url,
+        &events,
+        "{\"authorId\":\"ann\",\"content\":\"event 4\"}",
+    );
+    let found = format!("/v1/channels/{id}/query?waitFor=4");
+    assert_eq!(count(&get(&server.url, &found)), 4);
+    let folder = server.stop();
+    assert!(!folder.path().join("view/view-000001.sqlite").exists());
+    assert!(folder.path().join("view/view-000002.sqlite").exists());
+}
+
+fn post(url: &str, path: &str, body: &str) -> serde_json::Value {
+    ask(url, "POST", path, body)
+}
+
+fn get(url: &str, path: &str) -> serde_json::Value {
+    ask(url, "GET", path, "")
+}
+
+fn ask(url: &str, method: &str, path: &str, body: &str) -> serde_json::Value {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let len = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len}\r\nConnection: close"
+    );
+    write!(socket, "{head}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
+}
+
+fn count(answer: &serde_json::Value) -> usize {
+    answer["events"].as_array().unwrap().len()
+}
+
+#[test]
 fn bench_measures_the_server_that_it_is_told() {
     let server = Server::start();
     let pid = server.child.id().to_string();

@@ -438,6 +438,11 @@ impl<D: Disk> Reactor<D> {
             let slow = channel.settings().slow;
             Some((room.channel_meta()?, slow, channel.secret().to_owned()))
         });
+        if shown == Shown::Secret
+            && let Ok(Some(slot)) = self.shard.find_channel(self.clock.wall, id)
+        {
+            self.end_tokens(slot);
+        }
         let Some((meta, slow, secret)) = changed else {
             // It was purged in the same moment.
             return self.answer_channel_failure(at, context, form, &no_channel());

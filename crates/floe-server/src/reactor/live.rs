@@ -397,6 +397,12 @@ impl Live {
         self.joins.iter().any(|join| join.slot == slot)
     }
 
+    /// Returns whether the connection follows a room because a token lets it.
+    pub(super) fn follows_by_token(&self, slot: SlotId) -> bool {
+        let mut joins = self.joins.iter();
+        joins.any(|join| join.slot == slot && join.author.is_some())
+    }
+
     fn join(&self, room: &str) -> Option<&Join> {
         self.joins.iter().find(|join| *join.room == *room)
     }

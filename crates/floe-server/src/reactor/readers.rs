@@ -112,7 +112,7 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         context: Context,
         plan: ReadPlan,
-        (form, hidden): (Form, Hidden),
+        (form, following): (Form, Following),
         channel: ChannelId,
     ) -> Result<(), Failure> {
         self.admit_reader(plan.slot)?;
@@ -121,11 +121,7 @@ impl<D: Disk> Reactor<D> {
             next: plan.span.from,
             cursor_min: 0,
             style: SseStyle::Text,
-            following: Following::Channel {
-                form,
-                hidden,
-                limit: 0,
-            },
+            following,
             close: context.close,
             ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
         };
@@ -325,6 +321,47 @@ impl<D: Disk> Reactor<D> {
                 );
             }
             Err(failure) => self.answer_failure(at, poll.context, &failure),
+        }
+    }
+
+    /// Ends all readers of a channel that were let in by a token, since the secret that it was
+    /// signed with is no more.
+    pub(super) fn end_tokens(&mut self, slot: SlotId) {
+        let (code, message) = (Code::Unauthorized, "the channel has another secret");
+        let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
+        for at in all {
+            let Some(conn) = self.conns.get(at) else {
+                continue;
+            };
+            match &conn.state {
+                State::LongPoll(poll) if poll.slot == slot => {
+                    let (context, following) = (poll.context, poll.following);
+                    if let Following::Channel {
+                        form, token: true, ..
+                    } = following
+                    {
+                        self.unpark(at);
+                        let failure = Failure::new(code, message);
+                        self.answer_channel_failure(at, context, form, &failure);
+                    }
+                }
+                State::Sse(sse) if sse.slot == slot => {
+                    let following = sse.following;
+                    if let Following::Channel { token: true, .. } = following {
+                        self.end_channel_sse(at, following, code, message);
+                    }
+                }
+                State::Live(live) if live.follows_by_token(slot) => {
+                    self.close_room(at, slot, code, message);
+                }
+                State::LongPoll(_)
+                | State::Sse(_)
+                | State::Live(_)
+                | State::Receiving
+                | State::Waiting(..)
+                | State::Closing
+                | State::Draining => {}
+            }
         }
     }
 
@@ -555,6 +592,11 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends the event stream of a room that was deleted.
     fn end_gone_sse(&mut self, at: usize, following: Following) {
+        self.end_channel_sse(at, following, Code::Gone, "the channel was deleted");
+    }
+
+    /// Ends an event stream; that of a channel says why.
+    fn end_channel_sse(&mut self, at: usize, following: Following, code: Code, message: &str) {
         if let Following::Channel { form, .. } = following
             && self
                 .conns
@@ -562,7 +604,7 @@ impl<D: Disk> Reactor<D> {
                 .is_some_and(|conn| conn.output.is_empty())
         {
             let mut event = Vec::new();
-            channels::write_sse_closed(&mut event, form, Code::Gone, "the channel was deleted");
+            channels::write_sse_closed(&mut event, form, code, message);
             let mut chunk = Vec::new();
             write_chunk(&mut chunk, &event);
             self.send_shared(at, chunk.into());

@@ -76,13 +76,18 @@ impl<D: Disk> Reactor<D> {
             let failure = Failure::new(Code::InvalidRequest, message);
             return self.refuse_channel(at, context, form, failure);
         }
-        let shows = (form, hidden_for(form, grant.rights));
+        let following = Following::Channel {
+            form,
+            hidden: hidden_for(form, grant.rights),
+            limit: 0,
+            token: grant.author.is_some(),
+        };
         let name = id.room_name();
         let start = start_after(after_seq);
         let begun = self
             .shard
             .plan_read(self.clock.wall, name.as_bytes(), start)
-            .and_then(|plan| self.start_channel_sse(at, context, plan, shows, id));
+            .and_then(|plan| self.start_channel_sse(at, context, plan, (form, following), id));
         if let Err(failure) = begun {
             self.refuse_channel(at, context, form, failure);
         }
@@ -107,6 +112,7 @@ impl<D: Disk> Reactor<D> {
             form,
             hidden: hidden_for(form, grant.rights),
             limit,
+            token: grant.author.is_some(),
         };
         let name = id.room_name();
         let start = start_after(after_seq);
@@ -135,6 +141,7 @@ impl<D: Disk> Reactor<D> {
             form,
             hidden,
             limit,
+            ..
         } = following
         else {
             return;
