@@ -23,7 +23,7 @@ const STEP_MS: u64 = 40;
 /// Time of the first event.
 const START_MS: u64 = 1_700_000_000_000;
 /// Questions of each kind.
-const ROUNDS: usize = 400;
+const ROUNDS: usize = 300;
 
 fn main() {
     let mut args = std::env::args().skip(1);

@@ -36,7 +36,7 @@ impl Default for Options {
             query_timeout_ms: 5_000,
             page_items_max: 1_000,
             page_bytes_max: 4 << 20,
-            scan_max: 16_000,
+            scan_max: 12_000,
             candidates_max: 300,
             text_bytes_max: 1_000,
             trim_rows_max: 5_000,

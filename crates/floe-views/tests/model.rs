@@ -356,7 +356,7 @@ proptest! {
     fn the_view_is_what_the_events_come_to(
         steps in vec(step(), 1..120),
         questions in vec(question(), 1..40),
-        scan_max in prop_oneof![1..40_u32, Just(16_000)],
+        scan_max in prop_oneof![1..40_u32, Just(12_000)],
         trim_rows_max in prop_oneof![1..4_u32, Just(5_000)],
         trigrams: bool,
     ) {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Statement};
 
 use super::page::{Filling, Place};
 
@@ -25,6 +25,11 @@ pub fn merge(
     newest_first: bool,
     page: &mut Filling<'_>,
 ) -> rusqlite::Result<()> {
+    let order = if newest_first { "DESC" } else { "ASC" };
+    let mut first = db.prepare_cached(&format!(
+        "SELECT created_at, row FROM events WHERE row > ?1 AND row < ?2
+         ORDER BY row {order} LIMIT 1"
+    ))?;
     let mut heap = BinaryHeap::with_capacity(parts.len());
     let direction = if newest_first { 1 } else { -1 };
     let rank = |place: Place| Place {
@@ -32,7 +37,7 @@ pub fn merge(
         row: place.row * direction,
     };
     for (index, part) in parts.iter().enumerate() {
-        if let Some(place) = next(db, *part, newest_first)? {
+        if let Some(place) = next(&mut first, *part)? {
             heap.push((rank(place), Reverse(index)));
         }
     }
@@ -49,7 +54,7 @@ pub fn merge(
         } else {
             part.after = place.row;
         }
-        if let Some(place) = next(db, *part, newest_first)? {
+        if let Some(place) = next(&mut first, *part)? {
             heap.push((rank(place), Reverse(index)));
         }
     }
@@ -57,17 +62,13 @@ pub fn merge(
 }
 
 /// Returns the first place of a part.
-fn next(db: &Connection, part: Part, newest_first: bool) -> rusqlite::Result<Option<Place>> {
-    let order = if newest_first { "DESC" } else { "ASC" };
-    db.prepare_cached(&format!(
-        "SELECT created_at, row FROM events WHERE row > ?1 AND row < ?2
-         ORDER BY row {order} LIMIT 1"
-    ))?
-    .query_row((part.after, part.before), |found| {
-        Ok(Place {
-            at: found.get(0)?,
-            row: found.get(1)?,
+fn next(first: &mut Statement<'_>, part: Part) -> rusqlite::Result<Option<Place>> {
+    first
+        .query_row((part.after, part.before), |found| {
+            Ok(Place {
+                at: found.get(0)?,
+                row: found.get(1)?,
+            })
         })
-    })
-    .optional()
+        .optional()
 }
