@@ -55,6 +55,8 @@ pub enum Route<'a> {
     Metrics,
     /// `/`
     Root,
+    /// `/room`
+    Room,
     /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
     Unknown,
 }
@@ -78,6 +80,7 @@ impl<'a> Route<'a> {
             "/healthz" => Self::Health,
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
+            "/room" => Self::Room,
             _ => Self::Unknown,
         }
     }

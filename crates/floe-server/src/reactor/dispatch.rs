@@ -65,7 +65,8 @@ impl<D: Disk> Reactor<D> {
                 let text = self.metrics.render(&self.shard, self.readers, counts, lag);
                 self.answer_text(at, context, method, METRICS_TYPE, &text);
             }
-            Route::Root => self.answer_text(at, context, method, "text/html; charset=utf-8", DEMO),
+            Route::Root => self.answer_text(at, context, method, HTML_TYPE, DEMO),
+            Route::Room => self.answer_text(at, context, method, HTML_TYPE, ROOM),
         }
     }
 
@@ -497,6 +498,11 @@ const COPY_BYTES_MAX: u64 = 32 << 10;
 
 /// The text form that the metrics have (OpenMetrics 1.0).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const HTML_TYPE: &str = "text/html; charset=utf-8";
+
+/// The page that shows a channel at work over a WebSocket.
+const ROOM: &str = include_str!("../../assets/room.html");
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");
