@@ -20,7 +20,12 @@ main() {
   "$FLOE_WEBSOCKET_ECHO" "$ADDRESS" &
   trap "kill $!" EXIT
   run_cases '1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '9.*' '10.*'
-  run_cases '12.*' '13.*'
+  # All cases of compression take half an hour; each kind's first few show most of what can go wrong.
+  if [[ -n ${FLOE_TEST_FULL:-} ]]; then
+    run_cases '12.*' '13.*'
+  else
+    run_cases 12.{1..5}.{1..4} 13.{1..7}.{1..4}
+  fi
 }
 
 find_python() {
