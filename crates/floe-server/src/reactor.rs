@@ -156,7 +156,13 @@ impl<D: Disk> Reactor<D> {
             questions_max: settings.limits.query_open_max,
         };
         shard.note_for_view();
-        let subscriptions = SubscriptionHost::open(&mut shard, clock.wall, development, &waker)?;
+        let subscriptions = SubscriptionHost::open(
+            &mut shard,
+            clock.wall,
+            development,
+            &settings.limits,
+            &waker,
+        )?;
         let reactor = Self {
             poll,
             listener: Some(listener),

@@ -86,6 +86,15 @@ pub struct Limits {
     pub rooms_loaded_max: usize,
     /// Milliseconds that a stop waits for answers under way; 5 s.
     pub stop_timeout_ms: u64,
+    /// Subscriptions at once; 1 000. Above: 429 `LIMIT_REACHED`.
+    pub subscriptions_max: usize,
+    /// Streams linked to one subscription; 1 000. Above: named ones get 429 `LIMIT_REACHED`, matched
+    /// ones are not linked and counted as refused.
+    pub subscription_links_max: usize,
+    /// Webhook requests under way; 1 000. Above: sent later.
+    pub webhooks_in_flight_max: usize,
+    /// Milliseconds for a webhook request as a whole; 30 s. Later: sent again.
+    pub webhook_timeout_ms: u64,
     /// Characters of an event's content; 10 000. Above: 413 `EVENT_TOO_LARGE`.
     pub channel_content_chars_max: usize,
     /// Milliseconds from the deletion of a channel until its events go away for good; 7 days.
@@ -147,6 +156,10 @@ impl Default for Limits {
             room_idle_timeout_ms: 60_000,
             rooms_loaded_max: 100_000,
             stop_timeout_ms: 5_000,
+            subscriptions_max: 1_000,
+            subscription_links_max: 1_000,
+            webhooks_in_flight_max: 1_000,
+            webhook_timeout_ms: 30_000,
             channel_content_chars_max: 10_000,
             channel_purge_after_ms: 7 * 24 * 60 * 60 * 1_000,
             live_message_bytes_max: 1 << 20,

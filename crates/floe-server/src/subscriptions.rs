@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use floe_core::subscription::{
     Backfill, Effect, Input, Limits, Pattern, Reply, Request, Subscriptions,
@@ -59,6 +60,7 @@ impl SubscriptionHost {
         shard: &mut Shard<D>,
         now: Millis,
         development: bool,
+        limits: &crate::settings::Limits,
         waker: &Arc<Waker>,
     ) -> io::Result<Self> {
         let seed = match shard.value(now, SIGNING_KEY).map_err(broken)? {
@@ -80,13 +82,20 @@ impl SubscriptionHost {
                 }
             }
         };
-        let limits = webhook::Limits {
+        let webhooks = webhook::Limits {
             development,
+            in_flight_max: limits.webhooks_in_flight_max,
+            timeout: Duration::from_millis(limits.webhook_timeout_ms),
             ..webhook::Limits::default()
         };
+        let bounds = Limits {
+            subscriptions_max: limits.subscriptions_max,
+            links_max: limits.subscription_links_max,
+            ..Limits::default()
+        };
         let mut host = Self {
-            machine: Subscriptions::new(Limits::default()),
-            sender: WebhookSender::new(Arc::clone(&key), limits, on_answer),
+            machine: Subscriptions::new(bounds),
+            sender: WebhookSender::new(Arc::clone(&key), webhooks, on_answer),
             key,
             answers,
             random: SystemRandom::new(),

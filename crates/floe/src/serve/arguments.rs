@@ -201,6 +201,15 @@ arguments! {
     rooms_loaded_max: usize = "FLOE_ROOMS_LOADED_MAX";
     /// Milliseconds that a stop waits for answers under way.
     stop_timeout_ms: u64 = "FLOE_STOP_TIMEOUT_MS";
+    /// Subscriptions at once. Above: 429 LIMIT_REACHED.
+    subscriptions_max: usize = "FLOE_SUBSCRIPTIONS_MAX";
+    /// Streams linked to one subscription. Above: named ones get 429 LIMIT_REACHED, matched ones
+    /// are not linked and counted as refused.
+    subscription_links_max: usize = "FLOE_SUBSCRIPTION_LINKS_MAX";
+    /// Webhook requests under way. Above: sent later.
+    webhooks_in_flight_max: usize = "FLOE_WEBHOOKS_IN_FLIGHT_MAX";
+    /// Milliseconds for a webhook request as a whole. Later: sent again.
+    webhook_timeout_ms: u64 = "FLOE_WEBHOOK_TIMEOUT_MS";
     /// Characters of an event's content. Above: 413 EVENT_TOO_LARGE.
     channel_content_chars_max: usize = "FLOE_CHANNEL_CONTENT_CHARS_MAX";
     /// Milliseconds from the deletion of a channel until its events go away for good.
