@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use floe_log::DiskFile;
 use floe_proto::ChannelId;
-use floe_views::{Change, Folder, Projector, ViewError};
+use floe_views::{Applied, Change, Folder, Projector, ViewError};
 
 use super::{Done, Mailbox, ViewSettings};
 use crate::shard::Handed;
@@ -39,6 +39,8 @@ pub struct Projecting {
     options: floe_views::Options,
     mailbox: Arc<Mailbox>,
     open: Option<Open>,
+    /// Whether rows wait to be removed.
+    trims: bool,
 }
 
 /// The view's file.
@@ -51,6 +53,8 @@ struct Open {
 const BACKOFF_MS_MIN: u64 = 100;
 /// Longest wait after failures in a row.
 const BACKOFF_MS_MAX: u64 = 30_000;
+/// Time without anything to do after which rows are removed.
+const TRIM_MS: u64 = 10;
 /// Time between two looks for a file that was rebuilt, while there is nothing to do.
 const LOOK_MS: u64 = 5_000;
 
@@ -61,6 +65,7 @@ impl Projecting {
             options: settings.options.clone(),
             mailbox,
             open: None,
+            trims: false,
         }
     }
 
@@ -71,7 +76,8 @@ impl Projecting {
         let watermark = watermark.and_then(Result::ok).unwrap_or(0);
         self.mailbox.put(Done::Opened { watermark });
         loop {
-            let task = match tasks.recv_timeout(Duration::from_millis(LOOK_MS)) {
+            let patience_ms = if self.trims { TRIM_MS } else { LOOK_MS };
+            let task = match tasks.recv_timeout(Duration::from_millis(patience_ms)) {
                 Ok(task) => Some(task),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -84,6 +90,8 @@ impl Projecting {
                 let Some(()) = self.work(tasks, &task) else {
                     return;
                 };
+            } else if self.trims {
+                self.trim();
             }
         }
     }
@@ -115,6 +123,20 @@ impl Projecting {
                 }
             }
         }
+    }
+
+    /// Removes some of the rows that wait for it.
+    fn trim(&mut self) {
+        let trimmed = self.open.as_mut().map(|open| open.projector.trim());
+        self.trims = match trimmed {
+            Some(Ok(applied)) => applied.more_to_trim,
+            Some(Err(error)) => {
+                // The next batch tries again, and finds out what is wrong.
+                tracing::warn!(%error, "rows of the view could not be removed");
+                false
+            }
+            None => false,
+        };
     }
 
     /// Opens the newest file, however long it takes; `None` once the server stops.
@@ -184,7 +206,15 @@ impl Projecting {
             return Ok(None);
         };
         match task {
-            Task::Apply(batch) => apply(projector, batch).map(Some),
+            Task::Apply(batch) => {
+                let (done, applied) = apply(projector, batch)?;
+                self.trims = applied.more_to_trim;
+                if applied.unknown > 0 {
+                    let events = applied.unknown;
+                    tracing::warn!(events, "events of a kind that the view does not know");
+                }
+                Ok(Some(done))
+            }
             Task::Compare { heads, all } => {
                 let mut behind = Vec::new();
                 for (channel, head) in heads {
@@ -205,7 +235,10 @@ impl Projecting {
     }
 }
 
-fn apply<F: DiskFile>(projector: &mut Projector, batch: &[Handed<F>]) -> Result<Done, ViewError> {
+fn apply<F: DiskFile>(
+    projector: &mut Projector,
+    batch: &[Handed<F>],
+) -> Result<(Done, Applied), ViewError> {
     let started = Instant::now();
     let mut bytes = Vec::with_capacity(batch.len());
     for handed in batch {
@@ -230,11 +263,12 @@ fn apply<F: DiskFile>(projector: &mut Projector, batch: &[Handed<F>]) -> Result<
         let seq = projector.applied(handed.meta.id)?.unwrap_or(0);
         rooms.push((handed.slot, handed.meta.id, seq));
     }
-    Ok(Done::Applied {
+    let done = Done::Applied {
         rooms,
         events: applied.events,
         seconds: started.elapsed().as_secs_f64(),
-    })
+    };
+    Ok((done, applied))
 }
 
 /// Waits, longer each time; `None` when the server stops meanwhile.
