@@ -601,6 +601,10 @@ impl<D: Disk> Reactor<D> {
                 continue;
             };
             let is_live = matches!(conn.state, State::Live(_));
+            if !is_live && !matches!(conn.state, State::Waiting(..)) {
+                // A WebSocket may end while its commands wait for the disk.
+                continue;
+            }
             if gathering.is_some_and(|gathers| gathers != at || !is_live) {
                 self.send_gathered(gathering.take());
             }

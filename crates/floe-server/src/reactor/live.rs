@@ -9,7 +9,7 @@ mod telling;
 
 use floe_core::live::Leave;
 use floe_log::Disk;
-use floe_proto::{ChannelId, Code, Rights};
+use floe_proto::{Code, Rights};
 use floe_surfaces::access::Credentials;
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::http::Method;
@@ -44,7 +44,6 @@ pub struct Live {
 struct Join {
     slot: SlotId,
     room: Box<str>,
-    channel: Option<ChannelId>,
     /// The unit that comes next.
     next: u64,
     /// Whether events are wanted.

@@ -17,6 +17,15 @@ use floe_surfaces::live::{
 use super::{Join, Reactor};
 use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_internal, is_reserved};
 
+/// As whom a connection writes to a room.
+struct Writer {
+    rights: Rights,
+    /// In whose name, whatever it says itself.
+    author: Option<Box<str>>,
+    /// In whose name where it says nothing.
+    user: Option<Box<str>>,
+}
+
 impl<D: Disk> Reactor<D> {
     /// Does what a frame asks for.
     pub(super) fn heard_frame(&mut self, at: usize, format: Format, payload: &[u8]) {
@@ -109,7 +118,6 @@ impl<D: Disk> Reactor<D> {
         let joined = Join {
             slot: plan.slot,
             room: room.into(),
-            channel: join.room.channel(),
             next,
             events: join.events,
             is_live: !join.events,
@@ -132,26 +140,35 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         join: &live::Join<'_>,
     ) -> Result<(Rights, Option<Box<str>>), Failure> {
-        let Some(channel) = join.room.channel() else {
-            let name = room_name(&join.room);
+        let reads = join.events || join.memory.is_some() || join.presence != PresenceMode::None;
+        let deed = if reads { Deed::Read } else { Deed::Enter };
+        self.rights_in(at, &join.room, deed, join.token.as_deref())
+    }
+
+    /// Decides what the connection may do in a room, and in whose name.
+    fn rights_in(
+        &mut self,
+        at: usize,
+        room: &RoomName<'_>,
+        deed: Deed,
+        token: Option<&str>,
+    ) -> Result<(Rights, Option<Box<str>>), Failure> {
+        let Some(channel) = room.channel() else {
+            let name = room_name(room);
             if is_internal(&name) || crate::shard::is_channel(&name) {
                 return Err(Failure::new(Code::NotFound, "there is no such stream"));
             }
             return Ok((Rights::ADMIN, None));
         };
-        let reads = join.events || join.memory.is_some() || join.presence != PresenceMode::None;
         let wanted = Wanted {
-            deed: if reads { Deed::Read } else { Deed::Enter },
+            deed,
             channel: Some(channel),
             namespace: None,
         };
         let Some(live) = self.live_ref(at) else {
             return Err(Failure::new(Code::Internal, "the connection is gone"));
         };
-        let credentials = live
-            .credentials
-            .with_token(join.token.as_deref())
-            .into_owned();
+        let credentials = live.credentials.with_token(token).into_owned();
         let grant = self.grant(channel, &credentials, &wanted)?;
         Ok((grant.rights, grant.author))
     }
@@ -229,17 +246,20 @@ impl<D: Disk> Reactor<D> {
 
     fn live_append(&mut self, at: usize, id: Option<FrameId<'_>>, append: live::Append<'_>) {
         let name = append.room.as_str();
-        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
-            return self.not_joined(at, id, name);
+        let writer = match self.writer_in(at, &append.room) {
+            Ok(writer) => writer,
+            Err(failure) => return self.fail(at, id, name, failure),
         };
-        let (slot, channel, rights) = (join.slot, join.channel, join.rights);
         let key = append.idempotency_key.as_deref();
         let now = self.clock.wall;
-        let Some(channel) = channel else {
-            return self.append_to_stream(at, id, slot, &append);
+        let Some(channel) = append.room.channel() else {
+            return self.append_to_stream(at, id, &append);
         };
-        let author = join.author.clone();
-        let user = join.user.clone();
+        let Writer {
+            rights,
+            author,
+            user,
+        } = writer;
         let single;
         let drafts: &[Draft<'_>] = match &append.body {
             AppendBody::Event(draft) => {
@@ -273,6 +293,24 @@ impl<D: Disk> Reactor<D> {
         self.metrics.append(bytes as u64);
         let ticket = self.await_command(at, id, name, 0);
         self.shard.append_events(now, ticket, channel, &new);
+    }
+
+    /// Decides as whom the connection writes to a room, which it need not have joined.
+    fn writer_in(&mut self, at: usize, room: &RoomName<'_>) -> Result<Writer, Failure> {
+        let joined = self.live_ref(at).and_then(|live| live.join(room.as_str()));
+        if let Some(join) = joined {
+            return Ok(Writer {
+                rights: join.rights,
+                author: join.author.clone(),
+                user: join.user.clone(),
+            });
+        }
+        let (rights, author) = self.rights_in(at, room, Deed::Enter, None)?;
+        Ok(Writer {
+            rights,
+            user: author.clone(),
+            author,
+        })
     }
 
     /// Checks events of a channel against what a surface bounds, and says who causes each.
@@ -309,15 +347,14 @@ impl<D: Disk> Reactor<D> {
         events.collect()
     }
 
-    fn append_to_stream(
-        &mut self,
-        at: usize,
-        id: Option<FrameId<'_>>,
-        slot: crate::shard::SlotId,
-        append: &live::Append<'_>,
-    ) {
+    fn append_to_stream(&mut self, at: usize, id: Option<FrameId<'_>>, append: &live::Append<'_>) {
         let name = append.room.as_str();
-        let room = self.shard.room(slot);
+        let stream = room_name(&append.room);
+        let plan = self.shard.plan_read(self.clock.wall, &stream, Start::Now);
+        let room = match plan {
+            Ok(plan) => self.shard.room(plan.slot),
+            Err(failure) => return self.fail(at, id, name, failure),
+        };
         let (json, content_type) = (room.is_json(), room.content_type().as_str().to_owned());
         let mut messages = Messages::default();
         let checked = if is_reserved(room.name()) {
@@ -354,7 +391,6 @@ impl<D: Disk> Reactor<D> {
             lens: &messages.lens,
         };
         self.metrics.append(messages.bytes.len() as u64);
-        let stream = room_name(&append.room);
         let ticket = self.await_command(at, id, name, units as u64);
         self.shard
             .append(self.clock.wall, ticket, &stream, &command, payload);
