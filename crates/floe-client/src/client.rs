@@ -86,6 +86,20 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
     Ok(uri)
 }
 
+/// Returns where to connect for a URL without a path, and the value of `Host`.
+pub(crate) fn address(url: &str) -> Result<(String, String), UrlError> {
+    let uri = parse(url)?;
+    let authority = uri.authority().filter(|_| matches!(uri.path(), "/" | ""));
+    let authority = authority.ok_or_else(|| UrlError::Malformed {
+        url: url.to_owned(),
+    })?;
+    let port = authority.port_u16().unwrap_or(80);
+    Ok((
+        format!("{}:{port}", authority.host()),
+        authority.as_str().to_owned(),
+    ))
+}
+
 fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path.bytes() {
@@ -112,6 +126,25 @@ mod tests {
         );
         let client = Client::new("http://host/base").unwrap();
         assert_eq!(client.stream("x").url(), "http://host/base/x");
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for (url, expected) in [
+            (
+                "http://127.0.0.1:4437/",
+                ("127.0.0.1:4437", "127.0.0.1:4437"),
+            ),
+            (
+                "http://floe.example.com",
+                ("floe.example.com:80", "floe.example.com"),
+            ),
+            ("http://[::1]:1", ("[::1]:1", "[::1]:1")),
+        ] {
+            let expected = (expected.0.to_owned(), expected.1.to_owned());
+            assert_eq!(address(url), Ok(expected));
+        }
+        assert!(address("http://a/b").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Rust SDK for Floe: durable streams over HTTP.
+//! Rust SDK for Floe: durable streams over HTTP, and rooms over a [WebSocket](live).
 //!
 //! A [`Client`] stands for a server, a [`Stream`] for one stream on it. Both are cheap to clone and
 //! share one pool of connections. It speaks plain HTTP/1.1: TLS ends at a proxy in front.
@@ -46,6 +46,7 @@ mod sse;
 mod stream;
 mod transport;
 
+pub mod live;
 #[cfg(feature = "load")]
 pub mod load;
 
