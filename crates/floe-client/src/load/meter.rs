@@ -19,10 +19,12 @@ pub(crate) enum Kind {
     Pass,
     /// One client that has caught up with what it missed.
     Heal,
+    /// One answered question to the SQL view.
+    Query,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Append,
         Self::Create,
         Self::Delivery,
@@ -30,6 +32,7 @@ impl Kind {
         Self::FirstByte,
         Self::Pass,
         Self::Heal,
+        Self::Query,
     ];
 
     /// The word in reports.
@@ -42,6 +45,7 @@ impl Kind {
             Self::FirstByte => "first_byte",
             Self::Pass => "pass",
             Self::Heal => "heal",
+            Self::Query => "query",
         }
     }
 }

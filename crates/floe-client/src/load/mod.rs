@@ -5,6 +5,7 @@
 //! a parser of its own, allocates nothing per request, and reports its own processor time beside
 //! the server's, so that one can see which of the two was the limit.
 
+mod channels;
 mod control;
 mod engine;
 mod exchange;
@@ -17,12 +18,15 @@ mod request;
 mod response;
 mod role;
 mod roles;
+mod rooms;
 mod run;
 mod server;
 mod target;
+mod view;
+mod websocket;
 mod workloads;
 
-pub use plan::{Plan, Workload};
+pub use plan::{Form, Plan, Transport, Workload};
 pub use process::Memory;
 pub use report::{CostReport, LatencyReport, OperationReport, Report, ServerReport};
 pub use run::{RunError, run};

@@ -39,6 +39,16 @@ pub struct Plan {
     pub stream_bytes: u64,
     /// Messages that each client of a storm has missed.
     pub missed: u64,
+    /// Channels that are written to, followed or asked about.
+    pub rooms: u64,
+    /// How a channel is followed.
+    pub transport: Transport,
+    /// How a channel is appended to by HTTP.
+    pub form: Form,
+    /// Events that the SQL view holds when it is asked.
+    pub events: u64,
+    /// Questions to the SQL view: the query strings that are asked in turn.
+    pub questions: Vec<String>,
     /// Time before anything is counted.
     #[serde(serialize_with = "seconds")]
     pub warm_up: Duration,
@@ -79,6 +89,42 @@ pub enum Workload {
     IdleReaders,
     /// Hold streams that nobody touches.
     IdleStreams,
+    /// Follow one channel while it is written to.
+    Live,
+    /// Write to many channels, each of which has one reader.
+    LiveRooms,
+    /// Hold WebSockets of quiet channels.
+    LiveIdle,
+    /// Come back to a channel all at once and catch up.
+    LiveStorm,
+    /// Append to channels by HTTP.
+    ChannelAppend,
+    /// Ask the SQL view for events.
+    Query,
+    /// Search the SQL view.
+    Search,
+}
+
+/// How a channel is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// The live protocol.
+    WebSocket,
+    /// Server-sent events of the channel.
+    Sse,
+    /// Server-sent events of the channel as a Durable Stream.
+    Stream,
+}
+
+/// How a channel is appended to by HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// `POST /v1/channels/{id}/events`.
+    V1,
+    /// `POST /channel/append`, the form kept for existing clients.
+    Kept,
 }
 
 impl Default for Plan {
@@ -100,6 +146,11 @@ impl Default for Plan {
             appends_per_second: None,
             stream_bytes: 100_000_000,
             missed: 100,
+            rooms: 1,
+            transport: Transport::WebSocket,
+            form: Form::V1,
+            events: 100_000,
+            questions: Vec::new(),
             warm_up: Duration::from_secs(1),
             duration: Duration::from_secs(5),
             operations: None,

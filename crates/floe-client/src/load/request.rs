@@ -86,6 +86,48 @@ enum Framing {
     Bare,
 }
 
+/// Requests that append messages of one size.
+pub(crate) trait Appends {
+    /// Appends the request for stream or channel `number`, each message written by `put` into the
+    /// bytes that it may fill.
+    fn put(&self, out: &mut Vec<u8>, number: u64, put: &mut dyn FnMut(&mut Vec<u8>, usize));
+    /// Messages of one request.
+    fn messages(&self) -> u64;
+    /// Bytes of one request's body.
+    fn body_bytes(&self) -> u64;
+}
+
+/// Appends to streams.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamAppends {
+    template: RequestTemplate,
+    shape: Shape,
+}
+
+impl StreamAppends {
+    pub(crate) fn new(target: &Target, shape: Shape) -> Self {
+        Self {
+            template: RequestTemplate::append(target, &shape),
+            shape,
+        }
+    }
+}
+
+impl Appends for StreamAppends {
+    fn put(&self, out: &mut Vec<u8>, number: u64, put: &mut dyn FnMut(&mut Vec<u8>, usize)) {
+        self.template.put(out, number);
+        self.shape.put_body(out, put);
+    }
+
+    fn messages(&self) -> u64 {
+        self.shape.batch as u64
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.shape.body_bytes() as u64
+    }
+}
+
 /// Everything of a request's head but its path, formatted once.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestTemplate {
@@ -139,8 +181,21 @@ pub(crate) fn put_get(
     offset: &[u8],
     rest: &[&[u8]],
 ) {
+    let mut path = Vec::new();
+    target.put_path(&mut path, number);
+    put_get_path(out, target, &path, offset, rest);
+}
+
+/// Appends a GET of a stream by its path, otherwise as [`put_get`].
+pub(crate) fn put_get_path(
+    out: &mut Vec<u8>,
+    target: &Target,
+    path: &[u8],
+    offset: &[u8],
+    rest: &[&[u8]],
+) {
     out.extend_from_slice(b"GET ");
-    target.put_path(out, number);
+    out.extend_from_slice(path);
     out.extend_from_slice(b"?offset=");
     out.extend_from_slice(offset);
     for part in rest {

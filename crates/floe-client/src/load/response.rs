@@ -150,9 +150,12 @@ fn parse_head<'a>(input: &mut &'a [u8]) -> Result<Option<(Head<'a>, State)>, Res
     for header in response.headers.iter() {
         note_header(&mut head, &mut body, header)?;
     }
-    if matches!(head.status, 100..=199 | 204 | 304) {
-        body = State::End;
-    }
+    // After a switch of protocols whatever comes is the other protocol's.
+    body = match head.status {
+        101 => State::UntilClose,
+        100..=199 | 204 | 304 => State::End,
+        _ => body,
+    };
     *input = &input[head_len..];
     Ok(Some((head, body)))
 }
@@ -258,6 +261,15 @@ mod tests {
             };
             assert!(failed, "{:?}", String::from_utf8_lossy(answer));
         }
+    }
+
+    #[test]
+    fn what_follows_a_switch_of_protocols_is_handed_on_as_it_is() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi";
+        assert_eq!(
+            parse_all(answer, answer.len()),
+            ["head 101 ", "body \u{fffd}\u{2}hi", "rest "]
+        );
     }
 
     #[test]

@@ -84,10 +84,14 @@ pub(crate) struct Shared {
     pub(crate) healed: usize,
     /// Connections opened again after the server closed them.
     pub(crate) reconnects: u64,
+    /// What preparations were told: identities of channels, by number.
+    pub(crate) names: Vec<String>,
     /// What was counted.
     pub(crate) meters: Meters,
     /// What went wrong, and how often.
     pub(crate) errors: BTreeMap<String, u64>,
+    /// A buffer for who needs one for a moment.
+    pub(crate) scratch: Vec<u8>,
     pub(super) wakes: BinaryHeap<Reverse<(u64, usize)>>,
     started: Instant,
 }
@@ -106,8 +110,10 @@ impl Shared {
             received: 0,
             healed: 0,
             reconnects: 0,
+            names: Vec::new(),
             meters: Meters::new(),
             errors: BTreeMap::new(),
+            scratch: Vec::new(),
             wakes: BinaryHeap::new(),
             started: Instant::now(),
         }

@@ -10,7 +10,7 @@ use super::meter::Kind;
 use super::plan::Plan;
 use super::process::{CpuTime, Memory, raise_file_limit};
 use super::report::{CostReport, OperationReport, Report, ServerReport, Unit};
-use super::request::{RequestTemplate, Shape};
+use super::request::{Appends, RequestTemplate, Shape, StreamAppends};
 use super::role::Role;
 use super::roles::{AppendRole, Manage, ManageRole, Streams};
 use super::target::{Target, TargetError};
@@ -136,20 +136,20 @@ impl Run {
         let mut engine = self.engine()?;
         engine.shared.written = vec![0];
         engine.shared.operations_left = messages.div_ceil(shape.batch as u64);
-        let template = Rc::new(RequestTemplate::append(&self.target, &shape));
+        let appends: Rc<dyn Appends> = Rc::new(StreamAppends::new(&self.target, shape));
         let streams = Streams::Turn {
             next: 0,
             step: 1,
             count: 1,
         };
-        let mut role = AppendRole::new(&template, &Rc::new(shape), streams, 1);
+        let mut role = AppendRole::new(&appends, streams, 1);
         if records {
             role = role.with_records(0);
         }
         self.finish(engine, Box::new(role))
     }
 
-    fn finish(&self, mut engine: Engine, role: Box<dyn Role>) -> Result<(), RunError> {
+    pub(crate) fn finish(&self, mut engine: Engine, role: Box<dyn Role>) -> Result<(), RunError> {
         let operations = engine.shared.operations_left;
         engine.add(role);
         gather(&mut engine)?;
@@ -249,7 +249,7 @@ impl Window {
     }
 }
 
-fn prepared(mut engine: Engine) -> Result<(), RunError> {
+pub(crate) fn prepared(mut engine: Engine) -> Result<(), RunError> {
     wind_down(&mut engine)?;
     match engine.shared.errors.is_empty() {
         true => Ok(()),
@@ -260,5 +260,5 @@ fn prepared(mut engine: Engine) -> Result<(), RunError> {
 }
 
 const GATHER_LIMIT: Duration = Duration::from_secs(60);
-const PREPARE_LIMIT: Duration = Duration::from_secs(3600);
+pub(crate) const PREPARE_LIMIT: Duration = Duration::from_secs(3600);
 const WIND_DOWN_LIMIT: Duration = Duration::from_secs(20);

@@ -9,9 +9,11 @@ use super::meter::Kind;
 use super::plan::Workload;
 use super::process::Memory;
 use super::report::{Report, Unit};
-use super::request::{RequestTemplate, Shape};
+use super::request::{Appends, Shape, StreamAppends};
 use super::roles::{AppendRole, FollowRole, Manage, Pace, PollRole, ReadRole, Streams};
+use super::rooms;
 use super::run::{Run, RunError, Window, gather, wind_down};
+use super::view;
 
 /// Runs what the plan says.
 pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
@@ -25,6 +27,12 @@ pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
         Workload::Storm => storm(run),
         Workload::IdleReaders => idle_readers(run),
         Workload::IdleStreams => idle_streams(run),
+        Workload::Live => rooms::fan_out(run),
+        Workload::LiveRooms => rooms::many_rooms(run),
+        Workload::LiveIdle => rooms::idle_sockets(run),
+        Workload::LiveStorm => rooms::storm(run),
+        Workload::ChannelAppend => rooms::append(run),
+        Workload::Query | Workload::Search => view::ask(run),
     }
 }
 
@@ -90,7 +98,7 @@ fn live(run: &Run, live: Live) -> Result<Report, RunError> {
     let mut engine = run.engine()?;
     for _ in 0..run.plan.readers {
         match live {
-            Live::Sse => engine.add(Box::new(FollowRole::new(0, &tail))),
+            Live::Sse => engine.add(Box::new(FollowRole::new(&run.target, 0, &tail))),
             Live::LongPoll => engine.add(Box::new(PollRole::new(0, &tail))),
         }
     }
@@ -109,7 +117,7 @@ fn mixed(run: &Run) -> Result<Report, RunError> {
     let before = run.pid.and_then(Memory::of);
     let mut engine = run.engine()?;
     for _ in 0..run.plan.readers {
-        engine.add(Box::new(FollowRole::new(0, &tail)));
+        engine.add(Box::new(FollowRole::new(&run.target, 0, &tail)));
     }
     for _ in 0..run.plan.poll_readers {
         engine.add(Box::new(PollRole::new(0, &tail)));
@@ -139,7 +147,7 @@ fn storm(run: &Run) -> Result<Report, RunError> {
     let window = Window::open(&mut engine, run.pid, before);
     let since_ns = engine.shared.now_ns();
     for _ in 0..run.plan.readers {
-        let role = FollowRole::new(0, &tail).healing(run.plan.missed, since_ns);
+        let role = FollowRole::new(&run.target, 0, &tail).healing(run.plan.missed, since_ns);
         engine.add(Box::new(role));
     }
     let readers = run.plan.readers;
@@ -162,7 +170,7 @@ fn idle_readers(run: &Run) -> Result<Report, RunError> {
     let before = run.pid.and_then(Memory::of);
     let mut engine = run.engine()?;
     for _ in 0..run.plan.readers {
-        engine.add(Box::new(FollowRole::new(0, &tail)));
+        engine.add(Box::new(FollowRole::new(&run.target, 0, &tail)));
     }
     gather(&mut engine)?;
     let readers = run.plan.readers as u64;
@@ -180,7 +188,7 @@ fn idle_streams(run: &Run) -> Result<Report, RunError> {
     conclude(engine, report)
 }
 
-fn idle(
+pub(super) fn idle(
     run: &Run,
     engine: &mut Engine,
     before: Option<Memory>,
@@ -195,7 +203,7 @@ fn idle(
 }
 
 /// Gathers everybody, warms up, counts for the plan's time and lets what has begun end.
-fn measure(
+pub(super) fn measure(
     run: &Run,
     engine: &mut Engine,
     before: Option<Memory>,
@@ -219,8 +227,7 @@ fn measure(
 
 /// Appenders of the plan's streams, numbered from `first`.
 fn add_appenders_to(run: &Run, engine: &mut Engine, shape: Shape, first: u64) {
-    let template = Rc::new(RequestTemplate::append(&run.target, &shape));
-    let shape = Rc::new(shape);
+    let appends: Rc<dyn Appends> = Rc::new(StreamAppends::new(&run.target, shape));
     let count = run.plan.streams;
     for connection in 0..run.plan.connections as u64 {
         let streams = match run.plan.random_streams {
@@ -234,8 +241,7 @@ fn add_appenders_to(run: &Run, engine: &mut Engine, shape: Shape, first: u64) {
                 count,
             },
         };
-        let role =
-            AppendRole::new(&template, &shape, streams, run.plan.pipeline).with_first_stream(first);
+        let role = AppendRole::new(&appends, streams, run.plan.pipeline).with_first_stream(first);
         engine.add(Box::new(role));
     }
 }
@@ -246,8 +252,7 @@ fn add_appenders(run: &Run, engine: &mut Engine, shape: Shape) {
 
 /// Writers of stream 0, whose messages are records.
 fn add_writers(run: &Run, engine: &mut Engine, shape: Shape) {
-    let template = Rc::new(RequestTemplate::append(&run.target, &shape));
-    let shape = Rc::new(shape);
+    let appends: Rc<dyn Appends> = Rc::new(StreamAppends::new(&run.target, shape));
     let writers = run.plan.writers;
     engine.shared.written = vec![0; writers];
     for writer in 0..writers {
@@ -260,7 +265,7 @@ fn add_writers(run: &Run, engine: &mut Engine, shape: Shape) {
             step: 1,
             count: 1,
         };
-        let role = AppendRole::new(&template, &shape, streams, run.plan.pipeline)
+        let role = AppendRole::new(&appends, streams, run.plan.pipeline)
             .with_records(writer as u16)
             .with_pace(pace);
         engine.add(Box::new(role));
@@ -283,7 +288,11 @@ fn fill_for_reading(run: &Run) -> Result<u64, RunError> {
 }
 
 /// Waits until every live reader has received every message that was acknowledged.
-fn expect_complete(run: &Run, engine: &mut Engine, readers: u64) -> Result<(), RunError> {
+pub(super) fn expect_complete(
+    run: &Run,
+    engine: &mut Engine,
+    readers: u64,
+) -> Result<(), RunError> {
     let expected = engine.shared.written.iter().sum::<u64>() * readers;
     engine.run_until(run.plan.catch_up_limit, |shared| {
         shared.received >= expected
@@ -298,7 +307,12 @@ fn expect_complete(run: &Run, engine: &mut Engine, readers: u64) -> Result<(), R
     Ok(())
 }
 
-fn note_memory_per_item(run: &Run, report: &mut Report, before: Option<Memory>, items: u64) {
+pub(super) fn note_memory_per_item(
+    run: &Run,
+    report: &mut Report,
+    before: Option<Memory>,
+    items: u64,
+) {
     let after = run.pid.and_then(Memory::of);
     if let (Some(server), Some(before), Some(after)) = (&mut report.server, before, after) {
         let gained = after.rss_bytes as f64 - before.rss_bytes as f64;
@@ -307,7 +321,7 @@ fn note_memory_per_item(run: &Run, report: &mut Report, before: Option<Memory>, 
     }
 }
 
-fn conclude(engine: Engine, report: Report) -> Result<Report, RunError> {
+pub(super) fn conclude(engine: Engine, report: Report) -> Result<Report, RunError> {
     Ok(Report {
         errors: engine.shared.errors,
         reconnects: engine.shared.reconnects,

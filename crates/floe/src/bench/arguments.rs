@@ -6,11 +6,19 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use floe_client::load::{Plan, Workload};
 
+use super::rooms::{
+    ChannelAppendArguments, FanOutArguments, ReturnArguments, RoomsArguments, SocketsArguments,
+    ViewArguments,
+};
+
 pub const EXAMPLES: &str = "\
 Examples:
   floe bench append http://127.0.0.1:4437 --connections 64 --pid $(pidof floe)
   floe bench append http://127.0.0.1:4437 --streams 1000 --duration 10 --json
   floe bench sse http://127.0.0.1:4437 --readers 1000 --rate 50
+  floe bench live http://127.0.0.1:4437 --readers 1000 --rate 20 --pid $(pidof floe)
+  floe bench live-storm http://127.0.0.1:4437 --clients 5000 --missed 100
+  floe bench query http://127.0.0.1:4437 --events 1000000 --question 'authorId=bench&limit=50'
   floe bench append http://127.0.0.1:4437 --server-cmd 'floe serve --data {dir}' \\
       --compare http://127.0.0.1:4438 --compare-cmd 'other-server --port 4438 --data-dir {dir}'";
 
@@ -48,6 +56,21 @@ enum WorkloadArguments {
     Storm(StormArguments),
     /// Hold idle streams or idle readers and report the memory of each.
     Idle(IdleArguments),
+    /// Follow one channel while it is written to; checks order and completeness.
+    Live(FanOutArguments),
+    /// Write to many channels that have one reader each; checks order and completeness.
+    LiveRooms(RoomsArguments),
+    /// Hold idle WebSockets that have joined a channel, and report the memory of each.
+    LiveIdle(SocketsArguments),
+    /// Reconnect WebSockets all at once, each with the cursor from where it was; checks order and
+    /// completeness.
+    LiveStorm(ReturnArguments),
+    /// Append to channels by HTTP.
+    ChannelAppend(ChannelAppendArguments),
+    /// Fill the SQL view of channels and query it.
+    Query(ViewArguments),
+    /// Fill the SQL view of channels and search it.
+    Search(ViewArguments),
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +148,7 @@ struct LiveArguments {
 }
 
 #[derive(Debug, Args)]
-struct WriterArguments {
+pub struct WriterArguments {
     /// Connections that append to the stream that is followed.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     writers: u64,
@@ -200,7 +223,7 @@ struct IdleArguments {
 }
 
 #[derive(Debug, Args)]
-struct CommonArguments {
+pub struct CommonArguments {
     /// The server, as `http://host:port[/root]`; the root of the streams is `/v1/stream` by default.
     url: String,
     /// Bytes of one message.
@@ -300,6 +323,13 @@ impl BenchArguments {
             WorkloadArguments::Mixed(arguments) => arguments.plan(plan),
             WorkloadArguments::Storm(arguments) => arguments.plan(plan),
             WorkloadArguments::Idle(arguments) => arguments.plan(plan),
+            WorkloadArguments::Live(arguments) => arguments.plan(plan),
+            WorkloadArguments::LiveRooms(arguments) => arguments.plan(plan),
+            WorkloadArguments::LiveIdle(arguments) => arguments.plan(plan),
+            WorkloadArguments::LiveStorm(arguments) => arguments.plan(plan),
+            WorkloadArguments::ChannelAppend(arguments) => arguments.plan(plan),
+            WorkloadArguments::Query(arguments) => arguments.plan(plan, Workload::Query),
+            WorkloadArguments::Search(arguments) => arguments.plan(plan, Workload::Search),
         }
     }
 
@@ -314,6 +344,14 @@ impl BenchArguments {
             WorkloadArguments::Mixed(arguments) => &arguments.common,
             WorkloadArguments::Storm(arguments) => &arguments.common,
             WorkloadArguments::Idle(arguments) => &arguments.common,
+            WorkloadArguments::Live(arguments) => &arguments.common,
+            WorkloadArguments::LiveRooms(arguments) => &arguments.common,
+            WorkloadArguments::LiveIdle(arguments) => &arguments.common,
+            WorkloadArguments::LiveStorm(arguments) => &arguments.common,
+            WorkloadArguments::ChannelAppend(arguments) => &arguments.common,
+            WorkloadArguments::Query(arguments) | WorkloadArguments::Search(arguments) => {
+                &arguments.common
+            }
         }
     }
 }
@@ -371,7 +409,7 @@ impl LiveArguments {
 }
 
 impl WriterArguments {
-    fn plan(&self, plan: Plan) -> Plan {
+    pub fn plan(&self, plan: Plan) -> Plan {
         Plan {
             writers: self.writers as usize,
             appends_per_second: (!self.saturate).then_some(self.rate),
@@ -430,18 +468,18 @@ impl IdleArguments {
     }
 }
 
-fn at_least_one() -> clap::builder::RangedU64ValueParser {
+pub fn at_least_one() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..)
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub fn positive(text: &str) -> Result<f64, String> {
     not_negative(text)
         .ok()
         .filter(|value| *value > 0.0)
         .ok_or_else(|| "must be a number above zero".to_owned())
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub fn not_negative(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|value: &f64| value.is_finite() && *value >= 0.0)

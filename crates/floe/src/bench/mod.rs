@@ -3,6 +3,7 @@
 mod arguments;
 mod compare;
 mod print;
+mod rooms;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -6,14 +6,13 @@ use std::rc::Rc;
 use super::pace::Pace;
 use crate::load::meter::Kind;
 use crate::load::record::Record;
-use crate::load::request::{RequestTemplate, Shape, put_filler};
+use crate::load::request::{Appends, put_filler};
 use crate::load::response::Head;
 use crate::load::role::{After, Io, Role};
 
 /// Appends to one stream after the other.
 pub(crate) struct AppendRole {
-    template: Rc<RequestTemplate>,
-    shape: Rc<Shape>,
+    appends: Rc<dyn Appends>,
     streams: Streams,
     /// Number of the first stream.
     first: u64,
@@ -28,15 +27,9 @@ pub(crate) struct AppendRole {
 }
 
 impl AppendRole {
-    pub(crate) fn new(
-        template: &Rc<RequestTemplate>,
-        shape: &Rc<Shape>,
-        streams: Streams,
-        pipeline: usize,
-    ) -> Self {
+    pub(crate) fn new(appends: &Rc<dyn Appends>, streams: Streams, pipeline: usize) -> Self {
         Self {
-            template: Rc::clone(template),
-            shape: Rc::clone(shape),
+            appends: Rc::clone(appends),
             streams,
             first: 0,
             pipeline,
@@ -88,12 +81,12 @@ impl AppendRole {
 
     fn send(&mut self, io: &mut Io<'_>, now_ns: u64) {
         self.sent_ns.push_back(now_ns);
-        self.template.put(io.out, self.first + self.streams.next());
+        let stream = self.first + self.streams.next();
         let Some(writer) = self.writer else {
-            return self.shape.put_body(io.out, put_filler);
+            return self.appends.put(io.out, stream, &mut put_filler);
         };
         let sequence = &mut self.sequence;
-        self.shape.put_body(io.out, |out, bytes| {
+        self.appends.put(io.out, stream, &mut |out, bytes| {
             let record = Record {
                 writer,
                 sequence: *sequence,
@@ -137,9 +130,9 @@ impl Role for AppendRole {
         };
         io.shared.in_flight -= 1;
         io.shared.completed += 1;
-        if matches!(self.status, 200 | 204) {
+        if matches!(self.status, 200 | 201 | 204) {
             let latency_ns = io.shared.now_ns() - sent_ns;
-            let (messages, bytes) = (self.shape.batch as u64, self.shape.body_bytes() as u64);
+            let (messages, bytes) = (self.appends.messages(), self.appends.body_bytes());
             io.shared.note(Kind::Append, latency_ns, messages, bytes);
             if let Some(writer) = self.writer {
                 io.shared.written[usize::from(writer)] += messages;

@@ -4,13 +4,14 @@ use super::order::Order;
 use crate::load::control::ControlScanner;
 use crate::load::meter::Kind;
 use crate::load::record::RecordScanner;
-use crate::load::request::put_get;
+use crate::load::request::put_get_path;
 use crate::load::response::Head;
 use crate::load::role::{After, Io, Role};
+use crate::load::target::Target;
 
 /// Follows one stream and checks what arrives; resumes where it was when the answer ends.
 pub(crate) struct FollowRole {
-    stream: u64,
+    path: Vec<u8>,
     offset: Vec<u8>,
     order: Order,
     records: RecordScanner,
@@ -31,9 +32,21 @@ struct Heal {
 }
 
 impl FollowRole {
-    pub(crate) fn new(stream: u64, offset: &[u8]) -> Self {
+    /// Follows stream `number` of a run.
+    pub(crate) fn new(target: &Target, number: u64, offset: &[u8]) -> Self {
+        let mut path = Vec::new();
+        target.put_path(&mut path, number);
+        Self::at(path, offset)
+    }
+
+    /// Follows the channel `name` as the stream that it is, from its start.
+    pub(crate) fn channel(name: &str) -> Self {
+        Self::at(format!("/v1/stream/__channel__/{name}").into(), b"-1")
+    }
+
+    fn at(path: Vec<u8>, offset: &[u8]) -> Self {
         Self {
-            stream,
+            path,
             offset: offset.to_vec(),
             order: Order::default(),
             records: RecordScanner::default(),
@@ -74,7 +87,7 @@ impl FollowRole {
 impl Role for FollowRole {
     fn handle_open(&mut self, io: &mut Io<'_>) {
         let target = &io.shared.target;
-        put_get(io.out, target, self.stream, &self.offset, &[b"&live=sse"]);
+        put_get_path(io.out, target, &self.path, &self.offset, &[b"&live=sse"]);
     }
 
     fn handle_head(&mut self, io: &mut Io<'_>, head: &Head<'_>) {

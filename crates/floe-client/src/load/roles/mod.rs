@@ -1,16 +1,26 @@
 //! The parts that connections play.
 
 mod append;
+mod ask;
+mod channel;
 mod follow;
+mod listen;
 mod manage;
 mod order;
 mod pace;
 mod poll;
 mod read;
+mod speak;
+mod subscribe;
 
 pub(crate) use append::{AppendRole, Streams};
+pub(crate) use ask::AskRole;
+pub(crate) use channel::ChannelRole;
 pub(crate) use follow::FollowRole;
+pub(crate) use listen::ListenRole;
 pub(crate) use manage::{Manage, ManageRole};
 pub(crate) use pace::Pace;
 pub(crate) use poll::PollRole;
 pub(crate) use read::ReadRole;
+pub(crate) use speak::{SpeakRole, Spoken};
+pub(crate) use subscribe::SubscribeRole;
