@@ -130,7 +130,7 @@ fn main() {
     drop(log);
     let start = Instant::now();
     let disk = DirDisk::existing(&folder).expect("the folder is there");
-    let found = verify(&disk, &mut |_, _| {}).expect("the disk works");
+    let found = verify(&disk, None, &mut |_, _| {}).expect("the disk works");
     let rate = found.bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
     println!(
         "verify: {} MB, {rate:.0} MB/s, {} damaged",

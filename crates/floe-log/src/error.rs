@@ -4,6 +4,7 @@ use std::io;
 
 use floe_proto::RoomId;
 
+use crate::cold::{ColdWant, StoreError};
 use crate::disk::is_full;
 use crate::fold::FoldError;
 
@@ -16,17 +17,28 @@ pub enum WorkError {
     /// The host could not fold the records.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The store of cold data failed; nothing has changed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
     /// The disk failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl WorkError {
+    /// Returns what the store of cold data says, if it was the one that failed.
+    pub(crate) fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Read(_) | Self::Fold(_) | Self::Io(_) => None,
+        }
+    }
+
     /// Returns whether space ran out, which may pass.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Io(error) | Self::Read(ReadError::Io(error)) => is_full(error),
-            Self::Fold(_) | Self::Read(_) => false,
+            Self::Fold(_) | Self::Read(_) | Self::Store(_) => false,
         }
     }
 }
@@ -73,7 +85,10 @@ impl From<ReadError> for OpenError {
         match error {
             ReadError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             ReadError::Io(error) => Self::Io(error),
-            ReadError::NoRoom { .. } | ReadError::Gone { .. } | ReadError::Fold(_) => {
+            ReadError::NoRoom { .. }
+            | ReadError::Gone { .. }
+            | ReadError::Cold(_)
+            | ReadError::Fold(_) => {
                 unreachable!("a start reads tables, not rooms")
             }
         }
@@ -132,6 +147,10 @@ pub enum ReadError {
         /// The oldest unit that is still there.
         first: u64,
     },
+    /// The next units are in the store of cold data. Hand this to
+    /// [`Log::want_cold`](crate::Log::want_cold), and read again once they were fetched.
+    #[error("the data is cold")]
+    Cold(ColdWant),
     /// The bytes on disk are damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),

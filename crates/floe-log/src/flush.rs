@@ -61,6 +61,7 @@ impl<D: Disk> FlushJob<D> {
     pub(crate) fn run(self) -> Result<Flushed<D>, WorkError> {
         let mut dead = self.weigh()?;
         let mut writer = SegmentWriter::create(&self.disk, self.number)?;
+        writer.newest = self.memtable.newest;
         let rows = match self.write(&mut writer, &mut dead) {
             Ok(rows) => rows,
             Err(error) => {
@@ -135,6 +136,7 @@ impl<D: Disk> FlushJob<D> {
             keep_from: 0,
             tombstone: false,
             messages: false,
+            object_at: None,
         };
         if last_frame.header.kind == Kind::Delete {
             if created {

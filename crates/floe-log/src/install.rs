@@ -84,7 +84,7 @@ impl<D: Disk> Log<D> {
                 Change::Merge { rows, inputs } => match rows.get(at) {
                     Some(&Some(room)) => self.install_merged(room, run, inputs),
                     Some(None) => {}
-                    None => return self.end_merge(),
+                    None => return self.end_merge(inputs),
                 },
             }
             install.next += 1;
@@ -134,10 +134,13 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    fn end_merge(&mut self) {
-        let gone = self.segments.take_replaced();
+    fn end_merge(&mut self, inputs: &[u32]) {
+        let gone = self.segments.take_replaced(inputs);
         let is_gone = |run: &Run| gone.iter().any(|segment| segment.number() == run.segment);
         self.rooms.deaths.retain(|death| !is_gone(&death.run));
+        for segment in &gone {
+            self.cold.bury(segment);
+        }
         self.trash.segments.extend(gone);
     }
 }

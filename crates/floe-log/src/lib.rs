@@ -65,6 +65,7 @@
 //! - Space of deleted rooms comes back with the flush after, and the merge that it makes worth
 //!   it. A host that has been idle for a while calls [`Log::request_flush`].
 
+mod cold;
 mod commit;
 mod dir;
 mod disk;
@@ -105,6 +106,7 @@ mod wake;
 mod wal;
 mod work;
 
+pub use cold::{ColdOptions, ColdStats, ColdWant, FetchError, FetchId, ObjectStore, StoreError};
 pub use commit::{CommitDone, CommitJob};
 pub use dir::DirDisk;
 pub use disk::{Disk, DiskFile};

@@ -3,6 +3,7 @@
 use floe_proto::RoomId;
 use hashbrown::HashMap;
 
+use crate::cold::is_cache_file;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{OpenError, ReadError};
 use crate::hash::FixedState;
@@ -90,15 +91,20 @@ fn load_row(row: &Row, run: Run, rooms: &mut Rooms) -> Option<()> {
     Some(())
 }
 
-/// Removes segments that no manifest names; returns the number of the next new one.
+/// Removes segments that no manifest names, and fetched blocks; returns the number of the next new one.
 pub(crate) fn remove_orphans<D: Disk>(disk: &D, manifest: &Manifest) -> Result<u32, OpenError> {
     let mut next = manifest.next_segment;
     for name in disk.list()? {
-        let Some(number) = segment::file_number(&name) else {
+        if is_cache_file(&name) {
+            disk.remove(&name)?;
+            continue;
+        }
+        let number = segment::file_number(&name).or_else(|| segment::stub_number(&name));
+        let Some(number) = number else {
             continue;
         };
         next = next.max(number + 1);
-        if manifest.segments.iter().all(|id| id.number != number) {
+        if manifest.segments.iter().all(|id| id.file_name() != name) {
             disk.remove(&name)?;
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use floe_proto::{NameHash, RoomId};
 
+use crate::cold::Cold;
 use crate::commit::{CommitDone, CommitJob, InFlight, Write, Writes};
 use crate::disk::Disk;
 use crate::fold::Fold;
@@ -46,6 +47,9 @@ pub struct Log<D: Disk> {
     /// Which jobs are on their way.
     pub(crate) flushing: bool,
     pub(crate) merging: bool,
+    /// Numbers of the segments that are being merged.
+    pub(crate) merge_inputs: Vec<u32>,
+    pub(crate) cold: Cold,
     pub(crate) settling: bool,
     pub(crate) flush_wanted: bool,
     pub(crate) wakes: Wakes,

@@ -1,20 +1,25 @@
 //! The file that says which segments are live and where replay starts.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use floe_proto::Millis;
 use floe_proto::codec::{Put, Reader};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError};
 use crate::lsn::Lsn;
+use crate::segment;
 
 /// Name of the live manifest.
 pub(crate) const MANIFEST: &str = "MANIFEST";
 const MANIFEST_NEW: &str = "MANIFEST.new";
 const MAGIC: &[u8; 8] = b"floe-man";
-const VERSION: u32 = 1;
-/// A manifest larger than this is no manifest; one segment takes 20 bytes.
+const VERSION: u32 = 2;
+/// A version that knows no cold segments.
+const VERSION_HOT: u32 = 1;
+/// A manifest larger than this is no manifest; one segment takes 32 bytes.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// What a log starts from.
@@ -38,9 +43,28 @@ pub(crate) struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentId {
     pub(crate) number: u32,
+    /// Bytes of its file in the folder.
     pub(crate) bytes: u64,
-    /// Checksum of the segment's trailer, so that a file of another time is not taken for it.
+    /// Checksum of the file's trailer, so that a file of another time is not taken for it.
     pub(crate) crc: u32,
+    /// When the youngest of its records was staged.
+    pub(crate) newest: Millis,
+    /// The object that holds its payload; nothing while the file does.
+    pub(crate) object: Option<ObjectId>,
+}
+
+/// Tells what was stored for a segment from what any other try has stored for it; never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ObjectId(pub(crate) NonZeroU64);
+
+impl SegmentId {
+    /// Returns the name of its file in the folder.
+    pub(crate) fn file_name(&self) -> String {
+        match self.object {
+            None => segment::file_name(self.number),
+            Some(_) => segment::stub_name(self.number),
+        }
+    }
 }
 
 /// A folder that a log has to itself, held by the log and by all of its jobs.
@@ -86,7 +110,7 @@ impl<L> Home<L> {
 
 impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + 20 * self.segments.len());
+        let mut bytes = Vec::with_capacity(64 + 32 * self.segments.len());
         bytes.extend_from_slice(MAGIC);
         bytes.put_u32(VERSION);
         bytes.extend_from_slice(&self.hash_key);
@@ -99,6 +123,8 @@ impl Manifest {
             bytes.put_u32(segment.number);
             bytes.put_u64(segment.bytes);
             bytes.put_u32(segment.crc);
+            bytes.put_u64(segment.newest.0);
+            bytes.put_u64(segment.object.map_or(0, |object| object.0.get()));
         }
         let crc = crc32c::crc32c(&bytes);
         bytes.put_u32(crc);
@@ -123,8 +149,8 @@ impl Manifest {
         if reader.take(8) != Some(MAGIC) {
             return Err(damaged("it does not start like a manifest"));
         }
-        match reader.u32() {
-            Some(VERSION) => {}
+        let version = match reader.u32() {
+            Some(version @ (VERSION | VERSION_HOT)) => version,
             Some(version) => {
                 return Err(OpenError::Version {
                     version,
@@ -132,11 +158,11 @@ impl Manifest {
                 });
             }
             None => return Err(damaged("it is too short")),
-        }
-        Self::decode_fields(&mut reader).ok_or(damaged("its fields are cut short"))
+        };
+        Self::decode_fields(&mut reader, version).ok_or(damaged("its fields are cut short"))
     }
 
-    fn decode_fields(reader: &mut Reader<'_>) -> Option<Self> {
+    fn decode_fields(reader: &mut Reader<'_>, version: u32) -> Option<Self> {
         let mut manifest = Self {
             hash_key: reader.take(16)?.try_into().ok()?,
             next_room: reader.u64()?,
@@ -146,11 +172,18 @@ impl Manifest {
             segments: Vec::new(),
         };
         for _ in 0..reader.u32()? {
-            manifest.segments.push(SegmentId {
+            let mut segment = SegmentId {
                 number: reader.u32()?,
                 bytes: reader.u64()?,
                 crc: reader.u32()?,
-            });
+                newest: Millis(0),
+                object: None,
+            };
+            if version != VERSION_HOT {
+                segment.newest = Millis(reader.u64()?);
+                segment.object = NonZeroU64::new(reader.u64()?).map(ObjectId);
+            }
+            manifest.segments.push(segment);
         }
         reader.is_empty().then_some(manifest)
     }

@@ -1,7 +1,7 @@
 //! Records in memory that no segment holds yet.
 
 use bytes::Bytes;
-use floe_proto::RoomId;
+use floe_proto::{Millis, RoomId};
 use smallvec::SmallVec;
 
 use crate::fold::RecordView;
@@ -15,6 +15,8 @@ pub(crate) struct Memtable {
     chunks: Vec<Bytes>,
     /// Bytes of all frames.
     pub(crate) bytes: u64,
+    /// When the youngest record was staged.
+    pub(crate) newest: Millis,
 }
 
 /// Bytes of a room that are worth its part of a flush.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use floe_proto::RoomId;
 use hashbrown::HashSet;
 
+use crate::cold::{FetchError, ObjectReader, Remote, StoreError};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{ReadError, WorkError};
 use crate::hash::FixedState;
@@ -27,6 +28,8 @@ pub(crate) struct MergeJob<D: Disk> {
     pub(crate) older: Vec<Arc<Segment<D::File>>>,
     /// Number of the new segment.
     pub(crate) number: u32,
+    /// Where the payload of cold inputs is.
+    pub(crate) remote: Option<Arc<Remote>>,
 }
 
 /// What a [`MergeJob`] made.
@@ -42,6 +45,8 @@ pub(crate) struct Merged<D: Disk> {
 impl<D: Disk> MergeJob<D> {
     pub(crate) fn run(self) -> Result<Merged<D>, WorkError> {
         let mut writer = SegmentWriter::create(&self.disk, self.number)?;
+        let newest = self.inputs.iter().map(|input| input.id.newest).max();
+        writer.newest = newest.unwrap_or(writer.newest);
         let rows = match self.write(&mut writer) {
             Ok(rows) => rows,
             Err(error) => {
@@ -68,7 +73,10 @@ impl<D: Disk> MergeJob<D> {
         let mut older = self.older_rooms()?;
         let mut cursors = Vec::new();
         for input in &self.inputs {
-            cursors.push(Cursor::new(input)?);
+            let mut cursor = Cursor::new(input)?;
+            let remote = self.remote.as_deref().filter(|_| input.origin.is_some());
+            cursor.payload = remote.map(|remote| ObjectReader::new(remote, input));
+            cursors.push(cursor);
         }
         let (mut rows, mut parts) = (Vec::new(), Vec::new());
         let mut lens = LensWriter::default();
@@ -140,6 +148,7 @@ fn write_room<D: Disk>(
     let at = writer.at();
     if let [(_, only)] = parts
         && keep_from <= only.first
+        && only.object_at.is_none()
     {
         let block_len = only.bytes() - ROW_LEN as u64;
         cursors[cursor].copy(writer, only.at, block_len)?;
@@ -150,6 +159,7 @@ fn write_room<D: Disk>(
         first: parts[0].1.first.max(keep_from),
         payload_len: 0,
         messages: parts.iter().any(|(_, row)| row.messages),
+        object_at: None,
         ..youngest
     };
     cursors[cursor].copy(writer, youngest.at, youngest.state_len.into())?;
@@ -166,7 +176,7 @@ fn write_room<D: Disk>(
         } else if row.messages {
             lens.push_bytes(part.units() - skipped);
         }
-        cursor.copy(writer, part.payload_at() + from, part.payload_len - from)?;
+        cursor.copy_payload(writer, part, from)?;
         row.payload_len += part.payload_len - from;
     }
     for part in lens.parts() {
@@ -181,6 +191,8 @@ struct Cursor<'a, F> {
     segment: &'a Segment<F>,
     rows: Window<'a, F>,
     blocks: Window<'a, F>,
+    /// The payload of a cold segment.
+    payload: Option<ObjectReader<'a, F>>,
     next: u32,
     row: Option<Row>,
 }
@@ -191,6 +203,7 @@ impl<'a, F: DiskFile> Cursor<'a, F> {
             segment,
             rows: Window::new(segment),
             blocks: Window::new(segment),
+            payload: None,
             next: 0,
             row: None,
         };
@@ -229,6 +242,23 @@ impl<'a, F: DiskFile> Cursor<'a, F> {
         self.blocks.copy(at, len, |bytes| Ok(writer.write(bytes)?))
     }
 
+    /// Copies a row's payload without its first `skipped` bytes, wherever it is.
+    fn copy_payload<D: Disk<File = F>>(
+        &mut self,
+        writer: &mut SegmentWriter<D>,
+        row: &Row,
+        skipped: u64,
+    ) -> Result<(), WorkError> {
+        let (at, len) = (row.payload_at() + skipped, row.payload_len - skipped);
+        if row.object_at.is_none() {
+            return self.copy(writer, at, len);
+        }
+        let payload = self.payload.as_mut().ok_or(StoreError::Missing)?;
+        payload.read(at, len, &mut |bytes| {
+            Ok::<_, WorkError>(writer.write(bytes)?)
+        })
+    }
+
     /// Takes over the lengths of all messages but the first `skipped`; returns the bytes of those.
     fn push_lens(
         &mut self,
@@ -260,12 +290,24 @@ impl<'a, F: DiskFile> Cursor<'a, F> {
     }
 }
 
+impl From<FetchError> for WorkError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            // What is damaged in a store does not end the process: it stays where it is.
+            error @ (FetchError::Unavailable(_) | FetchError::Missing | FetchError::Corrupt(_)) => {
+                Self::Store(error.into())
+            }
+            FetchError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 /// Whether an older segment has rows of a room; asked for rooms in ascending order.
 enum OlderRooms<'a, F> {
     /// Few are asked for.
     Search(&'a Segment<F>),
     /// So many are asked for that all rows are read, one after another.
-    Scan(Cursor<'a, F>),
+    Scan(Box<Cursor<'a, F>>),
 }
 
 impl<'a, F: DiskFile> OlderRooms<'a, F> {
@@ -273,7 +315,7 @@ impl<'a, F: DiskFile> OlderRooms<'a, F> {
         if questions * SEARCH_ROWS < segment.row_count().into() {
             return Ok(Self::Search(segment));
         }
-        Ok(Self::Scan(Cursor::new(segment)?))
+        Ok(Self::Scan(Box::new(Cursor::new(segment)?)))
     }
 
     fn contains(&mut self, room: RoomId) -> Result<bool, ReadError> {

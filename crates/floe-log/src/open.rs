@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::cold::Cold;
 use crate::commit::{InFlight, Writes};
 use crate::disk::Disk;
 use crate::error::{Corrupt, OpenError};
@@ -101,6 +102,8 @@ pub(crate) fn open<D: Disk>(
         next_segment: start.next_segment,
         flushing: false,
         merging: false,
+        merge_inputs: Vec::new(),
+        cold: Cold::default(),
         settling: false,
         // Only a flush learns when rooms with unflushed records want to be looked at.
         flush_wanted: start.recovery.records > 0,
@@ -176,7 +179,7 @@ fn refuse_orphans<D: Disk>(disk: &D) -> Result<(), OpenError> {
         let empty = match wal::file_number(&name) {
             Some(1) => replay::find_remains(disk, Lsn::new(1, 0))? == Remains::default(),
             Some(_) => false,
-            None => !name.starts_with("seg-"),
+            None => !name.starts_with("seg-") && !name.starts_with("cold-"),
         };
         if !empty {
             return Err(OpenError::Corrupt(Corrupt {

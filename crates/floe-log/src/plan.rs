@@ -7,6 +7,8 @@ use crate::segments::Live;
 pub(crate) struct Size {
     pub(crate) bytes: u64,
     pub(crate) dead_bytes: u64,
+    /// Whether it is to be left alone.
+    pub(crate) pinned: bool,
 }
 
 impl Size {
@@ -14,6 +16,7 @@ impl Size {
         Self {
             bytes: live.segment.id.bytes,
             dead_bytes: live.dead_bytes,
+            pinned: live.segment.origin.is_some(),
         }
     }
 }
@@ -29,7 +32,7 @@ const GROUP: usize = 6;
 pub(crate) fn choose(sizes: &[Size], segment_bytes_max: u64) -> Option<std::ops::Range<usize>> {
     if let Some(at) = sizes
         .iter()
-        .position(|size| size.dead_bytes * 2 > size.bytes)
+        .position(|size| !size.pinned && size.dead_bytes * 2 > size.bytes)
     {
         return Some(at..at + 1);
     }
@@ -38,7 +41,8 @@ pub(crate) fn choose(sizes: &[Size], segment_bytes_max: u64) -> Option<std::ops:
     while first > 0 {
         let bytes = sizes[first - 1].bytes;
         let large = total > 0 && bytes > total;
-        if large || bytes >= segment_bytes_max || total + bytes > segment_bytes_max * 2 {
+        let pinned = sizes[first - 1].pinned;
+        if pinned || large || bytes >= segment_bytes_max || total + bytes > segment_bytes_max * 2 {
             break;
         }
         total += bytes;
@@ -55,6 +59,7 @@ mod tests {
         let size = |&bytes| Size {
             bytes,
             dead_bytes: 0,
+            pinned: false,
         };
         bytes.iter().map(size).collect()
     }
@@ -68,6 +73,16 @@ mod tests {
         assert_eq!(choose(&sizes(&young(&[60], 6)), 1000), Some(0..7));
         assert_eq!(choose(&sizes(&young(&[1000, 600, 500], 4)), 1000), None);
         assert_eq!(choose(&[], 1000), None);
+    }
+
+    #[test]
+    fn a_pinned_segment_is_left_alone() {
+        let mut all = sizes(&[10; GROUP + 1]);
+        all[0].pinned = true;
+        assert_eq!(choose(&all, 1000), Some(1..GROUP + 1));
+        all[0].dead_bytes = 10;
+        all[2].pinned = true;
+        assert_eq!(choose(&all, 1000), None);
     }
 
     #[test]

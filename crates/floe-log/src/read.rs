@@ -13,6 +13,7 @@ use crate::index::{NO_SLOT, Room, Run};
 use crate::log::Log;
 use crate::memtable::RoomFrames;
 use crate::reading::Reading;
+use crate::segment::Segment;
 
 /// Units of a room, in order.
 #[derive(Debug)]
@@ -149,8 +150,10 @@ impl<D: Disk> Log<D> {
                 break;
             }
         }
+        let cold =
+            |segment: &Segment<D::File>, at, len| self.cold.parts(&self.disk, segment, at, len);
         for (segment, row) in rows.iter().rev() {
-            reading.read_row(segment, row)?;
+            reading.read_row(segment, row, &cold)?;
         }
         Ok(())
     }

@@ -19,6 +19,10 @@ pub(crate) struct Reading<F> {
     copied: Vec<u8>,
 }
 
+/// Finds the payload of a cold segment from a place on, so many bytes.
+pub(crate) type ReadCold<'a, F> =
+    dyn Fn(&Segment<F>, u64, u64) -> Result<Vec<Part<F>>, ReadError> + 'a;
+
 /// Bytes of a record from which a read shares them instead of copying.
 const SHARED_BYTES_MIN: u64 = 4 << 10;
 
@@ -94,7 +98,12 @@ impl<F: DiskFile> Reading<F> {
     }
 
     /// Reads units of a row.
-    pub(crate) fn read_row(&mut self, segment: &Segment<F>, row: &Row) -> Result<(), ReadError> {
+    pub(crate) fn read_row(
+        &mut self,
+        segment: &Segment<F>,
+        row: &Row,
+        cold: &ReadCold<'_, F>,
+    ) -> Result<(), ReadError> {
         if self.is_done() || row.end <= self.next {
             return Ok(());
         }
@@ -116,6 +125,9 @@ impl<F: DiskFile> Reading<F> {
         }
         if bytes > 0 {
             let at = row.payload_at() + from;
+            if row.object_at.is_some() {
+                return self.read_cold(cold(segment, at, bytes), units, bytes, wanted);
+            }
             segment.verify(at, bytes)?;
             self.end_copies();
             self.parts.push(Part::File {
@@ -126,6 +138,29 @@ impl<F: DiskFile> Reading<F> {
         }
         self.advance(units, bytes, wanted);
         Ok(())
+    }
+
+    /// Takes what was found of a cold row; a read that has begun ends where data is missing.
+    fn read_cold(
+        &mut self,
+        found: Result<Vec<Part<F>>, ReadError>,
+        units: u64,
+        bytes: u64,
+        wanted: u64,
+    ) -> Result<(), ReadError> {
+        match found {
+            Ok(parts) => {
+                self.end_copies();
+                self.parts.extend(parts);
+                self.advance(units, bytes, wanted);
+                Ok(())
+            }
+            Err(ReadError::Cold(_)) if !self.is_first() => {
+                self.to = self.next;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds messages that fit: how many, the bytes before them, and their bytes.

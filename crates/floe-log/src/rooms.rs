@@ -64,6 +64,7 @@ impl Rooms {
             *slot = self.active.add_room(header.room, room.runs.last().copied());
         }
         room.end = header.first + u64::from(header.units);
+        self.active.newest = self.active.newest.max(header.time);
         self.active.push_frame(*slot, at, header.frame_len());
         if let (Kind::Delete, Some(name)) = (header.kind, name) {
             self.remove(name, header.room);

@@ -35,6 +35,19 @@ impl<F: DiskFile> Segments<F> {
             .segment
     }
 
+    /// Returns the segment of that number, if it is live.
+    pub(crate) fn find(&self, number: u32) -> Option<&Arc<Segment<F>>> {
+        let found = self.list.iter().find(|live| live.number == number);
+        found.map(|live| &live.segment)
+    }
+
+    /// Puts a segment in the place of another one with the same rows; returns that one.
+    pub(crate) fn swap(&mut self, segment: Segment<F>) -> Option<Arc<Segment<F>>> {
+        let number = segment.number();
+        let live = self.list.iter_mut().find(|live| live.number == number)?;
+        Some(std::mem::replace(&mut live.segment, Arc::new(segment)))
+    }
+
     pub(crate) fn list(&self) -> &[Live<F>] {
         &self.list
     }
@@ -63,9 +76,11 @@ impl<F: DiskFile> Segments<F> {
         }
     }
 
-    /// Takes out the segments that have been replaced.
-    pub(crate) fn take_replaced(&mut self) -> Vec<Arc<Segment<F>>> {
-        let gone = self.list.extract_if(.., |live| live.replaced);
+    /// Takes out segments that have been replaced.
+    pub(crate) fn take_replaced(&mut self, inputs: &[u32]) -> Vec<Arc<Segment<F>>> {
+        let gone = self
+            .list
+            .extract_if(.., |live| inputs.contains(&live.number));
         gone.map(|live| live.segment).collect()
     }
 

@@ -7,7 +7,6 @@ use crate::error::ReadError;
 use crate::index::NO_SLOT;
 use crate::log::Log;
 use crate::lsn::Lsn;
-use crate::segment;
 
 /// Figures about a log at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +51,8 @@ pub struct SegmentInfo {
     pub file: String,
     /// Bytes of the file.
     pub bytes: u64,
+    /// Bytes in the object store, if the segment is cold.
+    pub object_bytes: Option<u64>,
     /// Rooms that have data in it.
     pub rooms: u32,
     /// Rooms that it says are gone.
@@ -108,8 +109,9 @@ impl<D: Disk> Log<D> {
     pub fn segments(&self) -> Vec<SegmentInfo> {
         let live = self.segments.list().iter();
         live.map(|live| SegmentInfo {
-            file: segment::file_name(live.number),
+            file: live.segment.id.file_name(),
             bytes: live.segment.id.bytes,
+            object_bytes: live.segment.origin.map(|origin| origin.bytes),
             rooms: live.segment.row_count() - live.segment.tombstones(),
             tombstones: live.segment.tombstones(),
             dead_bytes: live.dead_bytes,

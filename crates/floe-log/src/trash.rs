@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::Home;
 use crate::memtable::Memtable;
-use crate::segment::{self, Segment};
+use crate::segment::Segment;
 
 /// Things that nothing needs any more.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<F: DiskFile> Trash<F> {
             // A reader may be sending from the file, or a job reading from the segment.
             Arc::strong_count(segment) == 1 && Arc::strong_count(&segment.file) == 1
         });
-        files.extend(unused.map(|segment| segment::file_name(segment.number())));
+        files.extend(unused.map(|segment| segment.id.file_name()));
         let memtables = std::mem::take(&mut self.memtables);
         let idle = files.is_empty() && memtables.is_empty();
         (!idle).then(|| CleanJob {

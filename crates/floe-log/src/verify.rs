@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use floe_proto::RoomId;
 
+use crate::cold::{FetchError, ObjectStore, Remote, verify_object};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError, ReadError};
 use crate::fold::{Fold, FoldError, Folded, RecordView};
@@ -21,11 +22,16 @@ use crate::wal;
 pub struct Verified {
     /// Bytes that were checked.
     pub bytes: u64,
+    /// Cold segments whose objects were read.
+    pub objects_checked: usize,
+    /// Cold segments of which only what is in the folder was checked.
+    pub objects_unchecked: usize,
     /// All damage that was found; empty when everything is as it was written.
     pub damage: Vec<Corrupt>,
 }
 
-/// Checks all checksums, and that what they cover fits together.
+/// Checks all checksums, and that what they cover fits together; those of cold segments' objects
+/// only if the store that holds them is given.
 ///
 /// `progress` is called with the bytes checked and the bytes to check, every megabyte or so.
 ///
@@ -33,6 +39,7 @@ pub struct Verified {
 /// When the disk fails, or there is no log. Damage is no error; it is listed.
 pub fn verify<D: Disk>(
     disk: &D,
+    store: Option<Arc<dyn ObjectStore>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verified, OpenError> {
     let mut check = Check {
@@ -46,9 +53,11 @@ pub fn verify<D: Disk>(
             false => Ok(check.verified),
         };
     };
+    let remote = store.map(|store| Remote::new(store, &manifest.hash_key));
     for &id in &manifest.segments {
         if let Some(segment) = check.note(Segment::open(disk, id).map_err(OpenError::from))? {
             check.segment(&segment)?;
+            check.object(&segment, remote.as_ref())?;
         }
     }
     let wal = check.wal(disk, &manifest);
@@ -104,6 +113,36 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Checks what a cold segment has in the store.
+    fn object<F: DiskFile>(
+        &mut self,
+        segment: &Segment<F>,
+        remote: Option<&Remote>,
+    ) -> Result<(), OpenError> {
+        let Some(origin) = segment.origin else {
+            return Ok(());
+        };
+        let Some(remote) = remote else {
+            self.verified.objects_unchecked += 1;
+            return Ok(());
+        };
+        self.total += origin.covered;
+        self.verified.objects_checked += 1;
+        match verify_object(remote, segment, &mut |bytes| self.add(bytes)) {
+            Ok(()) => Ok(()),
+            Err(FetchError::Corrupt(corrupt)) => {
+                self.verified.damage.push(corrupt);
+                Ok(())
+            }
+            Err(FetchError::Missing) => {
+                let missing = segment.damaged(0, "its object is missing in the store");
+                self.note(Err::<(), _>(missing.into())).map(drop)
+            }
+            Err(FetchError::Io(error)) => Err(error.into()),
+            Err(error @ FetchError::Unavailable(_)) => Err(io::Error::other(error).into()),
+        }
+    }
+
     fn wal<D: Disk>(&mut self, disk: &D, manifest: &Manifest) -> Result<(), OpenError> {
         let mut next = manifest.replay;
         loop {
@@ -155,10 +194,13 @@ fn check_lens<F: DiskFile>(segment: &Segment<F>, row: &Row) -> Result<(), ReadEr
     }
 }
 
+/// How the names begin of files that are checked.
+const FILES: [&str; 3] = ["cold-", "seg-", "wal-"];
+
 fn total_bytes<D: Disk>(disk: &D) -> io::Result<u64> {
     let mut total = 0;
     for name in disk.list()? {
-        if name == MANIFEST || name.starts_with("seg-") || name.starts_with("wal-") {
+        if name == MANIFEST || FILES.iter().any(|kind| name.starts_with(kind)) {
             total += disk.open_read(&name)?.len()?;
         }
     }

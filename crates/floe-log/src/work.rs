@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::cold::{CoolDone, CoolJob, FetchDone, FetchJob, SweepDone, SweepJob};
 use crate::disk::Disk;
 use crate::error::WorkError;
 use crate::flush::{FlushJob, Flushed};
@@ -26,11 +27,16 @@ const DEATHS: usize = 4096;
 #[must_use = "the log runs full when its background work is not done"]
 pub struct Work<D: Disk>(Task<D>);
 
-enum Task<D: Disk> {
+pub(crate) enum Task<D: Disk> {
     Prepare(PrepareJob<D>),
     Flush(FlushJob<D>),
     Merge(MergeJob<D>),
     Clean(CleanJob<D>),
+    Fetch(FetchJob<D>),
+    Cool(CoolJob<D>),
+    /// A cold segment is written anew.
+    Rewrite(MergeJob<D>),
+    Sweep(SweepJob<D>),
     /// Rooms are moving over to a new segment; the host only has to ask again.
     Settle,
 }
@@ -43,6 +49,10 @@ enum Outcome<D: Disk> {
     Prepare(PrepareDone<D>),
     Flush(Box<Result<Flushed<D>, WorkError>>),
     Merge(Box<Result<Merged<D>, WorkError>>),
+    Fetch(FetchDone),
+    Cool(Box<CoolDone<D>>),
+    Rewrite(Box<Result<Merged<D>, WorkError>>),
+    Sweep(SweepDone),
     Nothing,
 }
 
@@ -66,8 +76,16 @@ impl<D: Disk> Work<D> {
                 job.run();
                 Outcome::Nothing
             }
+            Task::Fetch(job) => Outcome::Fetch(job.run()),
+            Task::Cool(job) => Outcome::Cool(Box::new(job.run())),
+            Task::Rewrite(job) => Outcome::Rewrite(Box::new(job.run())),
+            Task::Sweep(job) => Outcome::Sweep(job.run()),
             Task::Settle => Outcome::Nothing,
         })
+    }
+
+    pub(crate) fn new(task: Task<D>) -> Self {
+        Self(task)
     }
 
     /// Returns a word for what it does, for logs and metrics.
@@ -78,6 +96,10 @@ impl<D: Disk> Work<D> {
             Task::Flush(_) => "flush",
             Task::Merge(_) => "merge",
             Task::Clean(_) => "clean",
+            Task::Fetch(_) => "fetch",
+            Task::Cool(_) => "cool",
+            Task::Rewrite(_) => "rewrite",
+            Task::Sweep(_) => "sweep",
             Task::Settle => "settle",
         }
     }
@@ -122,6 +144,19 @@ impl<D: Disk> Log<D> {
             Outcome::Prepare(done) => self.wal.finish_prepare(done).map_err(WorkError::Io),
             Outcome::Flush(result) => self.finish_flush(*result),
             Outcome::Merge(result) => self.finish_merge(*result),
+            Outcome::Fetch(done) => {
+                self.finish_fetch(done);
+                Ok(())
+            }
+            Outcome::Cool(done) => self.finish_cool(*done),
+            Outcome::Rewrite(result) => {
+                let result = result.and_then(|merged| self.install_merge(merged));
+                self.end_upkeep(result)
+            }
+            Outcome::Sweep(done) => {
+                self.finish_sweep(done);
+                Ok(())
+            }
             Outcome::Nothing => {
                 self.settling = false;
                 Ok(())
@@ -213,6 +248,9 @@ impl<D: Disk> Log<D> {
             return None;
         }
         let mut sizes: Vec<Size> = self.segments.list().iter().map(Size::of).collect();
+        for (size, live) in sizes.iter_mut().zip(self.segments.list()) {
+            size.pinned |= self.cold.pins(live.number);
+        }
         if let (Some(size), Some(oldest)) = (sizes.first_mut(), self.segments.list().first())
             && oldest.segment.tombstones() == oldest.segment.row_count()
         {
@@ -220,23 +258,35 @@ impl<D: Disk> Log<D> {
             size.dead_bytes = size.bytes;
         }
         let chosen = plan::choose(&sizes, self.options.segment_bytes_max)?;
+        self.merging = true;
+        let job = self.merge_job(chosen);
+        self.merge_inputs = job.inputs.iter().map(|input| input.number()).collect();
+        Some(job)
+    }
+
+    /// Makes a job of merging these of the live segments.
+    pub(crate) fn merge_job(&mut self, chosen: std::ops::Range<usize>) -> MergeJob<D> {
         let mut inputs = self.segments.handles();
         let younger = inputs.split_off(chosen.end);
         let older = inputs.drain(..chosen.start).collect();
-        self.merging = true;
-        Some(MergeJob {
+        MergeJob {
             disk: self.disk.clone(),
             home: self.home.clone(),
             older,
             inputs,
             younger,
             number: self.take_segment_number(),
-        })
+            remote: self.cold.remote().cloned(),
+        }
     }
 
     fn finish_merge(&mut self, result: Result<Merged<D>, WorkError>) -> Result<(), WorkError> {
         self.merging = false;
-        let merged = result?;
+        self.merge_inputs.clear();
+        self.install_merge(result?)
+    }
+
+    fn install_merge(&mut self, merged: Merged<D>) -> Result<(), WorkError> {
         let number = merged
             .segment
             .as_ref()
@@ -247,8 +297,9 @@ impl<D: Disk> Log<D> {
     }
 
     fn take_clean(&mut self) -> Option<CleanJob<D>> {
-        let surplus = self.wal.take_surplus(&self.options);
-        self.trash.take(&self.disk, &self.home, surplus)
+        let mut files = self.wal.take_surplus(&self.options);
+        files.extend(self.cold.cache.take_gone());
+        self.trash.take(&self.disk, &self.home, files)
     }
 
     fn take_settle(&mut self) -> Option<Task<D>> {

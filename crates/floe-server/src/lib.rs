@@ -10,6 +10,7 @@
 //! ```
 
 mod clock;
+mod cold;
 mod gateway;
 mod identity_hash;
 mod memory;
@@ -23,5 +24,6 @@ mod views;
 mod webhook;
 mod workers;
 
+pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
 pub use server::{Server, StartError, Stopper};
 pub use settings::{Limits, Settings};

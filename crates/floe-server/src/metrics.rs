@@ -14,8 +14,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use self::cold::ColdMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
+
+mod cold;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -44,6 +47,7 @@ pub struct Metrics {
     view_lag_seconds: Gauge<f64, AtomicU64>,
     memory: [Gauge; MEMORY.len()],
     log: [Gauge; LOG.len()],
+    cold: ColdMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -167,6 +171,7 @@ impl Metrics {
             }),
             memory: MEMORY.map(|part| memory.get_or_create(&PartLabel { part }).clone()),
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
+            cold: ColdMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -239,6 +244,11 @@ impl Metrics {
         self.view_failures.inc();
     }
 
+    /// Notes work of the cold tier.
+    pub fn cold_work(&self, work: &'static str, seconds: f64) {
+        self.cold.work(work, seconds);
+    }
+
     /// Notes how many connections there are.
     pub fn connections(&self, count: usize) {
         self.connections.set(count as i64);
@@ -270,6 +280,7 @@ impl Metrics {
         for (gauge, bytes) in self.log.iter().zip(shard.disk_bytes()) {
             gauge.set(bytes as i64);
         }
+        self.cold.show(&shard.cold_stats());
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -5,6 +5,7 @@
 //! waits, but for one quick commit of a lone writer.
 
 mod channels;
+mod cold;
 mod conn;
 mod dispatch;
 mod ending;
@@ -243,6 +244,7 @@ impl<D: Disk> Reactor<D> {
             self.answer_views();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
+            self.look_after_cold();
             self.time_out();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
@@ -340,6 +342,16 @@ impl<D: Disk> Reactor<D> {
                 self.subscriptions.changes(self.clock.wall, changes);
                 Ok(())
             }
+            Finished::Cold {
+                done,
+                name,
+                seconds,
+            } => {
+                self.metrics.cold_work(name, seconds);
+                let _ = self.shard.finish_work(done)?;
+                self.take_cold_work();
+                Ok(())
+            }
             Finished::Work(done) => {
                 if self.shard.finish_work(done)? == Progress::Full {
                     self.work_after_ms = self.clock.uptime_ms + 1_000;
@@ -368,6 +380,7 @@ impl<D: Disk> Reactor<D> {
             self.untrimmed = false;
             memory::give_back();
         }
+        self.take_cold_work();
         let next = self.shard.tick(self.clock.wall);
         self.loaded_most = self.loaded_most.max(self.shard.loaded());
         if self.shard.loaded() + LOADED_TRIM < self.loaded_most {
@@ -500,7 +513,7 @@ impl<D: Disk> Reactor<D> {
                 self.tell_rooms(at);
                 self.receive(at);
             }
-            State::Waiting(..) | State::LongPoll(_) | State::Draining => {}
+            State::Waiting(..) | State::Cold(..) | State::LongPoll(_) | State::Draining => {}
         }
     }
 

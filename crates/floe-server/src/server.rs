@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use floe_log::{DirDisk, OpenError, Recovery};
 use mio::Waker;
 
+use crate::cold::{ColdError, open_store};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
 use crate::settings::Settings;
@@ -62,6 +63,14 @@ pub enum StartError {
         /// Why.
         source: OpenError,
     },
+    /// The store of cold data cannot be used.
+    #[error("cannot use {place} for cold data: {source}")]
+    Cold {
+        /// The place asked for.
+        place: String,
+        /// Why.
+        source: ColdError,
+    },
     /// The disk or the operating system failed. What was acknowledged is durable.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -83,8 +92,20 @@ impl Server {
         let folder = settings.data.display().to_string();
         let limits = Arc::new(settings.limits.clone());
         let disk = DirDisk::new(&settings.data)?;
-        let (shard, recovery) = Shard::open(disk, settings.log.clone(), Arc::clone(&limits))
+        let store = open_store(&settings.cold).map_err(|source| {
+            let place = settings.cold.place.as_ref();
+            let place = place.map(ToString::to_string).unwrap_or_default();
+            StartError::Cold { place, source }
+        })?;
+        let (mut shard, recovery) = Shard::open(disk, settings.log.clone(), Arc::clone(&limits))
             .map_err(|source| StartError::Open { folder, source })?;
+        match store {
+            Some(store) => shard.use_store(store, settings.cold.options.clone()),
+            None if shard.cold_stats().segments > 0 => {
+                tracing::warn!("older data was moved to a store and cannot be read without it");
+            }
+            None => {}
+        }
         let recovery_time = started.elapsed();
         let metrics = Metrics::new();
         metrics.recovered(recovery_time.as_secs_f64());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
 
+use crate::cold::ColdSettings;
+
 /// Everything that a server is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -26,6 +28,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds of the log.
     pub log: floe_log::Options,
+    /// Where old data moves.
+    pub cold: ColdSettings,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             view: floe_views::Options::default(),
             limits: Limits::default(),
             log: floe_log::Options::default(),
+            cold: ColdSettings::default(),
         }
     }
 }
@@ -84,6 +89,8 @@ pub struct Limits {
     pub room_idle_timeout_ms: u64,
     /// Rooms in memory from which unused ones leave at once; 100 000.
     pub rooms_loaded_max: usize,
+    /// Milliseconds that a read waits for cold data; 20 s. Later: 503 `COLD_UNAVAILABLE`.
+    pub cold_read_timeout_ms: u64,
     /// Milliseconds that a stop waits for answers under way; 5 s.
     pub stop_timeout_ms: u64,
     /// Subscriptions at once; 1 000. Above: 429 `LIMIT_REACHED`.
@@ -155,6 +162,7 @@ impl Default for Limits {
             sse_heartbeat_ms: 15_000,
             room_idle_timeout_ms: 60_000,
             rooms_loaded_max: 100_000,
+            cold_read_timeout_ms: 20_000,
             stop_timeout_ms: 5_000,
             subscriptions_max: 1_000,
             subscription_links_max: 1_000,

@@ -7,6 +7,7 @@
 
 mod append;
 mod channels;
+mod cold;
 mod create;
 mod delete;
 mod fetch;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use floe_core::live::Live;
 use floe_core::{AppendError, ContentType, Edge, Room, Size};
 use floe_log::{
-    CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload, Progress,
-    RecordView, Recovery, StageError, Work, WorkDone,
+    ColdWant, CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload,
+    Progress, RecordView, Recovery, StageError, Work, WorkDone,
 };
 use floe_proto::{ChannelId, Code, Millis, NameHash, RoomId};
 use slab::Slab;
@@ -84,6 +85,9 @@ pub struct Failure {
     pub code: Code,
     /// What to tell a person.
     pub message: std::borrow::Cow<'static, str>,
+    /// What must be fetched first, and then it may be asked again; see
+    /// [`Shard::wait_for_cold`].
+    pub cold: Option<ColdWant>,
 }
 
 impl Failure {
@@ -92,6 +96,7 @@ impl Failure {
         Self {
             code,
             message: message.into(),
+            cold: None,
         }
     }
 
@@ -115,6 +120,8 @@ pub struct Shard<D: Disk> {
     deleted_until: Lsn,
     /// What the registry tells of that has not been staged.
     told: Option<registry::Told>,
+    /// End of the newest event that puts a false one right.
+    settled_until: Lsn,
     /// Where the next look for idle rooms begins.
     sweep_at: usize,
     /// Presence and memory, as far as they are not each room's own.
@@ -130,6 +137,7 @@ pub struct Shard<D: Disk> {
     /// Names of rooms that came, moved or went, for subscriptions; kept only while asked for.
     changes: Option<Vec<Change>>,
     meta: Vec<u8>,
+    cold: cold::ColdWaits,
 }
 
 /// A loaded room.
@@ -218,6 +226,7 @@ impl<D: Disk> Shard<D> {
             advanced: VecDeque::new(),
             deleted_until: Lsn::default(),
             told: None,
+            settled_until: Lsn::default(),
             sweep_at: 0,
             unviewed: VecDeque::new(),
             next_unviewed: 0,
@@ -225,6 +234,7 @@ impl<D: Disk> Shard<D> {
             latest: Millis::default(),
             changes: None,
             meta: Vec::new(),
+            cold: cold::ColdWaits::default(),
         };
         Ok((shard, recovery))
     }
@@ -557,6 +567,7 @@ impl<D: Disk> Shard<D> {
                 | Code::BodyTooLarge
                 | Code::Internal
                 | Code::Corrupt
+                | Code::ColdUnavailable
         );
         let tells = !of_the_server && self.log.staged() > self.log.durable();
         let reply = Reply::Failed(failure);
@@ -708,6 +719,10 @@ fn read_failure(error: &floe_log::ReadError) -> Failure {
             Failure::new(Code::Corrupt, "stored bytes are damaged")
         }
         floe_log::ReadError::Gone { .. } => Failure::new(Code::OffsetExpired, error.to_string()),
+        floe_log::ReadError::Cold(want) => Failure {
+            cold: Some(*want),
+            ..Failure::new(Code::ColdUnavailable, cold::UNAVAILABLE)
+        },
         floe_log::ReadError::NoRoom { .. }
         | floe_log::ReadError::Fold(_)
         | floe_log::ReadError::Io(_) => {

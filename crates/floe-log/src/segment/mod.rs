@@ -3,12 +3,14 @@
 pub(crate) mod lens;
 mod reader;
 mod row;
+mod stub;
 mod window;
 mod writer;
 
 pub(crate) use lens::{Lens, LensWriter, Place};
 pub(crate) use reader::Segment;
 pub(crate) use row::{ROW_LEN, Row};
+pub(crate) use stub::{Origin, write_stub};
 pub(crate) use window::Window;
 pub(crate) use writer::SegmentWriter;
 
@@ -35,6 +37,18 @@ pub(crate) fn file_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("seg-")?;
     let number = u32::from_str_radix(digits, 16).ok()?;
     (file_name(number) == name).then_some(number)
+}
+
+/// Name of the file that stays in the folder for a cold segment.
+pub(crate) fn stub_name(number: u32) -> String {
+    format!("cold-{number:08x}")
+}
+
+/// Reads a number back from the name of such a file.
+pub(crate) fn stub_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("cold-")?;
+    let number = u32::from_str_radix(digits, 16).ok()?;
+    (stub_name(number) == name).then_some(number)
 }
 
 fn header(number: u32) -> [u8; HEADER_LEN] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use floe_proto::RoomId;
 
-use super::{CHUNK_BYTES, HEADER_LEN, ROW_LEN, Row, TRAILER_LEN, Trailer, file_name, header};
+use super::{CHUNK_BYTES, HEADER_LEN, Origin, ROW_LEN, Row, TRAILER_LEN, Trailer, header};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Corrupt, ReadError};
 use crate::manifest::SegmentId;
@@ -17,8 +17,10 @@ use crate::manifest::SegmentId;
 pub(crate) struct Segment<F> {
     pub(crate) file: Arc<F>,
     pub(crate) id: SegmentId,
+    /// Where the payload is, if the segment is cold.
+    pub(crate) origin: Option<Origin>,
     trailer: Trailer,
-    crcs: Box<[u32]>,
+    pub(super) crcs: Box<[u32]>,
     /// One bit per chunk whose checksum has been found right.
     verified: Box<[AtomicU64]>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Segment<F> {
 impl<F: DiskFile> Segment<F> {
     /// Opens the segment that the manifest names.
     pub(crate) fn open<D: Disk<File = F>>(disk: &D, id: SegmentId) -> Result<Self, ReadError> {
-        let name = file_name(id.number);
+        let name = id.file_name();
         let damaged = |at, what| {
             let file = name.clone();
             ReadError::Corrupt(Corrupt { file, at, what })
@@ -62,15 +64,33 @@ impl<F: DiskFile> Segment<F> {
             .chunks_exact(4)
             .map(|crc| u32::from_le_bytes(crc.try_into().expect("four bytes")))
             .collect();
-        Ok(Self {
+        let mut segment = Self {
             file: Arc::new(file),
             id,
+            origin: None,
             trailer,
             verified: (0..crcs.len().div_ceil(64))
                 .map(|_| AtomicU64::new(0))
                 .collect(),
             crcs,
-        })
+        };
+        if let Some(object) = id.object {
+            let header = segment.read(0, HEADER_LEN)?;
+            let origin = Origin::decode(&header, id.number, object);
+            segment.origin = Some(origin.ok_or_else(|| damaged(0, "the header is damaged"))?);
+        }
+        Ok(segment)
+    }
+
+    /// Bytes of the segment, wherever they are.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.origin.map_or(self.id.bytes, |origin| origin.bytes)
+    }
+
+    /// Bytes of the segment that have checksums: all but the checksums themselves and the trailer.
+    pub(crate) fn covered(&self) -> u64 {
+        self.origin
+            .map_or(self.trailer.crcs_at(), |origin| origin.covered)
     }
 
     pub(crate) fn number(&self) -> u32 {
@@ -119,7 +139,19 @@ impl<F: DiskFile> Segment<F> {
 
     pub(super) fn decode_row(&self, bytes: &[u8; ROW_LEN], at: u64) -> Result<Row, ReadError> {
         Row::decode(bytes, self.trailer.rows_at)
+            .filter(|row| self.holds(row))
             .ok_or_else(|| self.damaged(at, "a row contradicts itself"))
+    }
+
+    /// Whether the payload of a row is where the segment's kind says.
+    fn holds(&self, row: &Row) -> bool {
+        match &self.origin {
+            None => row.object_at.is_none(),
+            Some(origin) => {
+                let end = row.payload_at().checked_add(row.payload_len);
+                row.tombstone || (row.object_at.is_some() && end <= Some(origin.covered))
+            }
+        }
     }
 
     /// Reads bytes of blocks or rows.
@@ -212,7 +244,8 @@ impl<F: DiskFile> Segment<F> {
         if crc32c::crc32c(bytes) != self.crcs[chunk as usize] {
             return Err(self.damaged(at, "a checksum is wrong"));
         }
-        if chunk == 0 && bytes[..HEADER_LEN] != header(self.number()) {
+        let hot = self.id.object.is_none();
+        if chunk == 0 && hot && bytes[..HEADER_LEN] != header(self.number()) {
             return Err(self.damaged(0, "the header is damaged"));
         }
         Ok(())
@@ -225,7 +258,7 @@ impl<F: DiskFile> Segment<F> {
 
     pub(crate) fn damaged(&self, at: u64, what: &'static str) -> ReadError {
         ReadError::Corrupt(Corrupt {
-            file: file_name(self.number()),
+            file: self.id.file_name(),
             at,
             what,
         })

@@ -10,10 +10,12 @@ pub(crate) const ROW_LEN: usize = 88;
 
 const TOMBSTONE: u32 = 1;
 const MESSAGES: u32 = 2;
+const COLD: u32 = 4;
 
 /// What a segment holds of one room, and where.
 ///
-/// The block at `at` is the state, then the payload, then the lengths of messages.
+/// The block at `at` is the state, then the payload, then the lengths of messages. The payload of a
+/// cold segment is not there but in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) room: RoomId,
@@ -32,15 +34,22 @@ pub(crate) struct Row {
     pub(crate) tombstone: bool,
     /// Units are messages.
     pub(crate) messages: bool,
+    /// Where in its object the payload lies, if the segment is cold.
+    pub(crate) object_at: Option<u32>,
 }
 
 impl Row {
+    /// Where the payload lies, in the segment or in its object.
     pub(crate) fn payload_at(&self) -> u64 {
-        self.at + u64::from(self.state_len)
+        match self.object_at {
+            None => self.at + u64::from(self.state_len),
+            Some(at) => at.into(),
+        }
     }
 
     pub(crate) fn lens_at(&self) -> u64 {
-        self.payload_at() + self.payload_len
+        let payload_len = self.object_at.map_or(self.payload_len, |_| 0);
+        self.at + u64::from(self.state_len) + payload_len
     }
 
     /// Bytes of block and row.
@@ -71,9 +80,11 @@ impl Row {
         bytes.put_u64(self.end);
         bytes.put_u64(self.wake_at.map_or(NEVER, |at| at.0));
         bytes.put_u64(self.keep_from);
-        let flags = u32::from(self.tombstone) * TOMBSTONE + u32::from(self.messages) * MESSAGES;
+        let flags = u32::from(self.tombstone) * TOMBSTONE
+            + u32::from(self.messages) * MESSAGES
+            + u32::from(self.object_at.is_some()) * COLD;
         bytes.put_u32(flags);
-        bytes.put_u32(0);
+        bytes.put_u32(self.object_at.unwrap_or(0));
         bytes.try_into().expect("a row has a fixed length")
     }
 
@@ -95,16 +106,20 @@ impl Row {
             keep_from: reader.u64()?,
             tombstone: false,
             messages: false,
+            object_at: None,
         };
         let flags = reader.u32()?;
+        let object_at = Some(reader.u32()?).filter(|_| flags & COLD != 0);
         let units = row.end.checked_sub(row.first)?;
         let len = u64::from(row.state_len) + u64::from(row.lens_len);
-        let end = row.at.checked_add(row.payload_len)?.checked_add(len)?;
+        let payload_len = object_at.map_or(row.payload_len, |_| 0);
+        let end = row.at.checked_add(payload_len)?.checked_add(len)?;
         let messages = flags & MESSAGES != 0;
         let sound = end <= blocks_end && (messages || units == row.payload_len);
         sound.then_some(Self {
             tombstone: flags & TOMBSTONE != 0,
             messages,
+            object_at,
             ..row
         })
     }

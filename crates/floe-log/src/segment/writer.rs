@@ -2,9 +2,10 @@
 
 use std::io;
 
+use floe_proto::Millis;
 use floe_proto::codec::Put;
 
-use super::{CHUNK_BYTES, ROW_LEN, Row, TRAILER_LEN, Trailer, file_name, header};
+use super::{CHUNK_BYTES, HEADER_LEN, ROW_LEN, Row, TRAILER_LEN, Trailer, file_name, header};
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::SegmentId;
 
@@ -18,6 +19,7 @@ const SYNC_BYTES: u64 = 1 << 20;
 pub(crate) struct SegmentWriter<D: Disk> {
     disk: D,
     file: D::File,
+    name: String,
     number: u32,
     buffer: Vec<u8>,
     /// Bytes that have gone to the file; a multiple of the chunk.
@@ -26,16 +28,30 @@ pub(crate) struct SegmentWriter<D: Disk> {
     crcs: Vec<u8>,
     rows: Vec<u8>,
     tombstones: u32,
+    /// When the youngest of the records was staged.
+    pub(crate) newest: Millis,
 }
 
 impl<D: Disk> SegmentWriter<D> {
     pub(crate) fn create(disk: &D, number: u32) -> io::Result<Self> {
+        Self::create_as(disk, number, file_name(number), &header(number))
+    }
+
+    /// Begins a file of another kind that has the form of a segment.
+    pub(super) fn create_as(
+        disk: &D,
+        number: u32,
+        name: String,
+        header: &[u8; HEADER_LEN],
+    ) -> io::Result<Self> {
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + CHUNK_BYTES);
-        buffer.extend_from_slice(&header(number));
+        buffer.extend_from_slice(header);
         Ok(Self {
-            file: disk.create(&file_name(number))?,
+            file: disk.create(&name)?,
             disk: disk.clone(),
+            name,
             number,
+            newest: Millis(0),
             buffer,
             written: 0,
             synced: 0,
@@ -104,13 +120,15 @@ impl<D: Disk> SegmentWriter<D> {
             number: self.number,
             bytes: trailer.file_len(),
             crc: u32::from_le_bytes(*encoded.last_chunk().expect("a trailer ends in a checksum")),
+            newest: self.newest,
+            object: None,
         })
     }
 
     /// Removes what has been written.
     pub(crate) fn abandon(self) {
         // The file is nothing but wasted space, and the next start removes it.
-        let _ = self.disk.remove(&file_name(self.number));
+        let _ = self.disk.remove(&self.name);
     }
 
     /// Sums and writes whole chunks; at the end the last one, too.

@@ -6,6 +6,7 @@
 
 mod file;
 mod rng;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::disk::{Disk, DiskFile};
 use file::Inode;
 pub use rng::Rng;
+pub use store::SimStore;
 
 /// A disk in memory; clones are the same disk.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::frame::{self, Body, Frame, HEADER_LEN, Header, Kind};
 use crate::lsn::Lsn;
-use crate::manifest::{Manifest, SegmentId};
+use crate::manifest::{Manifest, ObjectId, SegmentId};
 use crate::segment::{Lens, LensWriter, Place, ROW_LEN, Row, TRAILER_LEN, Trailer, lens};
 
 prop_compose! {
@@ -99,11 +99,17 @@ proptest! {
     fn manifests_round_trip_and_nothing_else_decodes(
         numbers in any::<[u32; 4]>(),
         hash_key in any::<[u8; 16]>(),
-        segments in vec(any::<(u32, u64, u32)>(), 0..20),
+        segments in vec(any::<(u32, u64, u32, u64, u64)>(), 0..20),
         junk in vec(any::<u8>(), 0..200),
         at in any::<prop::sample::Index>(),
     ) {
-        let segment = |(number, bytes, crc)| SegmentId { number, bytes, crc };
+        let segment = |(number, bytes, crc, newest, object)| SegmentId {
+            number,
+            bytes,
+            crc,
+            newest: Millis(newest),
+            object: std::num::NonZeroU64::new(object).map(ObjectId),
+        };
         let manifest = Manifest {
             hash_key,
             next_room: numbers[0].into(),
@@ -129,7 +135,7 @@ proptest! {
     fn rows_and_trailers_round_trip(
         numbers in any::<[u32; 8]>(),
         name in any::<u128>(),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 4]>(),
         junk in any::<[u8; 64]>(),
         more in any::<[u8; 24]>(),
     ) {
@@ -146,8 +152,10 @@ proptest! {
             keep_from: numbers[7].into(),
             tombstone: flags[1],
             messages: flags[2],
+            object_at: flags[3].then_some(numbers[6]),
         };
-        let end = row.at + row.bytes() - ROW_LEN as u64;
+        let elsewhere = row.object_at.map_or(0, |_| row.payload_len);
+        let end = row.at + row.bytes() - elsewhere - ROW_LEN as u64;
         prop_assert_eq!(Row::decode(&row.encode(), end), Some(row));
         prop_assert_eq!(Row::decode(&row.encode(), end.wrapping_sub(1).min(end)), (end == 0).then_some(row));
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use floe_proto::Millis;
 
-use super::model::{Concat, Model, Op, draw, stage};
-use crate::sim::{Rng, SimDisk};
-use crate::{CommitJob, Log, Lsn, OpenError, Options, Recovery, StageError, Work};
+use super::model::{Concat, Model, Op, bytes_of, draw, read_through, stage};
+use crate::sim::{Rng, SimDisk, SimStore};
+use crate::{
+    ColdOptions, CommitJob, Log, Lsn, OpenError, Options, ReadError, Recovery, StageError, Work,
+};
 
 fn options(rng: &mut Rng) -> Options {
     Options {
@@ -21,11 +23,25 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
+fn cold_options(rng: &mut Rng) -> ColdOptions {
+    ColdOptions {
+        hot_bytes_max: [0, 0, 20, 100][rng.below(4) as usize] << 10,
+        age_min_ms: [0, 100][rng.below(2) as usize],
+        segment_bytes_min: [0, 10][rng.below(2) as usize] << 10,
+        cache_bytes_max: 0,
+        part_bytes: [64, 128][rng.below(2) as usize] << 10,
+        block_bytes: 64 << 10,
+        fetches_max: 3,
+    }
+}
+
 /// One log under test, with what it should hold.
 struct Run {
     disk: SimDisk,
     log: Log<SimDisk>,
     options: Options,
+    store: SimStore,
+    cold: ColdOptions,
     rng: Rng,
     /// What is acknowledged.
     durable: Model,
@@ -46,10 +62,14 @@ impl Run {
         let disk = SimDisk::new();
         let options = options(&mut rng);
         let (log, _) = open(&disk, &options).unwrap();
-        Self {
+        let store = SimStore::new(rng.next_u64());
+        let cold = cold_options(&mut rng);
+        let mut run = Self {
             disk,
             log,
             options,
+            store,
+            cold,
             rng,
             durable: Model::default(),
             staged: Model::default(),
@@ -58,7 +78,23 @@ impl Run {
             works: Vec::new(),
             works_done: Vec::new(),
             tags: 0,
+        };
+        run.use_store();
+        run
+    }
+
+    /// Half of all runs have a cold tier.
+    fn use_store(&mut self) {
+        // Time has gone on.
+        self.tags += 1;
+        if self.cold.age_min_ms == 0 || self.cold.hot_bytes_max > 0 {
+            let store = Arc::new(self.store.clone());
+            self.log.use_store(store, self.cold.clone());
         }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.tags * 10)
     }
 
     /// Does one thing that a host may do; an error is a disk that failed.
@@ -71,15 +107,56 @@ impl Run {
             }
             75..87 => self.run_commit(),
             87..93 => {
+                let now = self.now();
                 self.works.extend(self.log.take_work());
+                self.works.extend(self.log.take_cold_work(now));
                 Ok(())
             }
             93..98 => self.run_work(),
-            98 => {
-                self.log.request_flush();
+            98 => match self.rng.below(4) {
+                0 => {
+                    self.log.request_flush();
+                    Ok(())
+                }
+                1 => self.change_store(),
+                _ => self.look_after_cold(),
+            },
+            _ => self.staged.compare(&mut self.log, &mut self.rng),
+        }
+    }
+
+    fn change_store(&mut self) -> Result<(), String> {
+        match self.rng.below(5) {
+            0 => self.store.set_down(true),
+            1 => self.store.set_failing(100),
+            2 => self.store.set_failing(600),
+            3 => self.store.catch_up(),
+            _ => {
+                self.store.set_down(false);
+                self.store.set_failing(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes upkeep of the cold tier, and reads something that is fetched some time.
+    fn look_after_cold(&mut self) -> Result<(), String> {
+        self.tags += self.rng.below(20);
+        let now = self.now();
+        self.works.extend(self.log.take_cold_work(now));
+        let rooms: Vec<_> = self.staged.rooms.values().collect();
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        let room = &rooms[self.rng.below(rooms.len() as u64) as usize];
+        match self.log.read(room.room, room.keep_from, u64::MAX, 1000) {
+            Err(ReadError::Cold(want)) => {
+                let _ = self.log.want_cold(want);
+                self.works.extend(self.log.take_fetch());
                 Ok(())
             }
-            _ => self.staged.compare(&self.log, &mut self.rng),
+            Ok(_) | Err(ReadError::Gone { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -137,8 +214,9 @@ impl Run {
         self.works.clear();
         let (log, recovery) = open(&self.disk, &self.options).unwrap();
         assert_eq!(recovery.cut, None);
-        self.staged.compare(&log, &mut self.rng).unwrap();
         self.log = log;
+        self.use_store();
+        self.staged.compare(&mut self.log, &mut self.rng).unwrap();
     }
 
     /// Loses power and starts again.
@@ -160,27 +238,94 @@ impl Run {
     /// Compares: all that was acknowledged must be there, and then a beginning of what was
     /// staged, which counts as acknowledged from now on, for a reader may have seen it.
     fn recover(&mut self, disk: SimDisk) {
+        let before = self.store.requests();
         let (log, _) = open(&disk, &self.options).unwrap();
+        assert_eq!(self.store.requests(), before, "a start asks the store");
+        self.log = log;
+        self.use_store();
         let mut model = self.durable.clone();
-        let mut found = model.compare(&log, &mut self.rng);
+        let mut found = model.compare(&mut self.log, &mut self.rng);
         let first = found.clone();
         for (_, op) in &self.pending {
             if found.is_ok() {
                 break;
             }
             model.apply(op);
-            found = model.compare(&log, &mut self.rng);
+            found = model.compare(&mut self.log, &mut self.rng);
         }
         if found.is_err() {
             panic!("nothing that was staged explains what is there: {first:?} ... {found:?}");
         }
         self.disk = disk;
-        self.log = log;
         self.durable = model.clone();
         self.staged = model;
         self.pending.clear();
         self.commits.clear();
         self.works.clear();
+    }
+
+    /// Lets everything come to rest with a store that works: all data can be had, and the store
+    /// holds what is named and nothing else.
+    fn settle(&mut self) {
+        self.store.set_down(false);
+        self.store.set_failing(0);
+        self.store.catch_up();
+        self.commits.clear();
+        self.works.clear();
+        self.kill();
+        for hour in 0..4 {
+            let now = Millis(self.now().0 + hour * 3_600_000);
+            loop {
+                if let Some(job) = self.log.take_commit() {
+                    self.log.finish_commit(job.run()).unwrap();
+                }
+                let work = self.log.take_work();
+                let Some(work) = work.or_else(|| self.log.take_cold_work(now)) else {
+                    break;
+                };
+                let done = work.run();
+                self.log.finish_work(done).unwrap();
+            }
+        }
+        let found = Reading::of(&mut self.log, &self.staged);
+        assert!(found.is_ok(), "{found:?}");
+        let cold = self.log.segments();
+        let cold: Vec<String> = cold
+            .iter()
+            .filter(|segment| segment.object_bytes.is_some())
+            .map(|segment| segment.file["cold-".len()..].to_owned())
+            .collect();
+        let mut stored: Vec<String> = self.store.keys();
+        stored
+            .iter_mut()
+            .for_each(|key| *key = key[33..41].to_owned());
+        stored.sort();
+        stored.dedup();
+        let mut named = cold.clone();
+        named.sort();
+        assert_eq!(stored, named);
+    }
+}
+
+/// Reads everything there is.
+struct Reading;
+
+impl Reading {
+    fn of(log: &mut Log<SimDisk>, model: &Model) -> Result<(), String> {
+        for room in model.rooms.values() {
+            let end = room.units.len() as u64;
+            let mut next = room.keep_from;
+            while next < end {
+                let chunk = read_through(log, room.room, next, end, 1 << 20)
+                    .map_err(|error| format!("room {}: {error}", room.room.0))?;
+                let wanted = room.units[next as usize..chunk.next as usize].concat();
+                if bytes_of(&chunk.parts) != wanted {
+                    return Err(format!("room {} has other bytes", room.room.0));
+                }
+                next = chunk.next;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -216,7 +361,10 @@ fn run(seed: u64) -> u32 {
             run.crash();
         }
     }
-    run.disk.trace()
+    if !run.disk.is_dead() {
+        run.settle();
+    }
+    run.disk.trace() ^ run.store.trace()
 }
 
 #[test]
@@ -250,8 +398,11 @@ fn all_kinds_of_work_meet_a_loss_of_power() {
             *count.entry(name).or_insert(0) += 1;
         }
     }
-    for kind in ["prepare", "flush", "merge", "clean"] {
+    for kind in ["prepare", "flush", "merge", "clean", "cool"] {
         assert!(done.get(kind) > Some(&20), "{done:?}");
         assert!(died.get(kind) > Some(&0), "{died:?}");
+    }
+    for kind in ["fetch", "rewrite", "sweep"] {
+        assert!(done.get(kind) > Some(&5), "{done:?}");
     }
 }

@@ -138,7 +138,7 @@ fn flip_everywhere(close: bool, seed: u64) -> BTreeMap<(String, Outcome), u32> {
             let mut found = outcome(&changed.copy(), &models, &what);
             if name.starts_with("seg") && found == Outcome::Harmless {
                 // What nobody reads any more is checked all the same.
-                let damage = verify(&changed, &mut |_, _| {}).unwrap().damage;
+                let damage = verify(&changed, None, &mut |_, _| {}).unwrap().damage;
                 assert!(!damage.is_empty(), "{what}");
                 found = Outcome::Reported;
             }
@@ -218,7 +218,7 @@ fn files_that_are_gone_cut_short_or_exchanged_are_noticed() {
 fn a_check_finds_what_was_flipped_and_where() {
     let (disk, _) = used(11, true);
     let mut last = 0;
-    let found = verify(&disk, &mut |done, total| {
+    let found = verify(&disk, None, &mut |done, total| {
         assert!(last <= done && done <= total);
         last = done;
     });
@@ -229,7 +229,7 @@ fn a_check_finds_what_was_flipped_and_where() {
         .find(|name| name.starts_with("seg-"))
         .unwrap();
     disk.flip(&name, 200, 1);
-    let damage = verify(&disk, &mut |_, _| {}).unwrap().damage;
+    let damage = verify(&disk, None, &mut |_, _| {}).unwrap().damage;
     assert_eq!(damage.len(), 1);
     assert_eq!((&damage[0].file, damage[0].at), (&name, 0));
 }

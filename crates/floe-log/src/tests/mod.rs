@@ -1,6 +1,7 @@
 //! The log as a host uses it.
 
 mod codec;
+mod cold;
 mod crash;
 mod damage;
 mod folder;

@@ -6,7 +6,9 @@ use floe_proto::{Millis, NameHash, RoomId};
 
 use crate::disk::{Disk, DiskFile};
 use crate::sim::Rng;
-use crate::{Fold, FoldError, Folded, Log, Part, Payload, ReadError, RecordView};
+use crate::{
+    Chunk, FetchError, Fold, FoldError, Folded, Log, Part, Payload, ReadError, RecordView,
+};
 
 /// A state that is all metas, one after another. A meta `K` and eight bytes sets what to keep.
 pub(super) struct Concat;
@@ -106,7 +108,7 @@ impl Model {
     }
 
     /// Compares a log with the model; the error says what differs.
-    pub(super) fn compare<D: Disk>(&self, log: &Log<D>, rng: &mut Rng) -> Result<(), String> {
+    pub(super) fn compare<D: Disk>(&self, log: &mut Log<D>, rng: &mut Rng) -> Result<(), String> {
         if log.len() != self.rooms.len() {
             return Err(format!(
                 "{} rooms instead of {}",
@@ -115,7 +117,8 @@ impl Model {
             ));
         }
         for (&name, room) in &self.rooms {
-            room.compare(log, name_hash(log, name), rng)
+            let hash = name_hash(log, name);
+            room.compare(log, hash, rng)
                 .map_err(|error| format!("room {name} ({}): {error}", room.room.0))?;
         }
         Ok(())
@@ -123,7 +126,12 @@ impl Model {
 }
 
 impl ModelRoom {
-    fn compare<D: Disk>(&self, log: &Log<D>, name: NameHash, rng: &mut Rng) -> Result<(), String> {
+    fn compare<D: Disk>(
+        &self,
+        log: &mut Log<D>,
+        name: NameHash,
+        rng: &mut Rng,
+    ) -> Result<(), String> {
         if log.find(name) != Some(self.room) {
             return Err(format!("found {:?}", log.find(name)));
         }
@@ -144,6 +152,8 @@ impl ModelRoom {
             _ => rng.below(self.units.len() as u64 + 1),
         };
         match self.compare_from(log, from, rng) {
+            // The store has failed a fetch.
+            Err(ReadError::Cold(_)) => Ok(()),
             Err(ReadError::Gone { first }) if from < first && first <= self.keep_from => Ok(()),
             result => result.map_err(|error| error.to_string())?,
         }
@@ -151,7 +161,7 @@ impl ModelRoom {
 
     fn compare_from<D: Disk>(
         &self,
-        log: &Log<D>,
+        log: &mut Log<D>,
         mut from: u64,
         rng: &mut Rng,
     ) -> Result<Result<(), String>, ReadError> {
@@ -162,7 +172,7 @@ impl ModelRoom {
                 0 => end,
                 _ => from + 1 + rng.below(end - from),
             };
-            let chunk = log.read(self.room, from, to, bytes_max)?;
+            let chunk = read_through(log, self.room, from, to, bytes_max)?;
             if chunk.next <= from || chunk.next > to {
                 return Ok(Err(format!("read {from}..{to} went to {}", chunk.next)));
             }
@@ -177,6 +187,48 @@ impl ModelRoom {
             from = chunk.next;
         }
         Ok(Ok(()))
+    }
+}
+
+/// Reads, fetching what is cold; [`ReadError::Cold`] when the store fails a fetch.
+pub(super) fn read_through<D: Disk>(
+    log: &mut Log<D>,
+    room: RoomId,
+    from: u64,
+    to: u64,
+    bytes_max: usize,
+) -> Result<Chunk<D::File>, ReadError> {
+    loop {
+        let want = match log.read(room, from, to, bytes_max) {
+            Err(ReadError::Cold(want)) => want,
+            other => return other,
+        };
+        let Ok(id) = log.want_cold(want) else {
+            return Err(ReadError::Cold(want));
+        };
+        // Another thread may have this very fetch under way; here it only would not end.
+        let mut works = Vec::new();
+        while let Some(work) = log.take_fetch() {
+            works.push(work);
+        }
+        if works.is_empty() {
+            return Err(ReadError::Cold(want));
+        }
+        for work in works {
+            let done = work.run();
+            log.finish_work(done).unwrap();
+        }
+        while let Some((ended, result)) = log.poll_fetched() {
+            match result {
+                Ok(()) => {}
+                Err(FetchError::Unavailable(_)) if ended == id => {
+                    return Err(ReadError::Cold(want));
+                }
+                Err(FetchError::Unavailable(_)) => {}
+                Err(FetchError::Io(_)) => return Err(ReadError::Cold(want)),
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 }
 

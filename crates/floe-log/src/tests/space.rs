@@ -59,7 +59,7 @@ fn a_full_disk_refuses_appends_until_space_is_back() {
                 settle(&mut log);
             }
             if rng.chance(1, 300) || refused == 19 {
-                model.compare(&log, &mut rng).unwrap();
+                model.compare(&mut log, &mut rng).unwrap();
             }
             if accepted > 200 {
                 break;
@@ -68,8 +68,8 @@ fn a_full_disk_refuses_appends_until_space_is_back() {
         settle(&mut log);
         assert!(refused > 0, "seed {seed}");
         drop(log);
-        let log = open(&disk.copy());
-        model.compare(&log, &mut rng).unwrap();
+        let mut log = open(&disk.copy());
+        model.compare(&mut log, &mut rng).unwrap();
     }
 }
 

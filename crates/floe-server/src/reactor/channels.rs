@@ -494,6 +494,9 @@ impl<D: Disk> Reactor<D> {
 
     /// Refuses a request, once all that the refusal tells of is durable.
     fn refuse_channel(&mut self, at: usize, context: Context, form: Form, failure: Failure) {
+        if self.waits_for_cold(at, context, &failure) {
+            return;
+        }
         let ticket = self.expect(at, context, form, Shown::Success);
         self.shard.refuse(ticket, failure);
     }
@@ -505,6 +508,9 @@ impl<D: Disk> Reactor<D> {
         form: Form,
         failure: &Failure,
     ) {
+        if self.waits_for_cold(at, context, failure) {
+            return;
+        }
         self.metrics.error(failure.code);
         self.show(at, context, |out, envelope| {
             channels::write_error(out, envelope, form, failure.code, &failure.message);

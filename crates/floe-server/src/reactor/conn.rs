@@ -3,6 +3,7 @@
 use floe_surfaces::channels::{Form, Hidden};
 use floe_surfaces::streams::SseStyle;
 
+use super::cold::ColdRequest;
 use super::http1::ChunkScan;
 use super::live::Live;
 use super::output::Output;
@@ -45,6 +46,8 @@ pub enum State {
     Receiving,
     /// A command was staged; its reply comes once it is durable.
     Waiting(Context, Option<Box<Expect>>),
+    /// A request that is served again once cold data was fetched.
+    Cold(Context, Option<Box<ColdRequest>>),
     /// Parked until a stream moves.
     LongPoll(LongPoll),
     /// Following a stream.
@@ -223,6 +226,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             State::Receiving
             | State::Waiting(..)
             | State::Live(_)
+            | State::Cold(..)
             | State::Closing
             | State::Draining => None,
         }

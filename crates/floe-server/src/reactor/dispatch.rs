@@ -24,8 +24,22 @@ impl<D: Disk> Reactor<D> {
         fields: &[httparse::Header<'_>],
         body: &[u8],
     ) {
+        self.metrics.request(Method::parse(method));
+        self.answer_request(at, context, method, target, fields, body);
+        self.keep_cold(at, method, target, fields, body);
+    }
+
+    /// Serves a request, perhaps once more.
+    pub(super) fn answer_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: &str,
+        target: &str,
+        fields: &[httparse::Header<'_>],
+        body: &[u8],
+    ) {
         let method = Method::parse(method);
-        self.metrics.request(method);
         if self.stop_ms.is_some() {
             return self.refuse(at, context, Code::Stopping, "the server is stopping");
         }
@@ -314,6 +328,7 @@ impl<D: Disk> Reactor<D> {
         match std::mem::replace(&mut conn.state, State::Receiving) {
             State::Waiting(context, expect) => Some((context, expect)),
             State::Receiving
+            | State::Cold(..)
             | State::LongPoll(_)
             | State::Sse(_)
             | State::Live(_)
@@ -326,11 +341,17 @@ impl<D: Disk> Reactor<D> {
 
     /// Answers a read that was refused, once what it was refused for is durable.
     fn answer_refused_read(&mut self, at: usize, context: Context, failure: Failure) {
+        if self.waits_for_cold(at, context, &failure) {
+            return;
+        }
         let ticket = self.wait(at, context, None);
         self.shard.refuse(ticket, failure);
     }
 
     pub(super) fn answer_failure(&mut self, at: usize, context: Context, failure: &Failure) {
+        if self.waits_for_cold(at, context, failure) {
+            return;
+        }
         self.answer_error(at, context, failure.code, &failure.message);
     }
 

@@ -56,6 +56,7 @@ impl<D: Disk> Reactor<D> {
             }
             // A reply always comes; the disk decides when.
             State::Waiting(..) => self.set_deadline(at, u64::MAX),
+            State::Cold(..) => self.end_cold(at),
             State::Receiving | State::Closing | State::Draining => self.close(at),
         }
     }
@@ -81,6 +82,7 @@ impl<D: Disk> Reactor<D> {
                     State::Receiving if conn.input.is_empty() && conn.output.is_empty() => {
                         self.close(at)
                     }
+                    State::Cold(..) => self.end_cold(at),
                     State::Receiving | State::Waiting(..) | State::Closing | State::Draining => {}
                 }
             }
@@ -100,7 +102,7 @@ impl<D: Disk> Reactor<D> {
         self.views.stop(&mut self.shard);
         self.workers.stop();
         for finished in self.workers.take_finished() {
-            if let Finished::Work(done) = finished {
+            if let Finished::Work(done) | Finished::Cold { done, .. } = finished {
                 let _ = self.shard.finish_work(done)?;
             }
         }

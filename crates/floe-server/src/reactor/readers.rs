@@ -284,7 +284,13 @@ impl<D: Disk> Reactor<D> {
                 self.push_frame(at, sse, &mut shared.frame);
             }
             Some(State::Live(_)) => self.tell_room(at, slot, &mut shared.live),
-            Some(State::Receiving | State::Waiting(..) | State::Closing | State::Draining)
+            Some(
+                State::Receiving
+                | State::Waiting(..)
+                | State::Cold(..)
+                | State::Closing
+                | State::Draining,
+            )
             | None => {}
         }
     }
@@ -359,6 +365,8 @@ impl<D: Disk> Reactor<D> {
                 | State::Live(_)
                 | State::Receiving
                 | State::Waiting(..)
+                // It is served again, token and all.
+                | State::Cold(..)
                 | State::Closing
                 | State::Draining => {}
             }
@@ -426,7 +434,7 @@ impl<D: Disk> Reactor<D> {
             Some(frame) => frame.clone(),
             None => match self.frame(sse) {
                 Ok(frame) => shared.insert(frame).clone(),
-                Err(_) => return self.end_sse(at),
+                Err(failure) => return self.stall_sse(at, &failure),
             },
         };
         self.send_shared(at, frame.bytes.clone());
@@ -452,7 +460,7 @@ impl<D: Disk> Reactor<D> {
                     self.send_shared(at, frame.bytes.clone());
                     self.moved(at, &frame);
                 }
-                Err(_) => return self.end_sse(at),
+                Err(failure) => return self.stall_sse(at, &failure),
             }
         }
     }

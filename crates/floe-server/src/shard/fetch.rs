@@ -112,15 +112,17 @@ impl<D: Disk> Shard<D> {
             let holder = room.holder(fetched.next);
             let until = holder.until.min(tail);
             let room_left = bytes_max - fetched.bytes as usize;
-            let chunk = self
-                .log
-                .read(
-                    holder.room,
-                    fetched.next - holder.base,
-                    until - holder.base,
-                    room_left,
-                )
-                .map_err(|error| self.fetch_failure(slot, &error))?;
+            let chunk = self.log.read(
+                holder.room,
+                fetched.next - holder.base,
+                until - holder.base,
+                room_left,
+            );
+            let chunk = match chunk {
+                // What was found is an answer; the next read waits for the rest.
+                Err(ReadError::Cold(_)) if fetched.next > from => break,
+                chunk => chunk.map_err(|error| self.fetch_failure(slot, &error))?,
+            };
             fetched.bytes += chunk.parts.iter().map(part_len).sum::<u64>();
             fetched.parts.extend(chunk.parts);
             if chunk.next + holder.base <= fetched.next {

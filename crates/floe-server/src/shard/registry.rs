@@ -112,6 +112,7 @@ impl<D: Disk> Shard<D> {
         };
         self.stage_event(&event, now)?;
         self.told = None;
+        self.settled_until = self.log.staged();
         Ok(())
     }
 
@@ -137,7 +138,12 @@ impl<D: Disk> Shard<D> {
         if tail == 0 {
             return Ok(None);
         }
-        let bytes = self.fetch(registry, tail - 1, 1)?.to_vec();
+        let fetched = match self.fetch(registry, tail - 1, 1) {
+            // Nothing moves while an event may be false, so this one is true.
+            Err(failure) if failure.cold.is_some() => return Ok(None),
+            fetched => fetched?,
+        };
+        let bytes = fetched.to_vec();
         let bytes = bytes.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let event: serde_json::Value =
             serde_json::from_slice(bytes.strip_suffix(b",").unwrap_or(&bytes))

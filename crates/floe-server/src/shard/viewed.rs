@@ -1,6 +1,6 @@
 //! What the SQL view does not have yet: one entry a channel, however far it has moved.
 
-use floe_log::{Disk, DiskFile, Part};
+use floe_log::{ColdWant, Disk, DiskFile, Part, ReadError};
 use floe_proto::{ChannelId, ChannelMeta, Millis, RoomId};
 
 use super::{Shard, SlotId};
@@ -124,9 +124,18 @@ impl<D: Disk> Shard<D> {
             let Some(entry) = self.unviewed.pop_front() else {
                 break;
             };
-            let Some(handed) = self.hand(entry.slot, bytes_max - bytes) else {
-                self.settle_viewed(entry.slot);
-                continue;
+            let handed = match self.hand(entry.slot, bytes_max - bytes) {
+                Ok(Some(handed)) => handed,
+                Ok(None) => {
+                    self.settle_viewed(entry.slot);
+                    continue;
+                }
+                Err(want) => {
+                    // It keeps its place until the data was fetched.
+                    self.want_cold(want);
+                    asked.push(entry);
+                    break;
+                }
             };
             events += handed.events;
             bytes += handed
@@ -194,9 +203,13 @@ impl<D: Disk> Shard<D> {
         Some(self.slots[slot.0 as usize].room.visible().tail)
     }
 
-    fn hand(&self, id: SlotId, bytes_max: usize) -> Option<Handed<D::File>> {
+    /// Returns news of one channel, if there is something to hand out, or what must be fetched
+    /// first.
+    fn hand(&self, id: SlotId, bytes_max: usize) -> Result<Option<Handed<D::File>>, ColdWant> {
         let slot = &self.slots[id.0 as usize];
-        let meta = slot.room.channel_meta()?;
+        let Some(meta) = slot.room.channel_meta() else {
+            return Ok(None);
+        };
         let mut handed = Handed {
             slot: id,
             first_seq: None,
@@ -206,7 +219,7 @@ impl<D: Disk> Shard<D> {
             meta,
         };
         if slot.gone || slot.viewed == UNKNOWN {
-            return Some(handed);
+            return Ok(Some(handed));
         }
         let from = slot.viewed.max(slot.room.start());
         let to = slot.room.visible().tail;
@@ -217,14 +230,15 @@ impl<D: Disk> Shard<D> {
                     handed.events = chunk.next - from;
                     handed.parts = chunk.parts;
                 }
+                Err(ReadError::Cold(want)) => return Err(want),
                 Err(error) => {
                     // Damage is reported to whoever reads; the view goes on with what there is.
                     tracing::error!(%error, "the view could not be given a channel's events");
-                    return None;
+                    return Ok(None);
                 }
             }
         }
-        Some(handed)
+        Ok(Some(handed))
     }
 
     fn settle_viewed(&mut self, id: SlotId) {

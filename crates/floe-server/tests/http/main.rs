@@ -5,6 +5,7 @@
 
 mod append;
 mod browsers;
+mod cold;
 mod create;
 mod disk_full;
 mod errors;

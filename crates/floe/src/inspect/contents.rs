@@ -20,6 +20,8 @@ pub struct Contents {
     wal_live_bytes: u64,
     /// Bytes of all segments.
     segment_bytes: u64,
+    /// Bytes of cold segments in the object store.
+    object_bytes: u64,
     /// Bytes of segments that are of no use any more.
     dead_bytes: u64,
     /// What a start would cut off the end of the log.
@@ -32,7 +34,10 @@ pub struct Contents {
 #[derive(Debug, Serialize)]
 struct Segment {
     file: String,
+    /// Bytes of the file in the folder.
     bytes: u64,
+    /// Bytes in the object store, if the segment is cold.
+    object_bytes: Option<u64>,
     streams: u32,
     dead_bytes: u64,
 }
@@ -56,9 +61,13 @@ impl Contents {
     pub fn read(disk: DirDisk, streams_max: usize) -> anyhow::Result<Self> {
         let (view, recovery) = View::open(disk, Arc::new(CoreFold))?;
         let stats = view.stats();
-        let segments = view.segments().into_iter().map(|segment| Segment {
+        let segments = view.segments();
+        let object_bytes = segments.iter().filter_map(|segment| segment.object_bytes);
+        let object_bytes = object_bytes.sum();
+        let segments = segments.into_iter().map(|segment| Segment {
             file: segment.file,
             bytes: segment.bytes,
+            object_bytes: segment.object_bytes,
             streams: segment.rooms,
             dead_bytes: segment.dead_bytes,
         });
@@ -69,6 +78,7 @@ impl Contents {
             wal_bytes: stats.wal_bytes,
             wal_live_bytes: stats.wal_live_bytes,
             segment_bytes: stats.segment_bytes,
+            object_bytes,
             dead_bytes: stats.dead_bytes,
             cut: recovery
                 .cut
@@ -95,6 +105,9 @@ impl Contents {
             self.segment_bytes,
             self.dead_bytes
         )?;
+        if self.object_bytes > 0 {
+            writeln!(out, "in the store     {} bytes", self.object_bytes)?;
+        }
         if let Some(cut) = &self.cut {
             writeln!(out, "interrupted write at the end: {cut}")?;
         }
@@ -108,14 +121,20 @@ impl Contents {
         }
         writeln!(
             out,
-            "\n{:<28} {:>14} {:>10} {:>14}",
-            "segment", "bytes", "streams", "of no more use"
+            "\n{:<28} {:>14} {:>14} {:>10} {:>14}",
+            "segment", "bytes", "in the store", "streams", "of no more use"
         )?;
         for segment in &self.segments {
             writeln!(
                 out,
-                "{:<28} {:>14} {:>10} {:>14}",
-                segment.file, segment.bytes, segment.streams, segment.dead_bytes
+                "{:<28} {:>14} {:>14} {:>10} {:>14}",
+                segment.file,
+                segment.bytes,
+                segment
+                    .object_bytes
+                    .map_or("-".to_owned(), |bytes| bytes.to_string()),
+                segment.streams,
+                segment.dead_bytes
             )?;
         }
         Ok(())

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use floe_server::{Limits, Settings};
 
+use super::cold::ColdArguments;
+
 /// Serve streams from a folder.
 ///
 /// SIGTERM and Ctrl-C stop it: it takes no new work, tells live readers to come back, finishes
@@ -70,6 +72,8 @@ pub struct ServeArguments {
     view: ViewArguments,
     #[command(flatten)]
     bounds: LogArguments,
+    #[command(flatten)]
+    cold: ColdArguments,
 }
 
 /// How log lines look.
@@ -93,6 +97,7 @@ impl ServeArguments {
             view: self.view.options(),
             limits: self.limits.limits(),
             log: self.bounds.options(),
+            cold: self.cold.settings(),
         }
     }
 }
@@ -199,6 +204,8 @@ arguments! {
     room_idle_timeout_ms: u64 = "FLOE_ROOM_IDLE_TIMEOUT_MS";
     /// Rooms in memory from which unused ones leave at once.
     rooms_loaded_max: usize = "FLOE_ROOMS_LOADED_MAX";
+    /// Milliseconds that a read waits for cold data. Later: 503 COLD_UNAVAILABLE.
+    cold_read_timeout_ms: u64 = "FLOE_COLD_READ_TIMEOUT_MS";
     /// Milliseconds that a stop waits for answers under way.
     stop_timeout_ms: u64 = "FLOE_STOP_TIMEOUT_MS";
     /// Subscriptions at once. Above: 429 LIMIT_REACHED.

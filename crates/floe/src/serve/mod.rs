@@ -1,6 +1,7 @@
 //! `floe serve`: the server, from its first line to a clean stop.
 
 mod arguments;
+mod cold;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 pub use arguments::ServeArguments;
+pub use cold::StoreArguments;
 
 use arguments::LogFormat;
 

@@ -80,6 +80,7 @@ impl<D: Disk> Reactor<D> {
                 Ok(Next::Close(code, message)) => {
                     return self.close_room(at, slot, code, message);
                 }
+                Err(failure) if self.stalls(at, &failure) => return,
                 Err(failure) => {
                     return self.close_room(at, slot, failure.code, &failure.message);
                 }
