@@ -1,6 +1,7 @@
 //! Crashes, and the look at what is left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use floe_core::{Lifetime, Start};
 use floe_proto::Millis;
@@ -95,6 +96,10 @@ impl World {
                     self.trace.note(format!("open: {recovery:?}"));
                     self.disk.sim.die_after(u64::MAX / 2);
                     let now = Millis(self.now);
+                    if let Some(cold) = &self.cold {
+                        let store = Arc::new(self.store.clone());
+                        shard.use_store(store, cold.clone());
+                    }
                     shard
                         .ensure_registry(now)
                         .map_err(|failure| format!("no registry: {failure:?}"))?;
@@ -193,15 +198,36 @@ impl World {
 
     /// Reads all visible bytes of a stream.
     pub(super) fn read_whole(&mut self, name: &str) -> Result<Vec<u8>, Violation> {
+        // Cold data is fetched into files, which a disk without power neither makes nor opens.
+        let mut died = false;
+        let read = self.read_pieces(name, &mut died);
+        if died {
+            self.disk.sim.die_after(0);
+        }
+        read
+    }
+
+    fn read_pieces(&mut self, name: &str, died: &mut bool) -> Result<Vec<u8>, Violation> {
         let now = self.now();
-        let shard = self.shard();
-        let plan = shard
+        let plan = self
+            .shard()
             .plan_read(now, name.as_bytes(), Start::Oldest)
             .map_err(|failure| format!("{name} is not read: {failure:?}"))?;
         let (mut next, mut bytes) = (plan.span.from, Vec::new());
         while next < plan.span.edge.tail {
-            let fetched = shard
-                .fetch(plan.slot, next, 5000)
+            if self.disk.sim.is_dead() {
+                self.disk.sim.revive();
+                *died = true;
+            }
+            let fetched = match self.shard().fetch(plan.slot, next, 5000) {
+                Err(failure) if failure.cold.is_some() => {
+                    self.fetch_surely(&failure)?;
+                    continue;
+                }
+                Err(_) if self.disk.sim.is_dead() => continue,
+                fetched => fetched,
+            };
+            let fetched = fetched
                 .map_err(|failure| format!("{name} is not read from {next}: {failure:?}"))?;
             bytes.extend(fetched.to_vec().map_err(|error| error.to_string())?);
             next = fetched.next;

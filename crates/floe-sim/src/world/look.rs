@@ -254,6 +254,14 @@ impl World {
         let tail = self.shard().room(slot).visible().tail;
         let fetched = match self.shard().fetch(slot, from, bytes_max) {
             Ok(fetched) => fetched,
+            Err(failure) if failure.cold.is_some() => {
+                self.fetch_cold(&failure)?;
+                return Ok(from);
+            }
+            // Fetched blocks are files, which a disk without power does not open.
+            Err(failure) if self.disk.sim.is_dead() && failure.code.as_str() == "INTERNAL" => {
+                return Err(self.blame("a file of the cache is not opened"));
+            }
             Err(failure) => {
                 let name = &self.truth.stream(uid).name;
                 let expected = matches!(failure.code.as_str(), "NOT_FOUND" | "GONE");

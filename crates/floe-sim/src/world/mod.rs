@@ -1,6 +1,7 @@
 //! One simulated life of a server: clients, time, disk, crashes, and a checker that sees it all.
 
 mod ask;
+mod cold;
 mod crash;
 mod look;
 mod rest;
@@ -8,8 +9,8 @@ mod rest;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use floe_log::Options;
-use floe_log::sim::{Rng, SimDisk};
+use floe_log::sim::{Rng, SimDisk, SimStore};
+use floe_log::{ColdOptions, Options};
 use floe_proto::Millis;
 use floe_server::Limits;
 use floe_server::shard::{Failure, Shard};
@@ -36,6 +37,9 @@ pub struct World {
     shard: Option<Shard<StepDisk>>,
     options: Options,
     limits: Arc<Limits>,
+    /// Where old segments move, in half of all worlds.
+    cold: Option<ColdOptions>,
+    store: SimStore,
     jobs: Vec<Job>,
     truth: Truth,
     asked: BTreeMap<u64, Asked>,
@@ -91,6 +95,8 @@ impl World {
         let mut rng = Rng::new(seed);
         let options = draw_options(&mut rng);
         let limits = Arc::new(draw_limits(&mut rng));
+        let cold = rng.chance(1, 2).then(|| draw_cold(&mut rng));
+        let store = SimStore::new(rng.next_u64());
         let mut trace = Trace::new(verbose);
         trace.note(format!("seed {seed}: {options:?}"));
         Self {
@@ -105,6 +111,8 @@ impl World {
             shard: None,
             options,
             limits,
+            cold,
+            store,
             jobs: Vec::new(),
             truth: Truth::default(),
             asked: BTreeMap::new(),
@@ -162,7 +170,8 @@ impl World {
             600..640 => self.take_work(),
             640..940 => self.work()?,
             940..960 => self.tick(),
-            960..966 => self.wait_long(),
+            960..964 => self.wait_long(),
+            964..966 => self.change_store(),
             966..976 => self.change_space(),
             976..986 => self.doom(),
             986..992 => self.rest()?,
@@ -200,6 +209,7 @@ impl World {
             self.trace.note(format!("take work: {}", work.name()));
             self.jobs.push(Job::work(work));
         }
+        self.take_cold_work();
     }
 
     /// Lets one of the jobs go on.
@@ -307,6 +317,19 @@ fn draw_options(rng: &mut Rng) -> Options {
         record_bytes_max: 1 << 20,
         segment_bytes_max: pick(&[8 << 10, 100 << 10]),
         hash_key: Some([7; 16]),
+    }
+}
+
+fn draw_cold(rng: &mut Rng) -> ColdOptions {
+    let mut pick = |of: &[u64]| of[rng.below(of.len() as u64) as usize];
+    ColdOptions {
+        hot_bytes_max: pick(&[0, 0, 20 << 10]),
+        age_min_ms: pick(&[0, 5_000]),
+        segment_bytes_min: pick(&[0, 10 << 10]),
+        cache_bytes_max: 0,
+        part_bytes: 64 << 10,
+        block_bytes: 64 << 10,
+        fetches_max: 10,
     }
 }
 
