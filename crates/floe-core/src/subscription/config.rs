@@ -164,7 +164,9 @@ pub(super) fn check_paths(
 pub(super) fn check_path(path: &str, limits: &Limits) -> Result<Box<str>, Refusal> {
     check_len("a stream path", path, limits.path_bytes_max)?;
     let path = path.trim_matches('/');
-    if path.split('/').any(str::is_empty) || first_segment(path) == "__ds" {
+    // Channels have their own readers and rights.
+    let is_internal = matches!(first_segment(path), "__ds" | "__channel__");
+    if path.split('/').any(str::is_empty) || is_internal {
         return Err(Refusal::Path { path: path.into() });
     }
     Ok(path.into())

@@ -60,7 +60,7 @@ pub enum PatternError {
 }
 
 /// First segments that no pattern covers.
-const RESERVED: [&str; 2] = ["__ds", "__registry__"];
+const RESERVED: [&str; 3] = ["__ds", "__registry__", "__channel__"];
 
 pub(super) fn first_segment(path: &str) -> &str {
     path.split_once('/').map_or(path, |(first, _)| first)
@@ -134,6 +134,7 @@ mod tests {
     fn the_servers_own_streams_match_nothing() {
         assert!(!matches("**", "__ds/subscriptions/a"));
         assert!(!matches("*", "__registry__"));
+        assert!(!matches("**", "__channel__/0123456789ab"));
         assert!(matches("*", "__mine"));
     }
 
