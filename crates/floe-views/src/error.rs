@@ -128,9 +128,15 @@ impl From<rusqlite::Error> for QueryError {
 }
 
 /// Whether SQLite found the file itself damaged, as far as one error can say.
+///
+/// A row that is there already says so, too: the file tells of events that it says it does not have.
 fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        Some(
+            rusqlite::ErrorCode::DatabaseCorrupt
+                | rusqlite::ErrorCode::NotADatabase
+                | rusqlite::ErrorCode::ConstraintViolation
+        )
     )
 }

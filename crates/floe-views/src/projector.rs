@@ -109,6 +109,15 @@ impl Projector {
         Ok(state.map(|state| state.applied))
     }
 
+    /// Returns what the view says of a channel, with the newest event applied as its head; `None` for
+    /// one that it does not know.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn known(&self, channel: ChannelId) -> Result<Option<ChannelMeta>, ViewError> {
+        Ok(channel::meta(&self.db, channel)?)
+    }
+
     /// Calls `each` with every channel and the number of its newest event applied.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use floe_proto::{ChannelId, ChannelMeta};
+use floe_proto::{ChannelId, ChannelMeta, Millis, Retention};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::{ViewError, key};
@@ -125,6 +125,35 @@ impl ChannelState {
         ))?;
         Ok(())
     }
+}
+
+/// Returns what the file says of a channel, with the newest event applied as its head.
+pub fn meta(db: &Connection, id: ChannelId) -> rusqlite::Result<Option<ChannelMeta>> {
+    let mut find = db.prepare_cached(
+        "SELECT c.name, n.name, c.created_at, c.deleted_at, c.applied, c.start,
+           c.max_age_ms, c.max_events, c.max_bytes
+         FROM channels c JOIN namespaces n ON n.no = c.ns WHERE c.id = ?1",
+    )?;
+    let read = |row: &Row<'_>| {
+        let optional = |column| -> rusqlite::Result<Option<u64>> {
+            Ok(row.get::<_, Option<i64>>(column)?.map(|value| value as u64))
+        };
+        Ok(ChannelMeta {
+            id,
+            name: row.get(0)?,
+            owner: row.get(1)?,
+            created_at: Millis(row.get::<_, i64>(2)? as u64),
+            deleted_at: optional(3)?.map(Millis),
+            head: row.get::<_, i64>(4)? as u64,
+            start: row.get::<_, i64>(5)? as u64,
+            retention: Retention {
+                max_age_ms: optional(6)?,
+                max_events: optional(7)?,
+                max_bytes: optional(8)?,
+            },
+        })
+    };
+    find.query_row([number_of(id)], read).optional()
 }
 
 /// Takes a channel away from all readers; its rows go in steps.
