@@ -155,6 +155,7 @@ impl<D: Disk> Reactor<D> {
             folder: Folder::new(settings.data.join("view")),
             options: settings.view.clone(),
             questions_max: settings.limits.query_open_max,
+            wait_ms: settings.limits.query_wait_ms,
         };
         shard.note_for_view();
         let subscriptions = SubscriptionHost::open(

@@ -10,7 +10,6 @@ mod questions;
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,9 +31,18 @@ use self::questions::Question;
 #[derive(Debug)]
 pub struct Mailbox {
     done: Mutex<Vec<Done>>,
-    /// Grows with each file that becomes the view.
-    generation: AtomicU64,
+    current: Mutex<Current>,
     waker: Arc<Waker>,
+}
+
+/// The file that is the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Current {
+    /// Grows with each file that becomes the view. A question is asked of the file that the event
+    /// loop knows of, and of no newer one: nobody has said yet what that lacks.
+    generation: u64,
+    /// Its number in the folder.
+    number: u32,
 }
 
 /// Something that a thread of the SQL side has done.
@@ -44,6 +52,8 @@ pub enum Done {
     Opened {
         /// The log's end at that stop; 0 if it was none.
         watermark: u64,
+        /// Generation of the file.
+        generation: u64,
     },
     /// A batch is in the view.
     Applied {
@@ -60,7 +70,22 @@ pub enum Done {
     Failed,
     /// Another file is the view, or what it has is not what was thought: how far it is must be
     /// looked at again.
-    Lost,
+    Lost {
+        /// Generation of the file.
+        generation: u64,
+    },
+    /// Another file has become the view while the projector had nothing to do.
+    Replaced {
+        /// Generation of the file.
+        generation: u64,
+    },
+    /// A question met damage in the file of this generation.
+    Damaged {
+        /// Generation of the file.
+        generation: u64,
+    },
+    /// A question was not asked: another file has become the view since it was sent.
+    Unasked(Question),
     /// A question is answered.
     Answered {
         /// Who asked.
@@ -77,13 +102,22 @@ pub struct ViewHost<F> {
     questions: Option<Sender<Question>>,
     mailbox: Arc<Mailbox>,
     threads: Vec<JoinHandle<()>>,
+    /// Whether the view is open. Before that nobody knows what it lacks.
+    open: bool,
     /// Whether the projector has something to do.
     busy: bool,
+    /// Generation of the file that is known to be the view.
+    generation: u64,
+    /// Whether the view must be made anew.
+    damaged: bool,
     /// Number of the oldest room in the batch under way.
     under_way: Option<u64>,
     failing: bool,
-    open: usize,
+    /// Questions under way.
+    asking: usize,
     questions_max: usize,
+    /// How long a question waits that is asked a second time, in milliseconds.
+    wait_ms: u64,
     waiting: Vec<Waiting>,
     walk: Option<Walk>,
     /// Events of the batch under way.
@@ -96,12 +130,20 @@ pub struct ViewHost<F> {
 struct Waiting {
     ticket: Ticket,
     ask: Ask,
-    /// What must be visible before the wait for the view begins.
-    until: Option<(ChannelId, u64)>,
-    /// The view must have taken every room with a smaller number.
-    mark: Option<u64>,
+    until: Until,
     /// Uptime at which it waits no longer.
     deadline_ms: u64,
+}
+
+/// What a question waits for.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// That it is known what the view lacks.
+    Open,
+    /// That this event is visible; then that the view has it.
+    Visible(ChannelId, u64),
+    /// That the view has taken every room with a smaller number.
+    Taken(u64),
 }
 
 /// The look at all rooms after a start that cannot trust the view to be complete.
@@ -110,6 +152,8 @@ struct Walk {
     rooms: Vec<RoomId>,
     at: usize,
     seen: HashSet<ChannelId>,
+    /// Whether every room could be read, so that what was not seen is not there.
+    whole: bool,
 }
 
 /// How far the view is behind the log.
@@ -132,6 +176,8 @@ pub struct ViewSettings {
     pub options: floe_views::Options,
     /// Questions under way or waiting.
     pub questions_max: usize,
+    /// Milliseconds that a question waits for the view.
+    pub wait_ms: u64,
 }
 
 /// Threads that answer questions.
@@ -144,7 +190,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     pub fn start(settings: ViewSettings, waker: &Arc<Waker>, metrics: Metrics) -> io::Result<Self> {
         let mailbox = Arc::new(Mailbox {
             done: Mutex::new(Vec::new()),
-            generation: AtomicU64::new(0),
+            current: Mutex::default(),
             waker: Arc::clone(waker),
         });
         let (tasks, task_queue) = channel();
@@ -167,11 +213,15 @@ impl<F: DiskFile + 'static> ViewHost<F> {
             questions: Some(questions),
             mailbox,
             threads,
+            open: false,
             busy: true,
+            generation: 0,
+            damaged: false,
             under_way: None,
             failing: false,
-            open: 0,
+            asking: 0,
             questions_max: settings.questions_max,
+            wait_ms: settings.wait_ms,
             waiting: Vec::new(),
             walk: None,
             events_under_way: 0,
@@ -182,7 +232,8 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     /// Asks the view, once it has what `wait` asks for; the answer comes from [`turn`](Self::turn).
     ///
     /// # Errors
-    /// [`Code::Overloaded`] when too many ask already.
+    /// [`Code::Overloaded`] when too many ask already, [`Code::ViewUnavailable`] when the view does
+    /// not open.
     pub fn ask(
         &mut self,
         ticket: Ticket,
@@ -191,33 +242,32 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         mark: u64,
         uptime_ms: u64,
     ) -> Result<(), Failure> {
-        if self.open + self.waiting.len() >= self.questions_max {
+        if self.asking + self.waiting.len() >= self.questions_max {
             return Err(Failure::new(
                 Code::Overloaded,
                 "query.open_max questions are under way",
             ));
         }
-        match wait {
-            Wait::No => self.send(ticket, ask),
-            Wait::Visible { timeout_ms } => self.waiting.push(Waiting {
-                ticket,
-                ask,
-                until: None,
-                mark: Some(mark),
-                deadline_ms: uptime_ms + timeout_ms,
-            }),
+        let (until, timeout_ms) = match wait {
+            Wait::Open { .. } if self.is_open() => {
+                self.send(ticket, ask, false);
+                return Ok(());
+            }
+            Wait::Open { .. } if !self.open && self.failing => return Err(unavailable()),
+            Wait::Open { timeout_ms } => (Until::Open, timeout_ms),
+            Wait::Visible { timeout_ms } => (Until::Taken(mark), timeout_ms),
             Wait::Seq {
                 channel,
                 seq,
                 timeout_ms,
-            } => self.waiting.push(Waiting {
-                ticket,
-                ask,
-                until: Some((channel, seq)),
-                mark: None,
-                deadline_ms: uptime_ms + timeout_ms,
-            }),
-        }
+            } => (Until::Visible(channel, seq), timeout_ms),
+        };
+        self.waiting.push(Waiting {
+            ticket,
+            ask,
+            until,
+            deadline_ms: uptime_ms + timeout_ms,
+        });
         Ok(())
     }
 
@@ -230,7 +280,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     ) -> Vec<(Ticket, Result<Answer, Failure>)> {
         let mut answers = Vec::new();
         for done in self.mailbox.take() {
-            self.take(shard, now, done, &mut answers);
+            self.take(shard, now, uptime_ms, done, &mut answers);
         }
         self.feed(shard);
         self.release(shard, now, uptime_ms, &mut answers);
@@ -260,8 +310,8 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     /// complete, so that the next start need not look for what it lacks.
     pub fn stop<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
         // What is left is little most of the time, and the next start finds it anyway.
-        let complete =
-            !self.busy && self.walk.is_none() && !shard.has_unviewed() && !shard.is_busy();
+        let rests = !self.busy && !self.damaged && self.is_open();
+        let complete = rests && !shard.has_unviewed() && !shard.is_busy();
         if let Some(tasks) = self.tasks.take().filter(|_| complete) {
             let _ = tasks.send(Task::Complete {
                 watermark: shard.durable().0,
@@ -277,12 +327,19 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         &mut self,
         shard: &mut Shard<D>,
         now: Millis,
+        uptime_ms: u64,
         done: Done,
         answers: &mut Vec<(Ticket, Result<Answer, Failure>)>,
     ) {
         match done {
-            Done::Opened { watermark } => {
+            Done::Opened {
+                watermark,
+                generation,
+            } => {
+                self.open = true;
+                self.generation = generation;
                 self.busy = false;
+                self.failing = false;
                 if watermark != shard.durable().0 {
                     self.begin_walk(shard);
                 }
@@ -303,23 +360,56 @@ impl<F: DiskFile + 'static> ViewHost<F> {
             }
             Done::Behind(channels) => {
                 self.busy = false;
+                self.failing = false;
                 for channel in channels {
                     shard.mark_unviewed(now, channel);
+                }
+                self.walk.take_if(|walk| walk.at == walk.rooms.len());
+                // What was visible before may be among what was found missing only now.
+                let found = shard.next_view_mark();
+                for waiting in &mut self.waiting {
+                    if let Until::Taken(mark) = &mut waiting.until {
+                        *mark = found;
+                    }
                 }
             }
             Done::Failed => {
                 self.metrics.view_failed();
                 self.failing = true;
             }
-            Done::Lost => {
+            Done::Lost { generation } => {
+                self.generation = generation;
                 self.busy = false;
+                self.failing = false;
+                self.damaged = false;
                 self.under_way = None;
                 self.events_under_way = 0;
                 shard.forget_viewed();
                 self.begin_walk(shard);
             }
+            Done::Replaced { generation } => {
+                self.generation = generation;
+                shard.forget_viewed();
+                self.begin_walk(shard);
+            }
+            Done::Damaged { generation } => {
+                // Only once for each file, however many questions meet it.
+                self.damaged |= generation == self.generation;
+            }
+            Done::Unasked(question) => {
+                self.asking -= 1;
+                self.waiting.push(Waiting {
+                    ticket: question.ticket,
+                    ask: question.ask,
+                    until: match question.waited {
+                        true => Until::Taken(shard.next_view_mark()),
+                        false => Until::Open,
+                    },
+                    deadline_ms: uptime_ms + self.wait_ms,
+                });
+            }
             Done::Answered { ticket, answer } => {
-                self.open -= 1;
+                self.asking -= 1;
                 answers.push((ticket, answer));
             }
         }
@@ -330,6 +420,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
             rooms: shard.room_ids(),
             at: 0,
             seen: HashSet::new(),
+            whole: true,
         });
     }
 
@@ -338,9 +429,10 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         if self.busy {
             return;
         }
-        let task = match self.step_walk(shard) {
-            Some(task) => Some(task),
-            None => self.next_batch(shard),
+        let task = if self.damaged {
+            Some(Task::Anew)
+        } else {
+            self.step_walk(shard).or_else(|| self.next_batch(shard))
         };
         if let (Some(task), Some(tasks)) = (task, &self.tasks) {
             // The thread ends only after this sender is gone.
@@ -362,22 +454,22 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     fn step_walk<D: Disk<File = F>>(&mut self, shard: &Shard<D>) -> Option<Task<F>> {
         let walk = self.walk.as_mut()?;
         let end = walk.rooms.len().min(walk.at + WALK_STEP);
-        let step = &walk.rooms[walk.at..end];
-        let heads: Vec<_> = step
-            .iter()
-            .filter_map(|room| shard.channel_head(*room))
-            .collect();
-        walk.at = end;
-        walk.seen.extend(heads.iter().map(|(channel, _)| *channel));
-        if end == walk.rooms.len() {
-            let seen = std::mem::take(&mut walk.seen);
-            self.walk = None;
-            return Some(Task::Compare {
-                heads,
-                all: Some(seen),
-            });
+        let mut channels = Vec::new();
+        for room in &walk.rooms[walk.at..end] {
+            match shard.channel_meta(*room) {
+                Ok(Some(meta)) => {
+                    walk.seen.insert(meta.id);
+                    channels.push(meta);
+                }
+                Ok(None) => {}
+                // It went since the walk began, or nobody can say whose it is.
+                Err(_) => walk.whole &= !shard.has_room(*room),
+            }
         }
-        Some(Task::Compare { heads, all: None })
+        walk.at = end;
+        let is_last = end == walk.rooms.len();
+        let all = (is_last && walk.whole).then(|| std::mem::take(&mut walk.seen));
+        Some(Task::Compare { channels, all })
     }
 
     /// Sends the questions on whose wait is over.
@@ -393,16 +485,24 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         }
         let reached = self.under_way.unwrap_or(u64::MAX).min(shard.view_mark());
         for mut waiting in std::mem::take(&mut self.waiting) {
-            if waiting.mark.is_none()
-                && let Some((channel, seq)) = waiting.until
+            if let Until::Visible(channel, seq) = waiting.until
                 && shard
                     .channel_seq(now, channel)
                     .is_none_or(|head| head >= seq)
             {
-                waiting.mark = Some(shard.next_view_mark());
+                waiting.until = Until::Taken(shard.next_view_mark());
             }
-            if self.walk.is_none() && waiting.mark.is_some_and(|mark| reached >= mark) {
-                self.send(waiting.ticket, waiting.ask);
+            let is_over = match waiting.until {
+                Until::Open => true,
+                Until::Visible(..) => false,
+                Until::Taken(mark) => reached >= mark,
+            };
+            let fails = !self.open && self.failing && matches!(waiting.until, Until::Open);
+            if self.is_open() && is_over {
+                let waited = !matches!(waiting.until, Until::Open);
+                self.send(waiting.ticket, waiting.ask, waited);
+            } else if fails {
+                answers.push((waiting.ticket, Err(unavailable())));
             } else if uptime_ms >= waiting.deadline_ms {
                 let message = "the view has not reached the wanted event in time";
                 answers.push((waiting.ticket, Err(Failure::new(Code::ViewBehind, message))));
@@ -412,20 +512,39 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         }
     }
 
-    fn send(&mut self, ticket: Ticket, ask: Ask) {
+    /// Returns whether the view is open and it is known what it lacks.
+    fn is_open(&self) -> bool {
+        self.open && self.walk.is_none()
+    }
+
+    fn send(&mut self, ticket: Ticket, ask: Ask, waited: bool) {
+        let question = Question {
+            ticket,
+            ask,
+            generation: self.generation,
+            waited,
+        };
         if let Some(questions) = &self.questions
-            && questions.send(Question { ticket, ask }).is_ok()
+            && questions.send(question).is_ok()
         {
-            self.open += 1;
+            self.asking += 1;
         }
     }
+}
+
+fn unavailable() -> Failure {
+    let message = "the view cannot be opened for the moment";
+    Failure::new(Code::ViewUnavailable, message)
 }
 
 /// How long a question waits for the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// It is answered with what the view has.
-    No,
+    /// Until it is known what the view lacks; it is answered with what there is.
+    Open {
+        /// Milliseconds after which it fails.
+        timeout_ms: u64,
+    },
     /// Until the view has all that is visible now.
     Visible {
         /// Milliseconds after which it fails.
@@ -457,6 +576,19 @@ impl Mailbox {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "the event loop could not be woken");
         }
+    }
+
+    /// Returns the file that is the view.
+    fn current(&self) -> Current {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a file has become the view; returns its generation.
+    fn replace(&self, number: u32) -> u64 {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.generation += 1;
+        current.number = number;
+        current.generation
     }
 
     fn take(&self) -> Vec<Done> {

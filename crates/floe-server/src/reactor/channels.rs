@@ -248,7 +248,10 @@ impl<D: Disk> Reactor<D> {
             }
             Ask::Query(found) => {
                 let scope = found.place.scope(&grant.namespace);
-                let wait = self.wait_for(found.wait_for);
+                let wait = match self.wait_for(&grant, found.wait_for) {
+                    Ok(wait) => wait,
+                    Err(failure) => return self.refuse_channel(at, context, form, failure),
+                };
                 let deleted = in_channel(&found.place)
                     && grant.rights.contains(floe_proto::Rights::READ_DELETED);
                 let ask = ViewAsk::Events(found.what.into_query(scope, deleted));
@@ -256,7 +259,10 @@ impl<D: Disk> Reactor<D> {
             }
             Ask::Search(found) => {
                 let scope = found.place.scope(&grant.namespace);
-                let wait = self.wait_for(found.wait_for);
+                let wait = match self.wait_for(&grant, found.wait_for) {
+                    Ok(wait) => wait,
+                    Err(failure) => return self.refuse_channel(at, context, form, failure),
+                };
                 let ask = ViewAsk::Search(found.what.into_search(scope));
                 self.ask_view(at, context, form, Shown::Hits, ask, wait);
             }
@@ -270,8 +276,10 @@ impl<D: Disk> Reactor<D> {
                     seq,
                     with_deleted: grant.rights.contains(floe_proto::Rights::READ_DELETED),
                 };
-                let wait = self.wait_for(wait_for);
-                self.ask_view(at, context, form, Shown::Found, ask, wait);
+                match self.wait_for(&grant, wait_for) {
+                    Ok(wait) => self.ask_view(at, context, form, Shown::Found, ask, wait),
+                    Err(failure) => self.refuse_channel(at, context, form, failure),
+                }
             }
         }
     }
@@ -363,11 +371,20 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn wait_for(&self, wait_for: Option<WaitFor>) -> Wait {
-        wait_for.map_or(Wait::No, |WaitFor { channel, seq }| Wait::Seq {
+    /// Decides what a question waits for: nothing that lies behind the wall of its namespace.
+    fn wait_for(&mut self, grant: &Grant, wait_for: Option<WaitFor>) -> Result<Wait, Failure> {
+        let timeout_ms = self.limits.query_wait_ms;
+        let Some(WaitFor { channel, seq }) = wait_for else {
+            return Ok(Wait::Open { timeout_ms });
+        };
+        let known = self.channel(channel);
+        if known.is_none_or(|known| known.owner() != &*grant.namespace) {
+            return Err(no_channel());
+        }
+        Ok(Wait::Seq {
             channel,
             seq,
-            timeout_ms: self.limits.query_wait_ms,
+            timeout_ms,
         })
     }
 

@@ -3,7 +3,7 @@
 use floe_log::{ColdWant, Disk, DiskFile, Part, ReadError};
 use floe_proto::{ChannelId, ChannelMeta, Millis, RoomId};
 
-use super::{Shard, SlotId};
+use super::{Failure, Shard, SlotId};
 
 /// A channel's news for the view.
 #[derive(Debug)]
@@ -190,11 +190,17 @@ impl<D: Disk> Shard<D> {
         }
     }
 
-    /// Returns the channel and newest visible sequence number of a room, if it is a channel.
-    pub fn channel_head(&self, room: RoomId) -> Option<(ChannelId, u64)> {
-        let state = self.load_state(room).ok()?;
-        let channel = state.channel()?;
-        Some((channel.id(), state.visible().tail))
+    /// Returns what is known of the channel of a room; `None` where it is no channel's.
+    ///
+    /// # Errors
+    /// When the room's state cannot be read.
+    pub fn channel_meta(&self, room: RoomId) -> Result<Option<ChannelMeta>, Failure> {
+        Ok(self.load_state(room)?.channel_meta())
+    }
+
+    /// Returns whether a room is there.
+    pub fn has_room(&self, room: RoomId) -> bool {
+        self.log.end(room).is_some()
     }
 
     /// Returns the newest visible sequence number of a channel, if it is there.

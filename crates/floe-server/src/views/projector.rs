@@ -1,13 +1,13 @@
 //! The thread that applies events to the view.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use floe_log::DiskFile;
-use floe_proto::ChannelId;
+use floe_proto::{ChannelId, ChannelMeta};
 use floe_views::{Applied, Change, Folder, Projector, ViewError};
 
 use super::{Done, Mailbox, ViewSettings};
@@ -18,14 +18,16 @@ use crate::shard::Handed;
 pub enum Task<F> {
     /// Apply what became visible.
     Apply(Vec<Handed<F>>),
-    /// Say which of these channels the view does not have up to their newest event; where `all` is
-    /// given, forget channels that are not in it.
+    /// Say which of these channels the view does not have as they are; where `all` is given, forget
+    /// channels that are not in it.
     Compare {
-        /// Channels and their newest sequence number.
-        heads: Vec<(ChannelId, u64)>,
+        /// What is known of the channels.
+        channels: Vec<ChannelMeta>,
         /// All channels there are.
         all: Option<HashSet<ChannelId>>,
     },
+    /// Make the view anew: a question met damage in it.
+    Anew,
     /// Note that the view has everything.
     Complete {
         /// The log's end.
@@ -71,10 +73,15 @@ impl Projecting {
 
     /// Runs until the event loop lets go of the queue.
     pub fn run<F: DiskFile>(mut self, tasks: &Receiver<Task<F>>) {
-        let Some(()) = self.reopen(tasks) else { return };
+        let Some(generation) = self.reopen(tasks) else {
+            return;
+        };
         let watermark = self.open.as_ref().map(|open| open.projector.watermark());
         let watermark = watermark.and_then(Result::ok).unwrap_or(0);
-        self.mailbox.put(Done::Opened { watermark });
+        self.mailbox.put(Done::Opened {
+            watermark,
+            generation,
+        });
         loop {
             let patience_ms = if self.trims { TRIM_MS } else { LOOK_MS };
             let task = match tasks.recv_timeout(Duration::from_millis(patience_ms)) {
@@ -84,8 +91,13 @@ impl Projecting {
             };
             if self.is_replaced() {
                 tracing::info!("another file has become the view");
-                let Some(()) = self.reopen(tasks) else { return };
-                self.mailbox.put(Done::Lost);
+                let Some(generation) = self.reopen(tasks) else {
+                    return;
+                };
+                self.mailbox.put(match task {
+                    Some(_) => Done::Lost { generation },
+                    None => Done::Replaced { generation },
+                });
             } else if let Some(task) = task {
                 let Some(()) = self.work(tasks, &task) else {
                     return;
@@ -101,19 +113,18 @@ impl Projecting {
         let mut backoff_ms = BACKOFF_MS_MIN;
         loop {
             match self.perform(task) {
-                Ok(done) => {
+                Ok(Performed::Done(done)) => {
                     done.into_iter().for_each(|done| self.mailbox.put(done));
                     return Some(());
                 }
-                Err(error) if error.is_corrupt() => {
-                    self.give_up(&error);
-                    self.reopen(tasks)?;
-                    self.mailbox.put(Done::Lost);
-                    return Some(());
+                Ok(Performed::Damaged) => {
+                    return self.begin_anew(tasks, "a question met damage in it");
                 }
+                Err(error) if error.is_corrupt() => return self.begin_anew(tasks, &error),
                 Err(error @ ViewError::Gap { .. }) => {
                     tracing::warn!(%error, "what the view has is looked at again");
-                    self.mailbox.put(Done::Lost);
+                    let generation = self.mailbox.current().generation;
+                    self.mailbox.put(Done::Lost { generation });
                     return Some(());
                 }
                 Err(error) => {
@@ -139,23 +150,34 @@ impl Projecting {
         };
     }
 
-    /// Opens the newest file, however long it takes; `None` once the server stops.
-    fn reopen<F>(&mut self, tasks: &Receiver<Task<F>>) -> Option<()> {
+    /// Makes an empty file the view; `None` once the server stops.
+    fn begin_anew<F>(&mut self, tasks: &Receiver<Task<F>>, why: impl Display) -> Option<()> {
+        if let Some(Open { number, .. }) = self.open.take() {
+            self.replace(number, why);
+        }
+        let generation = self.reopen(tasks)?;
+        self.mailbox.put(Done::Lost { generation });
+        Some(())
+    }
+
+    /// Opens the newest file, however long it takes, and returns its generation; `None` once the
+    /// server stops.
+    fn reopen<F>(&mut self, tasks: &Receiver<Task<F>>) -> Option<u64> {
         self.open = None;
         let mut backoff_ms = BACKOFF_MS_MIN;
         loop {
             match self.open_newest() {
                 Ok(open) => {
+                    let generation = self.mailbox.replace(open.number);
                     if let Err(error) = self.folder.remove_before(open.number) {
                         tracing::warn!(%error, "an old file of the view could not be removed");
                     }
                     self.open = Some(open);
-                    self.mailbox.generation.fetch_add(1, Ordering::Relaxed);
-                    return Some(());
+                    return Some(generation);
                 }
                 Err((number, error)) if error.is_corrupt() => {
                     self.open = None;
-                    self.replace(number, &error);
+                    self.replace(number, error);
                 }
                 Err((_, error)) => {
                     tracing::warn!(%error, backoff_ms, "the view could not be opened");
@@ -179,16 +201,9 @@ impl Projecting {
         matches!((open, self.folder.newest()), (Some(open), Ok(newest)) if newest != Some(open))
     }
 
-    /// Leaves a damaged file behind.
-    fn give_up(&mut self, error: &ViewError) {
-        if let Some(Open { number, .. }) = self.open.take() {
-            self.replace(number, error);
-        }
-    }
-
     /// Makes an empty file the view in the place of a damaged one.
-    fn replace(&self, number: u32, error: &ViewError) {
-        tracing::error!(%error, "the view is damaged and is made anew");
+    fn replace(&self, number: u32, why: impl Display) {
+        tracing::error!(%why, "the view is damaged and is made anew");
         let made = self
             .folder
             .begin()
@@ -201,11 +216,11 @@ impl Projecting {
         }
     }
 
-    fn perform<F: DiskFile>(&mut self, task: &Task<F>) -> Result<Option<Done>, ViewError> {
+    fn perform<F: DiskFile>(&mut self, task: &Task<F>) -> Result<Performed, ViewError> {
         let Some(Open { projector, .. }) = &mut self.open else {
-            return Ok(None);
+            return Ok(Performed::Done(None));
         };
-        match task {
+        let done = match task {
             Task::Apply(batch) => {
                 let (done, applied) = apply(projector, batch)?;
                 self.trims = applied.more_to_trim;
@@ -213,26 +228,52 @@ impl Projecting {
                     let events = applied.unknown;
                     tracing::warn!(events, "events of a kind that the view does not know");
                 }
-                Ok(Some(done))
+                Some(done)
             }
-            Task::Compare { heads, all } => {
-                let mut behind = Vec::new();
-                for (channel, head) in heads {
-                    if projector.applied(*channel)?.is_none_or(|seq| seq < *head) {
-                        behind.push(*channel);
-                    }
-                }
-                if let Some(all) = all {
-                    projector.retain(|channel| all.contains(&channel))?;
-                }
-                Ok(Some(Done::Behind(behind)))
+            Task::Compare { channels, all } => {
+                Some(Done::Behind(compare(projector, channels, all.as_ref())?))
             }
+            Task::Anew => return Ok(Performed::Damaged),
             Task::Complete { watermark } => {
                 projector.set_watermark(*watermark)?;
-                Ok(None)
+                None
             }
+        };
+        Ok(Performed::Done(done))
+    }
+}
+
+/// What came of a task.
+enum Performed {
+    /// It is done; this is to be told.
+    Done(Option<Done>),
+    /// The view must be made anew.
+    Damaged,
+}
+
+/// Returns the channels that the view does not have as they are.
+fn compare(
+    projector: &mut Projector,
+    channels: &[ChannelMeta],
+    all: Option<&HashSet<ChannelId>>,
+) -> Result<Vec<ChannelId>, ViewError> {
+    let mut ahead = HashSet::new();
+    let mut behind = Vec::new();
+    for meta in channels {
+        let known = projector.known(meta.id)?;
+        if known.as_ref().is_some_and(|known| known.head > meta.head) {
+            // The view of another log, such as that of a later backup: what it has never happened.
+            ahead.insert(meta.id);
+        }
+        if known.as_ref() != Some(meta) {
+            behind.push(meta.id);
         }
     }
+    if all.is_some() || !ahead.is_empty() {
+        let is_there = |channel| all.is_none_or(|all| all.contains(&channel));
+        projector.retain(|channel| is_there(channel) && !ahead.contains(&channel))?;
+    }
+    Ok(behind)
 }
 
 fn apply<F: DiskFile>(

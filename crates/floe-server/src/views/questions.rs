@@ -1,6 +1,5 @@
 //! The threads that ask the view.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +8,7 @@ use floe_proto::{
 };
 use floe_views::{QueryError, Reader};
 
-use super::{Done, Mailbox, ViewSettings};
+use super::{Current, Done, Mailbox, ViewSettings};
 use crate::shard::{Failure, Ticket};
 
 /// What the view can be asked.
@@ -48,6 +47,10 @@ pub enum Answer {
 pub struct Question {
     pub ticket: Ticket,
     pub ask: Ask,
+    /// Generation of the file that is to be asked.
+    pub generation: u64,
+    /// Whether it has waited for what the view has, and must do so again for another file.
+    pub waited: bool,
 }
 
 /// A reader of the file that was the view when it was opened.
@@ -64,54 +67,64 @@ pub fn run(settings: &ViewSettings, questions: &Mutex<Receiver<Question>>, mailb
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok(Question { ticket, ask }) = next else {
+        let Ok(question) = next else {
             return;
         };
-        let generation = mailbox.generation.load(Ordering::Relaxed);
-        open = open.filter(|open| open.generation == generation);
-        let answer = answer(settings, &mut open, generation, &ask);
-        mailbox.put(Done::Answered { ticket, answer });
+        let current = mailbox.current();
+        if current.generation != question.generation {
+            mailbox.put(Done::Unasked(question));
+            continue;
+        }
+        open = open.filter(|open| open.generation == current.generation);
+        let answer = answer(settings, &mut open, current, &question.ask);
+        mailbox.put(match answer {
+            Ok(answer) => Done::Answered {
+                ticket: question.ticket,
+                answer: Ok(answer),
+            },
+            // Its file went while it was under way.
+            Err(_) if mailbox.current() != current => Done::Unasked(question),
+            Err(error) => {
+                let failure = failure(&error);
+                if failure.code == Code::ViewUnavailable {
+                    open = None;
+                }
+                if error.is_corrupt() {
+                    mailbox.put(Done::Damaged {
+                        generation: current.generation,
+                    });
+                }
+                Done::Answered {
+                    ticket: question.ticket,
+                    answer: Err(failure),
+                }
+            }
+        });
     }
-}
-
-fn open_newest(settings: &ViewSettings) -> Result<Reader, Failure> {
-    let newest = settings.folder.newest().ok().flatten();
-    let number = newest.ok_or_else(unavailable)?;
-    Reader::open(settings.folder.file(number), &settings.options).map_err(|error| failure(&error))
 }
 
 fn answer(
     settings: &ViewSettings,
     open: &mut Option<Open>,
-    generation: u64,
+    current: Current,
     ask: &Ask,
-) -> Result<Answer, Failure> {
+) -> Result<Answer, QueryError> {
     let Open { reader, .. } = match open {
         Some(open) => open,
         None => open.insert(Open {
-            reader: open_newest(settings)?,
-            generation,
+            reader: Reader::open(settings.folder.file(current.number), &settings.options)?,
+            generation: current.generation,
         }),
     };
-    let answer = match ask {
-        Ask::Events(query) => reader.events(query).map(Answer::Events),
-        Ask::Search(search) => reader.search(search).map(Answer::Events),
-        Ask::Channels(query) => reader.channels(query).map(Answer::Channels),
+    Ok(match ask {
+        Ask::Events(query) => Answer::Events(reader.events(query)?),
+        Ask::Search(search) => Answer::Events(reader.search(search)?),
+        Ask::Channels(query) => Answer::Channels(reader.channels(query)?),
         Ask::Event {
             channel,
             seq,
             with_deleted,
-        } => reader
-            .event(*channel, *seq, *with_deleted)
-            .map(Answer::Event),
-    };
-    answer.map_err(|error| {
-        let failure = failure(&error);
-        if failure.code == Code::ViewUnavailable {
-            // The file may have been replaced; the next question opens it again.
-            *open = None;
-        }
-        failure
+        } => Answer::Event(reader.event(*channel, *seq, *with_deleted)?),
     })
 }
 
@@ -119,14 +132,7 @@ fn failure(error: &QueryError) -> Failure {
     let code = error.code();
     if code == Code::ViewUnavailable {
         tracing::warn!(%error, "the view could not be read");
-        return unavailable();
+        return Failure::new(code, "the view cannot be read for the moment");
     }
     Failure::new(code, error.to_string())
-}
-
-fn unavailable() -> Failure {
-    Failure::new(
-        Code::ViewUnavailable,
-        "the view cannot be read for the moment",
-    )
 }
