@@ -60,6 +60,10 @@ impl<D: Disk> Reactor<D> {
                 let mut scratch = std::mem::take(&mut self.scratch);
                 let head = RequestHead { method, query };
                 match streams::read_request(head, fields_of(), body, &mut scratch) {
+                    // A browser asks about headers without any credentials.
+                    Ok(Request::Preflight) => {
+                        self.stream_request(at, context, path, &name, Request::Preflight);
+                    }
                     Ok(request) => match self.may_read_channel(&name, query, fields_of()) {
                         Ok(()) => self.stream_request(at, context, path, &name, request),
                         Err(failure) => self.answer_refused_read(at, context, failure),
@@ -445,7 +449,8 @@ impl<D: Disk> Reactor<D> {
             next: fetched.next,
             edge,
             cursor: cursor.filter(|_| !closed),
-            now,
+            // What a channel shows may be deleted later, and is not for everyone: no cache keeps it.
+            now: now || room.channel().is_some(),
             if_none_match,
             body_len: fetched.bytes + if json { 2 } else { 0 },
         };

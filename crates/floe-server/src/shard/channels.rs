@@ -177,6 +177,7 @@ impl<D: Disk> Shard<D> {
         let reply = Reply::Events(appended);
         self.queue(lsn, slot, Some((ticket, reply)));
         self.retain(slot, now);
+        self.note_wake(slot);
         Ok(())
     }
 
@@ -204,6 +205,7 @@ impl<D: Disk> Shard<D> {
             };
             let lsn = self.stage(slot, &record, Payload::NONE, now)?;
             self.queue(lsn, slot, Some((ticket, Reply::Channel(id))));
+            self.note_wake(slot);
             Ok(())
         });
         if let Err(failure) = outcome {
@@ -240,6 +242,14 @@ impl<D: Disk> Shard<D> {
             read_parts(&chunk.parts, &mut all).map_err(|error| read_failure(&error.into()))?;
         }
         Ok(all.into())
+    }
+
+    /// Notes when the channel must be looked at, be it that nobody uses it or that it never rests.
+    fn note_wake(&mut self, id: SlotId) {
+        let room = &self.slots[id.0 as usize].room;
+        if let Some(wake_at) = room.wake_at() {
+            self.log.set_wake(room.id(), Some(wake_at));
+        }
     }
 
     /// Stages what retention drops, if it drops anything.

@@ -14,7 +14,7 @@ use crate::shard::{Failure, Fetched, SlotId};
 /// Events of a channel as one reader may see them.
 #[derive(Debug, Default)]
 pub struct EventsRead {
-    /// Their JSON, each followed by a comma.
+    /// Their JSON in the order in which they are shown, each followed by a comma.
     pub bytes: Vec<u8>,
     /// How many there are.
     pub events: u64,
@@ -39,7 +39,8 @@ impl<D: Disk> Reactor<D> {
         let hidden = hidden_for(form, grant.rights);
         let page = self.plan_events(id, start).and_then(|(slot, from)| {
             let tail = self.shard.room(slot).visible().tail;
-            let to = read.before_seq.map_or(tail, |seq| (seq - 1).min(tail));
+            let before = read.before_seq.map(|seq| seq.saturating_sub(1));
+            let to = before.map_or(tail, |to| to.min(tail));
             if read.newest_first {
                 self.newest_events(slot, from, to, read.limit, hidden)
             } else {
@@ -48,12 +49,8 @@ impl<D: Disk> Reactor<D> {
         });
         match page {
             Ok(page) => {
-                let mut events: Vec<&[u8]> = Vec::new();
-                events.extend(split_events(&page.bytes).map(|(_, event)| event));
-                if read.newest_first {
-                    events.reverse();
-                }
                 self.show(at, context, |out, envelope| {
+                    let events = std::iter::once(&page.bytes[..]);
                     channels::write_events(out, envelope, events, page.has_more);
                 });
             }
@@ -213,7 +210,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Reads at most `limit` events from unit `from` on that the reader may see.
+    /// Reads at most `limit` events from unit `from` on that the reader may see, the oldest first.
     fn oldest_events(
         &self,
         slot: SlotId,
@@ -223,38 +220,53 @@ impl<D: Disk> Reactor<D> {
         hidden: Hidden,
     ) -> Result<EventsRead, Failure> {
         let limit = u64::from(limit);
+        let mut left = self.limits.read_chunk_bytes_max;
         let mut read = EventsRead {
             next: from,
             ..EventsRead::default()
         };
         while read.next < to && !read.has_more {
-            let left = self
-                .limits
-                .read_chunk_bytes_max
-                .saturating_sub(read.bytes.len());
             if left == 0 {
                 read.has_more = true;
                 break;
             }
             // One more than wanted says whether there is more.
-            let end = to.min(read.next + limit - read.events + 1);
-            let (bytes, next) = self.visible_events(slot, read.next, end, left, hidden)?;
-            read.next = next;
-            for (seq, event) in split_events(&bytes) {
+            let wanted = limit - read.events + 1;
+            let wanted = if read.next == from {
+                wanted
+            } else {
+                wanted.max(LOOK_STEP)
+            };
+            let end = to.min(read.next.saturating_add(wanted));
+            let looked = self.look(slot, read.next, end, left, hidden)?;
+            left = left.saturating_sub(looked.bytes);
+            read.next = looked.next;
+            for (seq, event) in split_events(&looked.events) {
                 if read.events == limit {
                     read.has_more = true;
                     read.next = seq - 1;
                     break;
                 }
-                read.bytes.extend_from_slice(event);
-                read.bytes.push(b',');
-                read.events += 1;
+                read.push(event);
             }
+        }
+        if read.has_more && read.events == 0 {
+            self.push_last(slot, &mut read)?;
         }
         Ok(read)
     }
 
-    /// Reads at most `limit` events that end before unit `to`; they are in the order of the log.
+    /// Shows the last of more hidden events than one answer looks at, as a stub: the form that
+    /// leaves them out knows no cursor but the number of an event, and must get on.
+    fn push_last(&self, slot: SlotId, read: &mut EventsRead) -> Result<(), Failure> {
+        let looked = self.look(slot, read.next - 1, read.next, usize::MAX, Hidden::Stub)?;
+        for (_, event) in split_events(&looked.events) {
+            read.push(event);
+        }
+        Ok(())
+    }
+
+    /// Reads at most `limit` events that end before unit `to`, the newest first.
     fn newest_events(
         &self,
         slot: SlotId,
@@ -263,21 +275,39 @@ impl<D: Disk> Reactor<D> {
         limit: u32,
         hidden: Hidden,
     ) -> Result<EventsRead, Failure> {
-        let first = to.saturating_sub(u64::from(limit)).max(from);
-        let mut parts = Vec::new();
-        let mut next = first;
-        while next < to {
-            let bytes_max = self.limits.read_chunk_bytes_max;
-            let (bytes, end) = self.visible_events(slot, next, to, bytes_max, hidden)?;
-            parts.extend_from_slice(&bytes);
-            next = end;
+        let limit = u64::from(limit);
+        let bytes_max = self.limits.read_chunk_bytes_max;
+        let mut read = EventsRead {
+            next: to,
+            ..EventsRead::default()
+        };
+        while read.next > from && !read.has_more {
+            if read.events == limit {
+                read.has_more = true;
+                break;
+            }
+            let step = (limit - read.events).min(LOOK_STEP);
+            let first = read.next.saturating_sub(step).max(from);
+            let mut events = Vec::new();
+            let mut next = first;
+            while next < read.next {
+                let looked = self.look(slot, next, read.next, bytes_max, hidden)?;
+                events.extend_from_slice(&looked.events);
+                next = looked.next;
+            }
+            read.next = first;
+            let mut newest: Vec<_> = split_events(&events).collect();
+            newest.reverse();
+            for (_, event) in newest {
+                let is_over = read.bytes.len() + event.len() > bytes_max;
+                if is_over && read.events > 0 {
+                    read.has_more = true;
+                    break;
+                }
+                read.push(event);
+            }
         }
-        Ok(EventsRead {
-            events: to.saturating_sub(first),
-            bytes: parts,
-            next,
-            has_more: first > from,
-        })
+        Ok(read)
     }
 
     /// Reads units of any room as a stream shows them: what was deleted of a channel is a stub.
@@ -312,18 +342,49 @@ impl<D: Disk> Reactor<D> {
         bytes_max: usize,
         hidden: Hidden,
     ) -> Result<(Vec<u8>, u64), Failure> {
+        let looked = self.look(slot, from, to, bytes_max, hidden)?;
+        Ok((looked.events, looked.next))
+    }
+
+    fn look(
+        &self,
+        slot: SlotId,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+        hidden: Hidden,
+    ) -> Result<Looked, Failure> {
         let fetched = self.shard.fetch_until(slot, from, to, bytes_max)?;
-        let bytes = fetched.to_vec().map_err(|error| {
-            tracing::error!(%error, "a read failed");
-            Failure::new(Code::Internal, "the server could not read its log")
-        })?;
+        let bytes = fetched.to_vec().map_err(|error| unreadable(&error))?;
         let room = self.shard.room(slot);
-        Ok((
-            without_hidden(room, from, fetched.next, bytes, hidden),
-            fetched.next,
-        ))
+        Ok(Looked {
+            bytes: bytes.len(),
+            events: without_hidden(room, from, fetched.next, bytes, hidden),
+            next: fetched.next,
+        })
     }
 }
+
+impl EventsRead {
+    fn push(&mut self, event: &[u8]) {
+        self.bytes.extend_from_slice(event);
+        self.bytes.push(b',');
+        self.events += 1;
+    }
+}
+
+/// A part of the log as a reader may see it.
+struct Looked {
+    /// The events that may be seen, each followed by a comma.
+    events: Vec<u8>,
+    /// How many bytes all of them have in the log.
+    bytes: usize,
+    /// The unit after the last one.
+    next: u64,
+}
+
+/// Events looked at in one step, so that what is hidden is not looked at one by one.
+const LOOK_STEP: u64 = 64;
 
 /// Takes out of the bytes of a room's units what a reader may not see.
 pub(in crate::reactor) fn without_hidden(
