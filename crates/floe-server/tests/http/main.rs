@@ -5,6 +5,7 @@
 
 mod append;
 mod browsers;
+mod channels;
 mod cold;
 mod create;
 mod disk_full;

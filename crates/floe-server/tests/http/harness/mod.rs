@@ -1,5 +1,7 @@
 //! A server in this process and a blocking client for it.
 
+mod channel;
+mod child;
 mod connection;
 mod request;
 mod response;
@@ -9,8 +11,10 @@ mod webhook;
 
 use std::time::{Duration, Instant};
 
+pub use channel::Channel;
+pub use child::ChildServer;
 pub use connection::Connection;
-pub use request::{Request, delete, get, head, options, post, put};
+pub use request::{Request, delete, get, head, options, patch, post, put};
 pub use response::Response;
 pub use server::TestServer;
 pub use sse::Events;

@@ -32,6 +32,10 @@ pub fn delete(target: &str) -> Request {
     Request::new("DELETE", target)
 }
 
+pub fn patch(target: &str) -> Request {
+    Request::new("PATCH", target)
+}
+
 pub fn options(target: &str) -> Request {
     Request::new("OPTIONS", target)
 }
@@ -71,6 +75,21 @@ impl Request {
     /// Adds a body of JSON.
     pub fn json(self, body: &str) -> Self {
         self.field("Content-Type", "application/json").body(body)
+    }
+
+    /// Adds a body of JSON.
+    pub fn value(self, body: &serde_json::Value) -> Self {
+        self.json(&body.to_string())
+    }
+
+    /// Shows an API key.
+    pub fn key(self, key: &str) -> Self {
+        self.field("Authorization", format!("ApiKey {key}"))
+    }
+
+    /// Shows the token of a channel.
+    pub fn token(self, token: &str) -> Self {
+        self.field("X-Channel-Token", token)
     }
 
     pub fn content_type(self, value: &str) -> Self {

@@ -80,6 +80,30 @@ impl TestServer {
         Self::run(settings, self.folder.take())
     }
 
+    /// Starts another server on what a crash at this moment would leave behind; this one goes on.
+    ///
+    /// Nothing may be under way, since the files are copied one after another.
+    pub fn crashed(&self) -> Self {
+        self.crashed_with(|_| {})
+    }
+
+    /// Starts a server like [`crashed`](Self::crashed), with other settings.
+    pub fn crashed_with(&self, set: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(&self.settings.data, folder.path());
+        let mut settings = self.settings.clone();
+        settings.data = folder.path().to_owned();
+        set(&mut settings);
+        Self::run(settings, Some(folder))
+    }
+
+    /// Stops the server, changes its folder, and starts another on it.
+    pub fn restart_after(mut self, change: impl FnOnce(&Path)) -> Self {
+        self.stop();
+        change(&self.settings.data);
+        Self::run(self.settings.clone(), self.folder.take())
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -139,6 +163,19 @@ impl TestServer {
         line.unwrap_or_else(|| panic!("{name} is not in\n{text}"))
             .parse()
             .unwrap()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

@@ -11,6 +11,29 @@ pub struct Events {
     /// Comments so far: signs of life.
     pub heartbeats: usize,
     text: String,
+    ended: bool,
+}
+
+/// One event, as it stands on the wire.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub kind: String,
+    pub id: Option<String>,
+    pub data: String,
+}
+
+impl Message {
+    /// Returns the data, which is JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Returns the id, which is a number.
+    #[track_caller]
+    pub fn seq(&self) -> u64 {
+        self.id.as_deref().unwrap().parse().unwrap()
+    }
 }
 
 /// A control event and the data event before it.
@@ -41,6 +64,7 @@ impl Events {
             head,
             heartbeats: 0,
             text: String::new(),
+            ended: false,
         }
     }
 
@@ -49,11 +73,12 @@ impl Events {
     pub fn step(&mut self) -> Option<Step> {
         let mut data = None;
         loop {
-            let (kind, text) = self.event()?;
-            match kind.as_str() {
-                "data" => assert_eq!(data.replace(text), None, "two data events in a row"),
+            let message = self.message()?;
+            assert_eq!(message.id, None);
+            match message.kind.as_str() {
+                "data" => assert_eq!(data.replace(message.data), None, "two data events in a row"),
                 "control" => {
-                    let control = serde_json::from_str(&text).unwrap();
+                    let control = message.json();
                     return Some(Step { data, control });
                 }
                 other => panic!("an event of kind {other}"),
@@ -81,7 +106,12 @@ impl Events {
         self.connection
     }
 
-    fn event(&mut self) -> Option<(String, String)> {
+    /// Reads the next event; `None` once the answer has ended.
+    #[track_caller]
+    pub fn message(&mut self) -> Option<Message> {
+        if self.ended {
+            return None;
+        }
         let end = loop {
             if let Some(at) = self.text.find("\n\n") {
                 break at;
@@ -89,6 +119,7 @@ impl Events {
             match self.connection.chunk() {
                 Some(chunk) => self.text.push_str(&String::from_utf8(chunk).unwrap()),
                 None => {
+                    self.ended = true;
                     assert_eq!(self.text, "", "an event without an end");
                     return None;
                 }
@@ -97,18 +128,20 @@ impl Events {
         let event: String = self.text.drain(..end + 2).collect();
         if event == ":\n\n" {
             self.heartbeats += 1;
-            return self.event();
+            return self.message();
         }
-        let (mut kind, mut data) = (String::new(), Vec::new());
+        let (mut kind, mut id, mut data) = (String::new(), None, Vec::new());
         for line in event.trim_end_matches('\n').split('\n') {
             let (field, value) = line.split_once(':').unwrap();
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
                 "event" => kind = value.to_owned(),
+                "id" => id = Some(value.to_owned()),
                 "data" => data.push(value),
                 other => panic!("a field named {other}"),
             }
         }
-        Some((kind, data.join("\n")))
+        let data = data.join("\n");
+        Some(Message { kind, id, data })
     }
 }
