@@ -204,6 +204,8 @@ pub struct Grant {
     pub rights: Rights,
     /// In whose name it speaks, whatever it says itself; only for bearers of a token.
     pub author: Option<Box<str>>,
+    /// When it all ends; only for bearers of a token.
+    pub ends_at: Option<Millis>,
 }
 
 /// Why a caller may not.
@@ -265,6 +267,7 @@ pub fn authorize_wanted(
             namespace: NAMESPACE_DEFAULT.into(),
             rights: Rights::NONE,
             author: None,
+            ends_at: None,
         });
     }
     if let Some(token) = credentials.token() {
@@ -313,6 +316,7 @@ fn by_token(
         namespace: known.owner.into(),
         rights: token.rights(),
         author: Some(token.author().into()),
+        ends_at: Some(token.expires_at()),
     })
 }
 
@@ -347,6 +351,7 @@ fn by_key(
         namespace: acts_in.into(),
         rights: rights.in_channel,
         author: None,
+        ends_at: None,
     })
 }
 

@@ -174,10 +174,16 @@ impl Keyed {
         Some(self.version)
     }
 
+    /// Returns whether all that changed since a version is known.
+    #[must_use]
+    pub const fn knows_since(&self, version: u64) -> bool {
+        self.floor <= version && version <= self.version
+    }
+
     /// Returns what changed since a version.
     #[must_use]
     pub fn changes_since(&self, version: u64) -> Changes<'_> {
-        if version < self.floor || version > self.version {
+        if !self.knows_since(version) {
             return Changes::Snapshot(self.snapshot());
         }
         let since = (Bound::Excluded(version), Bound::Unbounded);

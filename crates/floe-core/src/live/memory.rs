@@ -151,6 +151,12 @@ impl Memory {
         self.values.get(key)
     }
 
+    /// Returns when a value goes unless it is set again; `None` if it is not there.
+    #[must_use]
+    pub fn ends_at(&self, key: &str) -> Option<Millis> {
+        Some(self.lives.get(key)?.ends_at)
+    }
+
     /// Returns values by the beginning of their keys: see [`Keyed::page`].
     #[must_use]
     pub fn page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(&str, &[u8], u64)> {

@@ -234,6 +234,13 @@ impl Presence {
             .collect()
     }
 
+    /// Returns whether all that changed since a version is known. Where it is, a reader that is
+    /// told of all members has lost nothing: there were too many to tell of before.
+    #[must_use]
+    pub const fn knows_since(&self, version: u64) -> bool {
+        self.data.knows_since(version)
+    }
+
     /// Returns what changed since a version.
     #[must_use]
     pub fn changes_since(&self, version: u64) -> MemberChanges<'_> {

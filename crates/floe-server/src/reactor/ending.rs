@@ -41,6 +41,9 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         let stalled = !conn.output.is_empty();
+        if stalled && conn.live().is_some() {
+            self.metrics.error(Code::SlowConsumer);
+        }
         match conn.state {
             _ if stalled => self.close(at),
             State::LongPoll(_) => self.end_long_poll(at),

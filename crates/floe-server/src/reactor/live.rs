@@ -9,7 +9,7 @@ mod telling;
 
 use floe_core::live::Leave;
 use floe_log::Disk;
-use floe_proto::{Code, Rights};
+use floe_proto::{Code, Millis, Rights};
 use floe_surfaces::access::Credentials;
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::http::Method;
@@ -56,6 +56,8 @@ struct Join {
     author: Option<Box<str>>,
     /// In whose name it speaks where it says nothing.
     user: Option<Box<str>>,
+    /// When the token ends that let it in.
+    ends_at: Option<Millis>,
     presence: PresenceMode,
     presence_seen: u64,
     /// The prefix of the keys that are wanted.
@@ -89,7 +91,15 @@ impl<D: Disk> Reactor<D> {
             ..Offer::default()
         };
         self.out.clear();
-        let accept = match ws::handshake(method, headers(), &offer) {
+        let asked = if context.old {
+            Err(ws::Reject {
+                code: Code::UpgradeRequired,
+                message: "a WebSocket takes HTTP/1.1",
+            })
+        } else {
+            ws::handshake(method, headers(), &offer)
+        };
+        let accept = match asked {
             Ok(accept) => accept,
             Err(reject) => {
                 self.metrics.error(reject.code);
@@ -258,6 +268,20 @@ impl<D: Disk> Reactor<D> {
         }
         self.readers -= 1;
         self.shard.remove_reader(join.slot, ticket);
+        self.note_left(join.slot);
+    }
+
+    /// Ends the rooms of a WebSocket whose token has ended.
+    fn end_outlived(&mut self, at: usize) {
+        let now = self.clock.wall;
+        let outlived = |join: &&Join| join.has_ended(now);
+        while let Some(slot) = self
+            .live_ref(at)
+            .and_then(|live| live.joins.iter().find(outlived))
+            .map(|join| join.slot)
+        {
+            self.close_room(at, slot, Code::Unauthorized, TOKEN_ENDED);
+        }
     }
 
     /// Looks after a WebSocket that has been silent.
@@ -266,12 +290,13 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if live.pinged && !live.heard {
-            self.forget_live(at, Leave::Lost);
-            return self.close(at);
+            let message = "nothing came for twice live.ping_ms, not even a pong";
+            return self.dismiss(at, Code::RequestTimeout, message);
         }
         live.pinged = !live.heard;
         let ping = live.pinged;
         live.heard = false;
+        self.end_outlived(at);
         if ping {
             self.out.clear();
             ws::write_frame(&mut self.out, Opcode::Ping, b"");
@@ -407,7 +432,16 @@ impl Live {
     }
 }
 
-/// Answers a request for a WebSocket that comes by a way that has none.
+impl Join {
+    /// Returns whether the token that let the connection in has ended.
+    fn has_ended(&self, now: Millis) -> bool {
+        self.ends_at.is_some_and(|ends_at| ends_at <= now)
+    }
+}
+
+const TOKEN_ENDED: &str = "the token has ended";
+
+/// Returns whether a path speaks the live protocol.
 pub(super) fn is_live_path(path: &str) -> bool {
     path == live::LIVE_PATH
 }

@@ -25,6 +25,8 @@ pub struct Pass {
     at: usize,
     /// Readers before it that stay parked.
     kept: usize,
+    /// Whether one of those may have left.
+    left: bool,
     shared: Shared,
 }
 
@@ -203,6 +205,7 @@ impl<D: Disk> Reactor<D> {
             let reader = conn.ticket(at);
             self.readers -= 1;
             self.shard.remove_reader(slot, reader);
+            self.note_left(slot);
         }
     }
 
@@ -219,6 +222,7 @@ impl<D: Disk> Reactor<D> {
                 edge,
                 at: 0,
                 kept: 0,
+                left: false,
                 shared: Shared::default(),
             });
         }
@@ -236,6 +240,11 @@ impl<D: Disk> Reactor<D> {
                 self.passes.push_back(pass);
             } else {
                 pass.readers.truncate(pass.kept);
+                if pass.left {
+                    let slot = pass.slot;
+                    pass.readers
+                        .retain(|reader| self.still_reads(*reader, slot));
+                }
                 self.shard.give_back(pass.slot, pass.readers, pass.edge);
             }
         }
@@ -248,15 +257,28 @@ impl<D: Disk> Reactor<D> {
         let gone = self.shard.is_gone(pass.slot);
         self.deliver_one(reader, pass.slot, gone, &mut pass.shared);
         let Place { at, generation, .. } = Place::of(reader);
-        let conn = self
-            .conns
-            .get(at)
-            .filter(|conn| conn.generation == generation);
-        if conn.is_some_and(|conn| conn.follows(pass.slot)) {
+        if self.still_reads(reader, pass.slot) {
             pass.readers[pass.kept] = reader;
             pass.kept += 1;
-        } else if conn.is_some() {
+        } else if self
+            .conns
+            .get(at)
+            .is_some_and(|conn| conn.generation == generation)
+        {
             self.resume(at);
+        }
+    }
+
+    fn still_reads(&self, reader: Ticket, slot: SlotId) -> bool {
+        let Place { at, generation, .. } = Place::of(reader);
+        let conn = self.conns.get(at);
+        conn.is_some_and(|conn| conn.generation == generation && conn.follows(slot))
+    }
+
+    /// Notes that a reader of a room left, which a pass under way would else give back.
+    pub(super) fn note_left(&mut self, slot: SlotId) {
+        for pass in self.passes.iter_mut().filter(|pass| pass.slot == slot) {
+            pass.left = true;
         }
     }
 

@@ -35,10 +35,12 @@ fn shown(token: &str) -> Credentials<'_> {
 }
 
 fn token(rights: Rights) -> String {
+    made(rights).sign(SECRET)
+}
+
+fn made(rights: Rights) -> ChannelToken {
     let ends = Millis(NOW.0 + 1_000);
-    ChannelToken::new(CHANNEL, rights, "tess", ends)
-        .unwrap()
-        .sign(SECRET)
+    ChannelToken::new(CHANNEL, rights, "tess", ends).unwrap()
 }
 
 fn all_rights() -> String {
@@ -410,6 +412,7 @@ fn a_token_opens_what_its_rights_say_in_its_channel_and_names_its_author() {
             namespace: "acme".into(),
             rights: needs,
             author: Some("tess".into()),
+            ends_at: Some(made(needs).expires_at()),
         };
         assert_eq!(grant, expected);
         let lacking = Rights::from_bits(Rights::ADMIN.bits() & !needs.bits()).unwrap();

@@ -159,7 +159,7 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
             id: id(19),
             room: ROOM,
             version: 13,
-            snapshot: true,
+            snapshot: false,
             next: Some("cursor/ann"),
         };
         let entry = Entry {

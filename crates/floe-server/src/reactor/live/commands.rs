@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use floe_core::live::{Leave, MemoryError, SetValue};
+use floe_core::live::{Leave, Memory, MemoryError, SetValue};
 use floe_core::{Append, Room, Start};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, EventKind, Rights};
-use floe_surfaces::access::{Deed, Wanted};
+use floe_surfaces::access::{Deed, Grant, NAMESPACE_DEFAULT, Wanted};
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::json::Messages;
 use floe_surfaces::live::{
@@ -14,7 +14,8 @@ use floe_surfaces::live::{
     RoomName,
 };
 
-use super::{Join, Reactor};
+use super::telling::{NOTHING_SEEN, is_typing};
+use super::{Join, Reactor, TOKEN_ENDED};
 use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_internal, is_reserved};
 
 /// As whom a connection writes to a room.
@@ -29,6 +30,10 @@ struct Writer {
 impl<D: Disk> Reactor<D> {
     /// Does what a frame asks for.
     pub(super) fn heard_frame(&mut self, at: usize, format: Format, payload: &[u8]) {
+        if self.live_ref(at).is_some_and(|live| live.format != format) {
+            let message = "the message is of the other kind than the subprotocol's";
+            return self.tell_error(at, None, None, Code::InvalidFrame, message);
+        }
         let mut scratch = std::mem::take(&mut self.frame_scratch);
         match live::read_frame(format, payload, &mut scratch) {
             Ok(frame) => self.command(at, frame),
@@ -86,7 +91,12 @@ impl<D: Disk> Reactor<D> {
                 "the connection has joined live.rooms_max rooms",
             ));
         }
-        let (rights, author) = self.rights_of(at, join)?;
+        let Grant {
+            rights,
+            author,
+            ends_at,
+            ..
+        } = self.grant_of(at, join)?;
         let start = match join.after {
             After::Now => Start::Now,
             After::Start => Start::Oldest,
@@ -125,40 +135,42 @@ impl<D: Disk> Reactor<D> {
             hidden,
             author,
             user,
+            ends_at,
             presence: join.presence,
-            // Nothing has been seen, so a snapshot comes first.
-            presence_seen: 0,
+            // A snapshot comes first.
+            presence_seen: NOTHING_SEEN,
             memory: join.memory.as_deref().map(Into::into),
-            memory_seen: 0,
+            memory_seen: NOTHING_SEEN,
         };
         Ok((plan, joined))
     }
 
     /// Decides what the connection may do in a room that it joins, and in whose name.
-    fn rights_of(
-        &mut self,
-        at: usize,
-        join: &live::Join<'_>,
-    ) -> Result<(Rights, Option<Box<str>>), Failure> {
+    fn grant_of(&mut self, at: usize, join: &live::Join<'_>) -> Result<Grant, Failure> {
         let reads = join.events || join.memory.is_some() || join.presence != PresenceMode::None;
         let deed = if reads { Deed::Read } else { Deed::Enter };
-        self.rights_in(at, &join.room, deed, join.token.as_deref())
+        self.grant_in(at, &join.room, deed, join.token.as_deref())
     }
 
     /// Decides what the connection may do in a room, and in whose name.
-    fn rights_in(
+    fn grant_in(
         &mut self,
         at: usize,
         room: &RoomName<'_>,
         deed: Deed,
         token: Option<&str>,
-    ) -> Result<(Rights, Option<Box<str>>), Failure> {
+    ) -> Result<Grant, Failure> {
         let Some(channel) = room.channel() else {
             let name = room_name(room);
             if is_internal(&name) || crate::shard::is_channel(&name) {
                 return Err(Failure::new(Code::NotFound, "there is no such stream"));
             }
-            return Ok((Rights::ADMIN, None));
+            return Ok(Grant {
+                namespace: NAMESPACE_DEFAULT.into(),
+                rights: Rights::ADMIN,
+                author: None,
+                ends_at: None,
+            });
         };
         let wanted = Wanted {
             deed,
@@ -169,8 +181,7 @@ impl<D: Disk> Reactor<D> {
             return Err(Failure::new(Code::Internal, "the connection is gone"));
         };
         let credentials = live.credentials.with_token(token).into_owned();
-        let grant = self.grant(channel, &credentials, &wanted)?;
-        Ok((grant.rights, grant.author))
+        self.grant(channel, &credentials, &wanted)
     }
 
     fn joined(
@@ -299,17 +310,20 @@ impl<D: Disk> Reactor<D> {
     fn writer_in(&mut self, at: usize, room: &RoomName<'_>) -> Result<Writer, Failure> {
         let joined = self.live_ref(at).and_then(|live| live.join(room.as_str()));
         if let Some(join) = joined {
+            if join.has_ended(self.clock.wall) {
+                return Err(Failure::new(Code::Unauthorized, TOKEN_ENDED));
+            }
             return Ok(Writer {
                 rights: join.rights,
                 author: join.author.clone(),
                 user: join.user.clone(),
             });
         }
-        let (rights, author) = self.rights_in(at, room, Deed::Enter, None)?;
+        let grant = self.grant_in(at, room, Deed::Enter, None)?;
         Ok(Writer {
-            rights,
-            user: author.clone(),
-            author,
+            rights: grant.rights,
+            user: grant.author.clone(),
+            author: grant.author,
         })
     }
 
@@ -521,21 +535,21 @@ impl<D: Disk> Reactor<D> {
         let Some(format) = self.live_ref(at).map(|live| live.format) else {
             return;
         };
-        let live = self.shard.live(slot);
-        let page = live.map_or_else(Vec::new, |live| {
-            live.memory.page(prefix, after, limit as usize)
-        });
-        let full = page.len() == limit as usize;
+        let memory = self.shard.live(slot).map(|live| &live.memory);
+        let limit = limit as usize;
+        let mut page = memory.map_or_else(Vec::new, |memory| listed(memory, prefix, after, limit));
+        let more = page.len() > limit;
+        page.truncate(limit);
         let change = live::MemoryChange {
             id: id.as_ref(),
             room,
-            version: live.map_or(0, |live| live.memory.version()),
+            version: memory.map_or(0, Memory::version),
             snapshot: false,
-            next: page.last().filter(|_| full).map(|(key, ..)| *key),
+            next: page.last().filter(|_| more).map(|(key, ..)| *key),
         };
-        let entries = page
-            .iter()
-            .filter_map(|(key, value, version)| super::telling::entry(key, value, *version));
+        let entries = page.iter().filter_map(|(key, value, version)| {
+            super::telling::entry(memory?, key, value, *version)
+        });
         live::write_memory(&mut self.out, format, &change, entries, std::iter::empty());
         self.send(at);
     }
@@ -562,14 +576,17 @@ impl<D: Disk> Reactor<D> {
         let slot = join.slot;
         self.out.clear();
         let live = self.shard.live(slot);
-        let page = live.map_or_else(Vec::new, |live| live.presence.page(after, limit as usize));
-        let full = page.len() == limit as usize;
+        let limit = limit as usize;
+        // One more tells whether there is another page.
+        let mut page = live.map_or_else(Vec::new, |live| live.presence.page(after, limit + 1));
+        let more = page.len() > limit;
+        page.truncate(limit);
         let shown = live::MembersPage {
             id: id.as_ref(),
             room: name,
             version: live.map_or(0, |live| live.presence.version()),
             count: live.map_or(0, |live| live.presence.count() as u64),
-            next: page.last().filter(|_| full).map(|member| member.user),
+            next: page.last().filter(|_| more).map(|member| member.user),
         };
         let members = page.iter().map(super::telling::member);
         live::write_members(&mut self.out, format, &shown, members);
@@ -640,6 +657,28 @@ fn room_name<'a>(room: &'a RoomName<'_>) -> Cow<'a, [u8]> {
         (Some(channel), _) => Cow::Owned(channel.room_name().into_bytes()),
         (None, Some(path)) => Cow::Borrowed(path.as_bytes()),
         (None, None) => Cow::Borrowed(b""),
+    }
+}
+
+/// Returns values of a page and, if there are more, one of the next. Who is typing is told in another
+/// way, and no part of a list.
+fn listed<'a>(
+    memory: &'a Memory,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<(&'a str, &'a [u8], u64)> {
+    let mut all = Vec::new();
+    let mut after = after;
+    loop {
+        let wanted = limit + 1 - all.len();
+        let page = memory.page(prefix, after, wanted);
+        let is_last = page.len() < wanted;
+        after = page.last().map(|(key, ..)| *key);
+        all.extend(page.into_iter().filter(|(key, ..)| !is_typing(key)));
+        if is_last || all.len() > limit {
+            return all;
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use floe_core::channel::SlowPolicy;
-use floe_core::live::{Changes, Member, Memory, Told};
+use floe_core::live::{Changes, Member, Memory, Presence, Told};
 use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::channels::Hidden;
@@ -40,15 +40,19 @@ struct KeyedFrame {
     of: KeyedOf,
     from: u64,
     to: u64,
-    /// Whether the reader lost track and was told everything.
-    afresh: bool,
+    /// Whether the reader has missed changes that are not kept, and is told everything.
+    lost: bool,
     bytes: Bytes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum KeyedOf {
     Presence,
-    Memory(Box<str>),
+    /// Keys with a prefix; also who types, for those who watch.
+    Memory {
+        prefix: Box<str>,
+        watches: bool,
+    },
     Typing,
 }
 
@@ -164,22 +168,14 @@ impl<D: Disk> Reactor<D> {
         }
         let keyed = self.next_keyed(join, format, shared);
         if let Some(frame) = keyed {
-            let was_behind = match frame.of {
-                KeyedOf::Presence => join.presence_seen > 0,
-                KeyedOf::Memory(_) | KeyedOf::Typing => join.memory_seen > 0,
-            };
-            if frame.afresh
-                && was_behind
-                && self.shard.slow_policy(slot) == SlowPolicy::Disconnect
-                && !matches!(frame.of, KeyedOf::Typing)
-            {
+            if frame.lost && self.shard.slow_policy(slot) == SlowPolicy::Disconnect {
                 let message = "the reader has missed changes that are not kept";
                 return Ok(Next::Close(Code::SlowConsumer, message));
             }
             let (of, to) = (frame.of.clone(), frame.to);
             return Ok(self.moved_join(at, place, frame.bytes, |join| match of {
                 KeyedOf::Presence => join.presence_seen = to,
-                KeyedOf::Memory(_) | KeyedOf::Typing => join.memory_seen = to,
+                KeyedOf::Memory { .. } | KeyedOf::Typing => join.memory_seen = to,
             }));
         }
         if edge.closed && join.events {
@@ -254,7 +250,10 @@ impl<D: Disk> Reactor<D> {
             (KeyedOf::Presence, join.presence_seen)
         } else if join.memory_seen != versions.memory && (watches || join.memory.is_some()) {
             match &join.memory {
-                Some(prefix) => (KeyedOf::Memory(prefix.clone()), join.memory_seen),
+                Some(prefix) => {
+                    let prefix = prefix.clone();
+                    (KeyedOf::Memory { prefix, watches }, join.memory_seen)
+                }
                 None => (KeyedOf::Typing, join.memory_seen),
             }
         } else {
@@ -269,11 +268,12 @@ impl<D: Disk> Reactor<D> {
         }
         let mut out = Vec::new();
         let room = &*join.room;
-        let (to, afresh) = match &of {
-            KeyedOf::Presence => write_presence(&mut out, format, room, live, from),
-            KeyedOf::Memory(prefix) => {
+        let (to, lost) = match &of {
+            KeyedOf::Presence => write_presence(&mut out, format, room, &live.presence, from),
+            KeyedOf::Memory { prefix, .. } => {
                 write_memory(&mut out, format, room, &live.memory, prefix, from, watches)
             }
+            // Who types is told as a whole, so nothing of it can be missed.
             KeyedOf::Typing => (
                 write_typing(&mut out, format, room, &live.memory, from),
                 false,
@@ -284,7 +284,7 @@ impl<D: Disk> Reactor<D> {
             of,
             from,
             to,
-            afresh,
+            lost,
             bytes: out.into(),
         };
         if shared.keyed.len() < KEPT_MAX {
@@ -298,12 +298,17 @@ fn write_presence(
     out: &mut Vec<u8>,
     format: Format,
     room: &str,
-    live: &floe_core::live::Live,
+    presence: &Presence,
     from: u64,
 ) -> (u64, bool) {
-    let changes = live.presence.changes_since(from);
+    let changes = presence.changes_since(from);
     let (version, count) = (changes.version, changes.count as u64);
     let delta = live::PresenceDelta {
+        room,
+        version,
+        count,
+    };
+    let snapshot = live::PresenceSnapshot {
         room,
         version,
         count,
@@ -314,19 +319,19 @@ fn write_presence(
             live::write_presence_delta(out, format, &delta, set, left.into_iter());
             (version, false)
         }
+        // The first frame replaces what a client may still know from before.
+        Told::CountOnly if from == NOTHING_SEEN => {
+            live::write_presence_snapshot(out, format, &snapshot, std::iter::empty());
+            (version, false)
+        }
         Told::CountOnly => {
             let nobody = std::iter::empty();
             live::write_presence_delta(out, format, &delta, nobody, std::iter::empty());
             (version, false)
         }
         Told::All(members) => {
-            let snapshot = live::PresenceSnapshot {
-                room,
-                version,
-                count,
-            };
             live::write_presence_snapshot(out, format, &snapshot, members.iter().map(member));
-            (version, true)
+            (version, from != NOTHING_SEEN && !presence.knows_since(from))
         }
     }
 }
@@ -346,8 +351,10 @@ fn write_memory(
         Changes::Delta(delta) => (delta.to, false, delta.set, delta.removed),
         Changes::Snapshot(snapshot) => (snapshot.version, true, snapshot.entries, Vec::new()),
     };
-    let typing =
-        set.iter().any(|(key, _)| is_typing(key)) || removed.iter().any(|key| is_typing(key));
+    let lost = afresh && from != NOTHING_SEEN;
+    let typing = lost
+        || set.iter().any(|(key, _)| is_typing(key))
+        || removed.iter().any(|key| is_typing(key));
     let set: Vec<_> = set.into_iter().filter(|(key, _)| wanted(key)).collect();
     let removed: Vec<_> = removed.into_iter().filter(|key| wanted(key)).collect();
     if afresh || !set.is_empty() || !removed.is_empty() {
@@ -360,14 +367,14 @@ fn write_memory(
         };
         let entries = set.iter().filter_map(|(key, value)| {
             let version = memory.get(key).map_or(0, |(_, version)| version);
-            entry(key, value, version)
+            entry(memory, key, value, version)
         });
         live::write_memory(out, format, &change, entries, removed.into_iter());
     }
     if watches && typing {
         typing_frame(out, format, room, memory);
     }
-    (version, afresh)
+    (version, lost)
 }
 
 fn write_typing(out: &mut Vec<u8>, format: Format, room: &str, memory: &Memory, from: u64) -> u64 {
@@ -376,6 +383,8 @@ fn write_typing(out: &mut Vec<u8>, format: Format, room: &str, memory: &Memory, 
             delta.set.iter().any(|(key, _)| is_typing(key))
                 || delta.removed.iter().any(|key| is_typing(key))
         }
+        // Those who were typing may have stopped meanwhile.
+        Changes::Snapshot(_) if from != NOTHING_SEEN => true,
         Changes::Snapshot(snapshot) => snapshot.entries.iter().any(|(key, _)| is_typing(key)),
     };
     if typing {
@@ -392,10 +401,13 @@ fn typing_frame(out: &mut Vec<u8>, format: Format, room: &str, memory: &Memory) 
     live::write_typing(out, format, room, users);
 }
 
-fn is_typing(key: &str) -> bool {
+/// Returns whether a key says that somebody is typing.
+pub(super) fn is_typing(key: &str) -> bool {
     key.starts_with(Memory::TYPING_PREFIX)
 }
 
+/// The version that a reader has seen which has been told nothing yet.
+pub(super) const NOTHING_SEEN: u64 = 0;
 /// Users that a typing frame names.
 const TYPING_MAX: usize = 100;
 
@@ -411,11 +423,16 @@ pub fn member<'a>(member: &Member<'a>) -> live::Member<'a> {
 }
 
 /// Returns a value as the wire shows it; values come in as JSON, which is text.
-pub(super) fn entry<'a>(key: &'a str, value: &'a [u8], version: u64) -> Option<live::Entry<'a>> {
+pub(super) fn entry<'a>(
+    memory: &Memory,
+    key: &'a str,
+    value: &'a [u8],
+    version: u64,
+) -> Option<live::Entry<'a>> {
     Some(live::Entry {
         key,
         value: std::str::from_utf8(value).ok()?,
         version,
-        expires_at: None,
+        expires_at: memory.ends_at(key),
     })
 }
