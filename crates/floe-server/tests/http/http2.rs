@@ -385,3 +385,18 @@ fn both_versions_see_the_same_streams() {
     server.expect(204, post("log").text("one"));
     assert_eq!(server.read_all("log"), b"twoone");
 }
+
+#[test]
+fn there_are_no_websockets() {
+    let server = TestServer::start();
+    with_client(&server, |mut client| async move {
+        let request = to("GET", "/v1/live")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let refusal = client.ask(request, "").await;
+        assert_eq!(refusal.status(), StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(code(&refusal), "UPGRADE_REQUIRED");
+        assert!(!refusal.headers().contains_key("upgrade"));
+        assert_eq!(client.get("/healthz").await.status(), StatusCode::OK);
+    });
+}

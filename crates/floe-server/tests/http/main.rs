@@ -23,3 +23,4 @@ mod read;
 mod registry;
 mod stop;
 mod subscriptions;
+mod websocket;
