@@ -141,6 +141,29 @@ fn bench_measures_the_server_that_it_is_told() {
 }
 
 #[test]
+fn bench_follows_asks_and_comes_back_to_channels() {
+    let server = Server::start();
+    let common = ["--warm-up=0.1", "--duration=0.3", "--json"];
+    for (workload, operation, own) in [
+        ("live", "delivery", &["--readers=10", "--rate=100"][..]),
+        ("live-rooms", "delivery", &["--rooms=10", "--writers=2"]),
+        ("live-storm", "heal", &["--clients=10", "--missed=20"]),
+        ("channel-append", "append", &["--form=kept"]),
+        ("query", "query", &["--events=2000", "--question=limit=5"]),
+        ("search", "query", &["--events=2000"]),
+    ] {
+        let report = floe(
+            &[&["bench", workload, &server.url], own, &common].concat(),
+            "",
+        );
+        let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+        let count = report["operations"][operation]["count"].as_u64();
+        assert!(count.is_some_and(|count| count > 0), "{workload}: {report}");
+        assert_eq!(report["errors"], serde_json::json!({}), "{workload}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_had_enough_is_no_failure() {
     let server = Server::start();
     let url = server.stream("long");
