@@ -9,7 +9,7 @@ use crate::harness::{eventually, get};
 const LARGE: usize = 24 << 20;
 
 /// Makes a stream whose reader, if it does not read, has much to take.
-fn large_stream(server: &TestServer) {
+pub fn large_stream(server: &TestServer) {
     server.expect(201, put("large").body(b""));
     let piece = vec![0x5a; 6 << 20];
     for _ in 0..LARGE / piece.len() {
@@ -20,7 +20,7 @@ fn large_stream(server: &TestServer) {
 
 /// Joins the large stream and reads no further.
 #[track_caller]
-fn get_stuck(client: &mut Client) {
+pub fn get_stuck(client: &mut Client) {
     let joined = client.join("stream/large", json!({"after": "start"}));
     assert_eq!(joined["head"], LARGE);
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::slow::{get_stuck, large_stream};
 use super::{Client, Heard, TestServer, channel, seqs};
 
 #[test]
@@ -25,6 +26,34 @@ fn a_stop_is_told_with_a_goodbye_and_a_code_that_says_come_back() {
         assert_eq!(client.hear(), Heard::Close(Some(reason)));
         assert_eq!(client.hear(), Heard::End);
     }
+    server.stop();
+}
+
+#[test]
+fn a_stop_says_goodbye_behind_what_a_slow_reader_has_yet_to_take() {
+    let mut server = TestServer::start();
+    large_stream(&server);
+    let mut slow = Client::of(&server);
+    get_stuck(&mut slow);
+    server.ask_to_stop();
+    let (frames, close) = slow.rest();
+    assert_eq!(frames.last().unwrap()["type"], "goodbye");
+    assert_eq!(close, Some((4029, "STOPPING".to_owned())));
+    // What it was not sent any more, it finds where it stopped.
+    let next = frames[frames.len() - 2]["next"].as_u64().unwrap();
+    server.stop();
+    let server = server.restart();
+    let mut back = Client::of(&server);
+    let joined = back.join("stream/large", json!({"after": next}));
+    assert_eq!(joined["seq"], next);
+}
+
+#[test]
+fn a_stop_waits_no_longer_than_it_may_for_a_reader_that_takes_nothing() {
+    let mut server = TestServer::with(|settings| settings.limits.stop_timeout_ms = 200);
+    large_stream(&server);
+    let mut stuck = Client::of(&server);
+    get_stuck(&mut stuck);
     server.stop();
 }
 
