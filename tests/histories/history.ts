@@ -54,14 +54,17 @@ export class History {
     const failure = Promise.race([failureOf(writing), failureOf(reading)])
     failure.catch(() => {})
 
+    const phases = this.#phases()
     try {
-      await Promise.race([this.#phases(), failure])
+      await Promise.race([phases, failure])
       areWritersDone = true
       await Promise.race([writing, failure])
       await Promise.race([caughtUp(readers), failure])
     } finally {
       areWritersDone = true
       areReadersDone = true
+      // A server that starts after the failure would outlive it.
+      await phases.catch(() => {})
     }
     await reading
     for (const ledger of ledgers) await this.#conclude(direct, ledger)
