@@ -303,7 +303,7 @@ fn leaving_and_joining_again_under_a_fan_out_loses_and_repeats_nothing() {
         let writer = scope.spawn(|| {
             let mut writer = Client::of(&server);
             let mut last = 0;
-            while !ends.load(Ordering::Relaxed) {
+            while last < 100 || !ends.load(Ordering::Relaxed) {
                 last = writer.append(&channel.room, "ann", &last.to_string());
             }
             last
