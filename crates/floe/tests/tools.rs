@@ -217,8 +217,8 @@ impl Server {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         log.read_line(&mut line).unwrap();
         let first: serde_json::Value = serde_json::from_str(&line).unwrap();
-        // Nobody may close the log while the server writes to it.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        // From here on nobody reads the log, which is nothing to the server.
+        drop(log);
         Self {
             child,
             url: format!("http://{}", first["address"].as_str().unwrap()),

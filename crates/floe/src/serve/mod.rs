@@ -47,6 +47,8 @@ fn start_log(arguments: &ServeArguments) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).context("--log")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Where nobody reads the log any more, the server goes on, and still hears its signals.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     match arguments.log_format {
         LogFormat::Text => {
