@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Channel, View, query};
-use floe_proto::{Event, EventKind, EventQuery, Millis, Scope, StoredEvent};
+use floe_proto::{ChannelId, Event, EventKind, EventQuery, Millis, Scope, StoredEvent};
 use floe_views::{Change, Options, Reader};
 use proptest::collection::vec;
 use proptest::option;
@@ -347,6 +347,25 @@ fn run(steps: &[Step], questions: &[EventQuery], options: Options) {
         expected.sort_by_key(|item| (item.channel, item.event.seq));
         assert_eq!(answered, expected, "{query:?}");
     }
+}
+
+#[test]
+fn a_channel_keeps_its_order_though_the_clock_was_set_back() {
+    let steps = [
+        Step::Say(0, 0, "alpha beta", 20),
+        Step::Say(0, 1, "Beta gamma", -15),
+        Step::Apply(0),
+    ];
+    let questions = [false, true].map(|newest_first| EventQuery {
+        content_contains: Some("eta".into()),
+        newest_first,
+        ..query(Scope::Channel(ChannelId([0; 6])))
+    });
+    let options = Options {
+        trigrams: true,
+        ..Options::default()
+    };
+    run(&steps, &questions, options);
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! Events by their place, author, time and content.
 
-use floe_proto::{EventQuery, Page, StoredEvent};
+use floe_proto::{EventQuery, Page, Scope, StoredEvent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::filter::Filter;
@@ -67,11 +67,16 @@ const EMPTY: Page<StoredEvent> = Page {
     next: None,
 };
 
-/// Returns the parts to ask the index for, where it can answer: it has nothing that was deleted.
+/// Returns the parts to ask the index for, where it can answer.
+///
+/// It has nothing that was deleted. And its order is that of time, while that of a channel is the
+/// order of its events, which a clock that was set back tells apart.
 fn asked_parts(reader: &Reader, query: &EventQuery) -> Option<Vec<String>> {
     let text = query.content_contains.as_ref()?;
     let parts = terms::parts(text);
-    let can_answer = reader.options.trigrams && !query.with_deleted && !parts.is_empty();
+    let in_namespace = matches!(query.scope, Scope::Namespace(_));
+    let can_answer =
+        reader.options.trigrams && in_namespace && !query.with_deleted && !parts.is_empty();
     can_answer.then_some(parts)
 }
 
