@@ -52,6 +52,28 @@ test("the five minutes of curl in the README work as written", async () => {
   await server.dispose()
 })
 
+test("the five minutes of channels in the README work as written", async () => {
+  const server = await Server.start()
+  const readme = readFileSync(join(root, "README.md"), "utf8")
+  const block = /## Five minutes of channels\s+```sh\n(.*?)```/s.exec(readme)?.[1] ?? ""
+  const script = block.replaceAll("http://127.0.0.1:4437", server.url).replaceAll("\\\n", " ")
+  const base = script.match(/^S=.*$/m)?.[0] ?? ""
+  const created = await shell(`${base}; ${script.match(/^ID=.*$/m)?.[0] ?? ""}; echo $ID`)
+  expect(created.out).toMatch(/^[0-9a-f]{12}\n$/)
+  const commands = script.match(/^curl .*$/gm) ?? []
+  expect(commands.length).toBeGreaterThan(5)
+  for (const command of commands) {
+    const isLive = command.startsWith("curl -N")
+    const limit = isLive ? "--max-time 0.5" : "--fail-with-body"
+    const asked = command.replace("curl", `curl -sS ${limit}`)
+    const result = await shell(`${base}; ID=${created.out.trim()}; ${asked}`)
+    expect(result, command).toMatchObject({ code: isLive ? 28 : 0 })
+    expect(result.out, command).not.toContain('"code":')
+    expect(result.out, command).toContain(created.out.trim())
+  }
+  await server.dispose()
+})
+
 test("health and metrics answer", async () => {
   const server = await Server.start()
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200)

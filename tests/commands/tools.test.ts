@@ -121,7 +121,8 @@ describe("inspect", () => {
     expect(streams.map((stream) => stream.name)).toContain("commands/inspected")
     expect(await floe(["inspect", data, "--verify"])).toMatchObject({ code: 0 })
 
-    const files = readdirSync(data).map((name) => join(data, name))
+    const entries = readdirSync(data, { withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(data, entry.name))
     const file = files.find((path) => readFileSync(path).includes("a line to be found"))
     if (file === undefined) throw new Error(`the line is in none of ${files.join(", ")}`)
     const bytes = readFileSync(file)
