@@ -257,6 +257,8 @@ struct Writing<'a> {
     words: CachedStatement<'a>,
     parts: CachedStatement<'a>,
     terms: String,
+    /// Channel and time of the event that a document was found for last, and its number.
+    last: (i64, i64, i64),
 }
 
 impl<'a> Writing<'a> {
@@ -268,17 +270,26 @@ impl<'a> Writing<'a> {
             words: db.prepare_cached("INSERT INTO words (rowid, terms) VALUES (?1, ?2)")?,
             parts: db.prepare_cached("INSERT INTO parts (rowid, terms) VALUES (?1, ?2)")?,
             terms: String::new(),
+            last: (0, 0, 0),
         })
     }
 
-    /// Gives a row the first free number for its time.
+    /// Gives a row a free number for its time.
     fn new_document(&mut self, row: i64, at: i64) -> rusqlite::Result<i64> {
         // Channels start at different places of a millisecond, so that few find theirs taken.
-        let spread = (key::channel(row) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let channel = key::channel(row);
+        let spread = (channel as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut doc = first_document(at) + (spread >> (64 - PLACE_BITS + 1)) as i64;
+        // Events that were appended at once have one time, and each goes behind the one before.
+        if let (last_channel, last_at, last) = self.last
+            && (last_channel, last_at) == (channel, at)
+        {
+            doc = last + 1;
+        }
         while self.documents.execute((doc, row))? == 0 {
             doc += 1;
         }
+        self.last = (channel, at, doc);
         Ok(doc)
     }
 }
