@@ -161,6 +161,8 @@ struct Slot {
     unviewed: bool,
     /// The unit up to which the SQL view was given it.
     viewed: u64,
+    /// The unit up to which the SQL view has it.
+    applied: u64,
     /// Whether readers are to be told of a change of live state.
     live_changed: bool,
     /// Presence and memory, while there is any.
@@ -528,6 +530,7 @@ impl<D: Disk> Shard<D> {
             queued: false,
             unviewed: false,
             viewed: viewed::UNKNOWN,
+            applied: viewed::UNKNOWN,
             live_changed: false,
             live: None,
         };

@@ -8,7 +8,7 @@
 mod projector;
 mod questions;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,8 +64,8 @@ pub enum Done {
         /// How long it took.
         seconds: f64,
     },
-    /// These of the channels asked about are not as far as they should be.
-    Behind(Vec<ChannelId>),
+    /// These of the channels asked about are not as they should be, each with the events it lacks.
+    Behind(Vec<(ChannelId, u64)>),
     /// A batch failed and will be tried again.
     Failed,
     /// Another file is the view, or what it has is not what was thought: how far it is must be
@@ -120,6 +120,7 @@ pub struct ViewHost<F> {
     wait_ms: u64,
     waiting: Vec<Waiting>,
     walk: Option<Walk>,
+    backlog: Backlog,
     /// Events of the batch under way.
     events_under_way: u64,
     metrics: Metrics,
@@ -137,13 +138,25 @@ struct Waiting {
 
 /// What a question waits for.
 #[derive(Debug, Clone, Copy)]
-enum Until {
+pub enum Until {
     /// That it is known what the view lacks.
     Open,
-    /// That this event is visible; then that the view has it.
-    Visible(ChannelId, u64),
-    /// That the view has taken every room with a smaller number.
+    /// That the view has this event.
+    Event(ChannelId, u64),
+    /// That what the view was found to lack is on its way; then for all that is visible then.
+    Settled,
+    /// That the view has taken every channel with a smaller number.
     Taken(u64),
+}
+
+/// Channels that the view was found to lack something of. Few are in memory at a time, however many
+/// there are.
+#[derive(Debug, Default)]
+struct Backlog {
+    channels: VecDeque<(ChannelId, u64)>,
+    /// Events that all of them lack.
+    events: u64,
+    since: Millis,
 }
 
 /// The look at all rooms after a start that cannot trust the view to be complete.
@@ -182,6 +195,8 @@ pub struct ViewSettings {
 
 /// Threads that answer questions.
 const QUESTION_THREADS: usize = 2;
+/// Channels of the backlog that are in memory at a time.
+const BACKLOG_STEP: usize = 1_024;
 /// Rooms looked at in one turn of the walk.
 const WALK_STEP: usize = 512;
 
@@ -224,6 +239,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
             wait_ms: settings.wait_ms,
             waiting: Vec::new(),
             walk: None,
+            backlog: Backlog::default(),
             events_under_way: 0,
             metrics,
         })
@@ -250,17 +266,18 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         }
         let (until, timeout_ms) = match wait {
             Wait::Open { .. } if self.is_open() => {
-                self.send(ticket, ask, false);
+                self.send(ticket, ask, Until::Open);
                 return Ok(());
             }
             Wait::Open { .. } if !self.open && self.failing => return Err(unavailable()),
             Wait::Open { timeout_ms } => (Until::Open, timeout_ms),
-            Wait::Visible { timeout_ms } => (Until::Taken(mark), timeout_ms),
+            Wait::Visible { timeout_ms } if self.is_settled() => (Until::Taken(mark), timeout_ms),
+            Wait::Visible { timeout_ms } => (Until::Settled, timeout_ms),
             Wait::Seq {
                 channel,
                 seq,
                 timeout_ms,
-            } => (Until::Visible(channel, seq), timeout_ms),
+            } => (Until::Event(channel, seq), timeout_ms),
         };
         self.waiting.push(Waiting {
             ticket,
@@ -282,14 +299,15 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         for done in self.mailbox.take() {
             self.take(shard, now, uptime_ms, done, &mut answers);
         }
-        self.feed(shard);
+        self.feed(shard, now);
         self.release(shard, now, uptime_ms, &mut answers);
         answers
     }
 
     /// Returns when [`turn`](Self::turn) wants to be called although nothing has happened.
     pub fn wake_ms(&self, uptime_ms: u64) -> Option<u64> {
-        if self.walk.is_some() && !self.busy {
+        let has_work = self.walk.is_some() || !self.backlog.channels.is_empty();
+        if has_work && !self.busy {
             return Some(uptime_ms);
         }
         self.waiting.iter().map(|waiting| waiting.deadline_ms).min()
@@ -298,7 +316,9 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     /// Returns how far the view is behind.
     pub fn lag<D: Disk<File = F>>(&self, shard: &Shard<D>, now: Millis) -> Lag {
         let (waiting, oldest) = shard.unviewed();
-        let events = waiting + self.events_under_way;
+        let events = waiting + self.events_under_way + self.backlog.events;
+        let backlog = (self.backlog.events > 0).then_some(self.backlog.since);
+        let oldest = [oldest, backlog].into_iter().flatten().min();
         Lag {
             events,
             ms: oldest.filter(|_| events > 0).map_or(0, |at| now.since(at)),
@@ -310,8 +330,8 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     /// complete, so that the next start need not look for what it lacks.
     pub fn stop<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
         // What is left is little most of the time, and the next start finds it anyway.
-        let rests = !self.busy && !self.damaged && self.is_open();
-        let complete = rests && !shard.has_unviewed() && !shard.is_busy();
+        let rests = !self.busy && !self.damaged && self.is_settled();
+        let complete = rests && shard.unviewed_len() == 0 && !shard.is_busy();
         if let Some(tasks) = self.tasks.take().filter(|_| complete) {
             let _ = tasks.send(Task::Complete {
                 watermark: shard.durable().0,
@@ -361,17 +381,13 @@ impl<F: DiskFile + 'static> ViewHost<F> {
             Done::Behind(channels) => {
                 self.busy = false;
                 self.failing = false;
-                for channel in channels {
-                    shard.mark_unviewed(now, channel);
+                if self.backlog.channels.is_empty() {
+                    self.backlog.since = now;
                 }
+                let events = channels.iter().map(|(_, events)| events);
+                self.backlog.events += events.sum::<u64>();
+                self.backlog.channels.extend(channels);
                 self.walk.take_if(|walk| walk.at == walk.rooms.len());
-                // What was visible before may be among what was found missing only now.
-                let found = shard.next_view_mark();
-                for waiting in &mut self.waiting {
-                    if let Until::Taken(mark) = &mut waiting.until {
-                        *mark = found;
-                    }
-                }
             }
             Done::Failed => {
                 self.metrics.view_failed();
@@ -401,10 +417,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
                 self.waiting.push(Waiting {
                     ticket: question.ticket,
                     ask: question.ask,
-                    until: match question.waited {
-                        true => Until::Taken(shard.next_view_mark()),
-                        false => Until::Open,
-                    },
+                    until: question.until.again(),
                     deadline_ms: uptime_ms + self.wait_ms,
                 });
             }
@@ -416,6 +429,10 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     }
 
     fn begin_walk<D: Disk<File = F>>(&mut self, shard: &Shard<D>) {
+        self.backlog = Backlog::default();
+        for waiting in &mut self.waiting {
+            waiting.until = waiting.until.again();
+        }
         self.walk = Some(Walk {
             rooms: shard.room_ids(),
             at: 0,
@@ -425,18 +442,35 @@ impl<F: DiskFile + 'static> ViewHost<F> {
     }
 
     /// Gives the projector something to do.
-    fn feed<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
+    fn feed<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, now: Millis) {
         if self.busy {
             return;
         }
         let task = if self.damaged {
             Some(Task::Anew)
         } else {
-            self.step_walk(shard).or_else(|| self.next_batch(shard))
+            self.step_walk(shard).or_else(|| {
+                self.mark_backlog(shard, now);
+                self.next_batch(shard)
+            })
         };
         if let (Some(task), Some(tasks)) = (task, &self.tasks) {
             // The thread ends only after this sender is gone.
             self.busy = tasks.send(task).is_ok();
+        }
+    }
+
+    /// Has some of the channels looked at that the view was found to lack something of.
+    fn mark_backlog<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, now: Millis) {
+        for _ in 0..BACKLOG_STEP {
+            if shard.unviewed_len() >= BACKLOG_STEP {
+                return;
+            }
+            let Some((channel, events)) = self.backlog.channels.pop_front() else {
+                return;
+            };
+            self.backlog.events -= events;
+            shard.mark_unviewed(now, channel);
         }
     }
 
@@ -485,22 +519,19 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         }
         let reached = self.under_way.unwrap_or(u64::MAX).min(shard.view_mark());
         for mut waiting in std::mem::take(&mut self.waiting) {
-            if let Until::Visible(channel, seq) = waiting.until
-                && shard
-                    .channel_seq(now, channel)
-                    .is_none_or(|head| head >= seq)
-            {
+            if matches!(waiting.until, Until::Settled) && self.is_settled() {
                 waiting.until = Until::Taken(shard.next_view_mark());
             }
-            let is_over = match waiting.until {
-                Until::Open => true,
-                Until::Visible(..) => false,
-                Until::Taken(mark) => reached >= mark,
-            };
+            let is_over = self.is_open()
+                && match waiting.until {
+                    Until::Open => true,
+                    Until::Event(channel, seq) => shard.is_viewed(now, channel, seq),
+                    Until::Settled => false,
+                    Until::Taken(mark) => reached >= mark,
+                };
             let fails = !self.open && self.failing && matches!(waiting.until, Until::Open);
-            if self.is_open() && is_over {
-                let waited = !matches!(waiting.until, Until::Open);
-                self.send(waiting.ticket, waiting.ask, waited);
+            if is_over {
+                self.send(waiting.ticket, waiting.ask, waiting.until);
             } else if fails {
                 answers.push((waiting.ticket, Err(unavailable())));
             } else if uptime_ms >= waiting.deadline_ms {
@@ -517,17 +548,32 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         self.open && self.walk.is_none()
     }
 
-    fn send(&mut self, ticket: Ticket, ask: Ask, waited: bool) {
+    /// Returns whether the view lacks nothing but what moves now.
+    fn is_settled(&self) -> bool {
+        self.is_open() && self.backlog.channels.is_empty()
+    }
+
+    fn send(&mut self, ticket: Ticket, ask: Ask, until: Until) {
         let question = Question {
             ticket,
             ask,
             generation: self.generation,
-            waited,
+            until,
         };
         if let Some(questions) = &self.questions
             && questions.send(question).is_ok()
         {
             self.asking += 1;
+        }
+    }
+}
+
+impl Until {
+    /// Returns what to wait for once another file is the view.
+    fn again(self) -> Self {
+        match self {
+            Self::Taken(_) => Self::Settled,
+            Self::Open | Self::Event(..) | Self::Settled => self,
         }
     }
 }

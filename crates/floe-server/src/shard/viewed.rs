@@ -38,6 +38,10 @@ impl<F: DiskFile> Handed<F> {
         self.events
     }
 
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.len() as usize).sum()
+    }
+
     /// Reads the events: their JSON, each followed by a comma.
     ///
     /// # Errors
@@ -55,9 +59,9 @@ impl<D: Disk> Shard<D> {
         self.viewing = true;
     }
 
-    /// Returns whether some channel has moved that the view was not given.
-    pub fn has_unviewed(&self) -> bool {
-        !self.unviewed.is_empty()
+    /// Returns how many channels have moved that the view was not given.
+    pub fn unviewed_len(&self) -> usize {
+        self.unviewed.len()
     }
 
     /// Returns the events that the view was not given, and since when the oldest channel waits.
@@ -70,7 +74,7 @@ impl<D: Disk> Shard<D> {
                 viewed => tail.saturating_sub(viewed),
             }
         });
-        let oldest = self.unviewed.front().map(|entry| entry.since);
+        let oldest = self.unviewed.iter().map(|entry| entry.since).min();
         (events.sum(), oldest)
     }
 
@@ -111,6 +115,9 @@ impl<D: Disk> Shard<D> {
 
     /// Takes news for the view: about `events_max` events of `bytes_max` bytes. Returns the number
     /// of the oldest channel among them, too.
+    ///
+    /// Channels take turns, so that one that moves faster than the view holds up no other. One that
+    /// has more waits again, as if it had moved only now: what is known of it has been handed out.
     pub fn take_unviewed(
         &mut self,
         events_max: u64,
@@ -119,12 +126,14 @@ impl<D: Disk> Shard<D> {
         let mut batch = Vec::new();
         let (mut events, mut bytes) = (0, 0);
         let oldest = self.unviewed.front().map(|entry| entry.number);
-        let mut asked = Vec::new();
+        let mut stay = Vec::new();
+        let mut cold = 0;
         while events < events_max && bytes < bytes_max && batch.len() < ROOMS_MAX {
-            let Some(entry) = self.unviewed.pop_front() else {
+            let Some(mut entry) = self.unviewed.pop_front() else {
                 break;
             };
-            let handed = match self.hand(entry.slot, bytes_max - bytes) {
+            let share = (events_max / SHARES).max(1).min(events_max - events);
+            let handed = match self.hand(entry.slot, share, bytes_max - bytes) {
                 Ok(Some(handed)) => handed,
                 Ok(None) => {
                     self.settle_viewed(entry.slot);
@@ -133,38 +142,36 @@ impl<D: Disk> Shard<D> {
                 Err(want) => {
                     // It keeps its place until the data was fetched.
                     self.want_cold(want);
-                    asked.push(entry);
-                    break;
+                    stay.push(entry);
+                    cold += 1;
+                    if cold == COLD_MAX {
+                        break;
+                    }
+                    continue;
                 }
             };
             events += handed.events;
-            bytes += handed
-                .parts
-                .iter()
-                .map(|part| part.len() as usize)
-                .sum::<usize>();
+            bytes += handed.bytes();
             let slot = &mut self.slots[entry.slot.0 as usize];
-            let whole = match handed.first_seq {
-                Some(first_seq) => {
-                    slot.viewed = first_seq - 1 + handed.events;
-                    slot.viewed >= slot.room.visible().tail
-                }
-                None => handed.purged,
-            };
-            batch.push(handed);
-            if !whole {
-                asked.push(entry);
+            if let Some(first_seq) = handed.first_seq {
+                slot.viewed = first_seq - 1 + handed.events;
             }
+            match handed.first_seq {
+                _ if handed.purged => self.settle_viewed(entry.slot),
+                None => stay.push(entry),
+                Some(_) if slot.viewed >= slot.room.visible().tail => {
+                    self.settle_viewed(entry.slot);
+                }
+                Some(_) => {
+                    entry.number = self.next_unviewed;
+                    self.next_unviewed += 1;
+                    self.unviewed.push_back(entry);
+                }
+            }
+            batch.push(handed);
         }
-        let whole = batch.iter().map(|handed| handed.slot);
-        let whole: Vec<_> = whole
-            .filter(|slot| asked.iter().all(|entry| entry.slot != *slot))
-            .collect();
-        for entry in asked.into_iter().rev() {
+        for entry in stay.into_iter().rev() {
             self.unviewed.push_front(entry);
-        }
-        for slot in whole {
-            self.settle_viewed(slot);
         }
         (oldest, batch)
     }
@@ -177,16 +184,34 @@ impl<D: Disk> Shard<D> {
                 .room
                 .channel()
                 .is_some_and(|there| there.id() == channel)
-            && slot.viewed == UNKNOWN
         {
-            slot.viewed = seq;
+            slot.applied = seq;
+            if slot.viewed == UNKNOWN {
+                slot.viewed = seq;
+            }
         }
+    }
+
+    /// Returns whether the view has an event; one of a channel that is not there is not waited for.
+    ///
+    /// Where nobody knows how far the view is, it will be found out.
+    pub fn is_viewed(&mut self, now: Millis, channel: ChannelId, seq: u64) -> bool {
+        let Ok(Some(id)) = self.find_channel(now, channel) else {
+            return true;
+        };
+        let slot = &self.slots[id.0 as usize];
+        if slot.applied == UNKNOWN {
+            self.note_unviewed(id, now);
+            return false;
+        }
+        slot.applied >= seq
     }
 
     /// Forgets how far the view is: it has lost everything.
     pub fn forget_viewed(&mut self) {
         for (_, slot) in &mut self.slots {
             slot.viewed = UNKNOWN;
+            slot.applied = UNKNOWN;
         }
     }
 
@@ -203,15 +228,14 @@ impl<D: Disk> Shard<D> {
         self.log.end(room).is_some()
     }
 
-    /// Returns the newest visible sequence number of a channel, if it is there.
-    pub fn channel_seq(&mut self, now: Millis, channel: ChannelId) -> Option<u64> {
-        let slot = self.find_channel(now, channel).ok()??;
-        Some(self.slots[slot.0 as usize].room.visible().tail)
-    }
-
     /// Returns news of one channel, if there is something to hand out, or what must be fetched
     /// first.
-    fn hand(&self, id: SlotId, bytes_max: usize) -> Result<Option<Handed<D::File>>, ColdWant> {
+    fn hand(
+        &self,
+        id: SlotId,
+        events_max: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Handed<D::File>>, ColdWant> {
         let slot = &self.slots[id.0 as usize];
         let Some(meta) = slot.room.channel_meta() else {
             return Ok(None);
@@ -228,7 +252,11 @@ impl<D: Disk> Shard<D> {
             return Ok(Some(handed));
         }
         let from = slot.viewed.max(slot.room.start());
-        let to = slot.room.visible().tail;
+        let to = slot
+            .room
+            .visible()
+            .tail
+            .min(from.saturating_add(events_max));
         handed.first_seq = Some(from + 1);
         if from < to {
             match self.log.read(slot.room.id(), from, to, bytes_max) {
@@ -253,5 +281,9 @@ impl<D: Disk> Shard<D> {
     }
 }
 
-/// Channels of one batch.
+/// Entries of one batch.
 const ROOMS_MAX: usize = 4_096;
+/// Channels that share a batch in which all have much.
+const SHARES: u64 = 8;
+/// Channels whose cold data is asked for at once, while others are handed out.
+const COLD_MAX: usize = 64;

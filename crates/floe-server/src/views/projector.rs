@@ -251,12 +251,12 @@ enum Performed {
     Damaged,
 }
 
-/// Returns the channels that the view does not have as they are.
+/// Returns the channels that the view does not have as they are, each with the events it lacks.
 fn compare(
     projector: &mut Projector,
     channels: &[ChannelMeta],
     all: Option<&HashSet<ChannelId>>,
-) -> Result<Vec<ChannelId>, ViewError> {
+) -> Result<Vec<(ChannelId, u64)>, ViewError> {
     let mut ahead = HashSet::new();
     let mut behind = Vec::new();
     for meta in channels {
@@ -266,7 +266,10 @@ fn compare(
             ahead.insert(meta.id);
         }
         if known.as_ref() != Some(meta) {
-            behind.push(meta.id);
+            let has = known
+                .map_or(0, |known| known.head)
+                .max(meta.start.saturating_sub(1));
+            behind.push((meta.id, meta.head.saturating_sub(has)));
         }
     }
     if all.is_some() || !ahead.is_empty() {

@@ -8,7 +8,7 @@ use floe_proto::{
 };
 use floe_views::{QueryError, Reader};
 
-use super::{Current, Done, Mailbox, ViewSettings};
+use super::{Current, Done, Mailbox, Until, ViewSettings};
 use crate::shard::{Failure, Ticket};
 
 /// What the view can be asked.
@@ -49,8 +49,8 @@ pub struct Question {
     pub ask: Ask,
     /// Generation of the file that is to be asked.
     pub generation: u64,
-    /// Whether it has waited for what the view has, and must do so again for another file.
-    pub waited: bool,
+    /// What it has waited for, and must wait for again if another file is the view.
+    pub until: Until,
 }
 
 /// A reader of the file that was the view when it was opened.
