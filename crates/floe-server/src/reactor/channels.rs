@@ -328,7 +328,10 @@ impl<D: Disk> Reactor<D> {
             .sum();
         self.metrics.append(bytes as u64);
         let ticket = self.expect(at, context, form, shown);
-        self.shard.append_events(self.clock.wall, ticket, id, new);
+        let now = self.clock.wall;
+        if let Err(failure) = self.shard.append_events(now, ticket, id, new) {
+            self.refuse_channel(at, context, form, failure);
+        }
     }
 
     fn describe_channel(&mut self, at: usize, context: Context, form: Form, id: ChannelId) {

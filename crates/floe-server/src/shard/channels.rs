@@ -107,17 +107,31 @@ impl<D: Disk> Shard<D> {
     }
 
     /// Appends events; replies [`Reply::Events`].
+    ///
+    /// # Errors
+    /// When cold data must be fetched first: an event that others are about, or the outcome of a
+    /// repeated key. Nothing has changed, and no reply comes.
     pub fn append_events(
         &mut self,
         now: Millis,
         ticket: Ticket,
         id: ChannelId,
         new: &NewEvents<'_>,
-    ) {
-        let outcome = self.stage_events(now, ticket, id, new);
-        if let Err(failure) = outcome {
-            self.refuse(ticket, failure);
+    ) -> Result<(), Failure> {
+        match self.stage_events(now, ticket, id, new) {
+            Err(failure) if failure.cold.is_some() => return Err(failure),
+            Err(failure) => self.refuse(ticket, failure),
+            Ok(()) => {}
         }
+        Ok(())
+    }
+
+    /// Refuses a command for want of cold data, and has that fetched for the next try.
+    pub fn refuse_cold(&mut self, ticket: Ticket, failure: Failure) {
+        if let Some(want) = failure.cold {
+            self.want_cold(want);
+        }
+        self.refuse(ticket, failure);
     }
 
     fn stage_events(

@@ -303,7 +303,9 @@ impl<D: Disk> Reactor<D> {
             .sum();
         self.metrics.append(bytes as u64);
         let ticket = self.await_command(at, id, name, 0);
-        self.shard.append_events(now, ticket, channel, &new);
+        if let Err(failure) = self.shard.append_events(now, ticket, channel, &new) {
+            self.shard.refuse_cold(ticket, failure);
+        }
     }
 
     /// Decides as whom the connection writes to a room, which it need not have joined.
