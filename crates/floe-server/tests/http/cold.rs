@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use crate::harness::{TestServer, delete, eventually, get, head, offset, post, put};
 
 /// A store in a folder that a test can take away.
-struct Store {
+pub struct Store {
     folder: TempDir,
 }
 
 impl Store {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
@@ -29,7 +29,7 @@ impl Store {
     }
 
     /// A server all of whose segments move at once.
-    fn serve(&self) -> TestServer {
+    pub fn serve(&self) -> TestServer {
         TestServer::with(|settings| self.set(settings))
     }
 
@@ -45,12 +45,12 @@ impl Store {
     }
 
     /// Takes the store away, as if its disk or network had failed.
-    fn fail(&self) {
+    pub fn fail(&self) {
         fs::rename(self.path(), self.away()).unwrap();
         fs::write(self.path(), b"no folder").unwrap();
     }
 
-    fn work_again(&self) {
+    pub fn work_again(&self) {
         fs::remove_file(self.path()).unwrap();
         fs::rename(self.away(), self.path()).unwrap();
     }
@@ -88,7 +88,7 @@ fn fill(server: &TestServer, stream: &str, messages: std::ops::Range<usize>) {
     });
 }
 
-fn segment_files(server: &TestServer) -> usize {
+pub fn segment_files(server: &TestServer) -> usize {
     let names = fs::read_dir(server.folder()).unwrap().flatten();
     let names = names.map(|entry| entry.file_name().into_string().unwrap());
     names.filter(|name| name.starts_with("seg-")).count()

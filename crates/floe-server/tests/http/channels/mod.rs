@@ -2,6 +2,7 @@
 
 mod access;
 mod append;
+mod cold;
 mod create;
 mod delete;
 mod edit;

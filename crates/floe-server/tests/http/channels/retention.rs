@@ -90,6 +90,7 @@ fn the_newest_events_are_kept_and_the_rest_goes() {
     });
     let found = server.ask(&channel, "/search?mode=substring&q=42");
     assert_eq!(contents(&found), [""; 0]);
+    server.settle(&channel);
     for server in [server.crashed(), server.restart()] {
         readers_from_before_are_told(&server, &channel, 91);
         let found = server.ask(&channel, "/query?limit=1000&waitFor=100");

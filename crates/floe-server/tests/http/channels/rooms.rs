@@ -72,6 +72,7 @@ fn what_a_channel_is_outlives_restarts_and_crashes() {
     eventually("retention rests", || {
         server.ask(&channel, "")["metadata"]["startSeq"] == 13
     });
+    server.settle(&channel);
     let before = server.expect(200, get(&channel.at(""))).json();
     let events = server
         .expect(200, get(&channel.at("/events?limit=1000")))

@@ -496,6 +496,7 @@ fn what_changed_of_channels_before_a_crash_is_in_the_view_after_it() {
     eventually("the first events go", || {
         server.ask(&channel, "")["metadata"]["startSeq"] == 7
     });
+    server.settle(&channel);
     let crashed = server.crashed();
     stopped.go_on();
     let list = crashed
@@ -656,4 +657,33 @@ fn a_question_at_once_after_a_start_is_answered_and_whole() {
         assert_eq!(contents(&fresh.ask(&channel, "/query")), [""; 0]);
         fresh.expect(200, get("/v1/search?mode=words&q=x"));
     }
+}
+
+#[test]
+fn a_channel_that_the_view_lacks_much_of_holds_up_no_other() {
+    const EVENTS: u64 = 200_000;
+    let server = TestServer::start();
+    let flooded = server.channel();
+    let quiet = server.channel();
+    server.expect(200, get("/v1/channels"));
+    let stopped = Stopped::new(&server);
+    server.fill(&flooded, EVENTS);
+    server.say(&quiet, "ann", "hello");
+    stopped.go_on();
+    let found = server.ask(&quiet, "/query?waitFor=1");
+    assert_eq!(contents(&found), ["hello"]);
+    let taken = server.metric("floe_view_events_total") as u64;
+    assert!(taken < EVENTS * 3 / 4, "{taken}: it waited for the other");
+    let target = flooded.at(&format!("/query?limit=1&order=desc&waitFor={EVENTS}"));
+    assert_eq!(seqs(&server.expect(200, get(&target)).json()), [EVENTS]);
+}
+
+#[test]
+fn what_is_appended_at_once_costs_the_view_no_more_than_one_by_one() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    // One moment has many events; a view that tries each place in it takes minutes.
+    server.fill(&channel, 100_000);
+    let found = server.ask(&channel, "/query?limit=1&order=desc&waitFor=100000");
+    assert_eq!(seqs(&found), [100_000]);
 }

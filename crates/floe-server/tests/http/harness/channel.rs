@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Events, Request, Response, TestServer, get, post};
+use super::{Events, Request, Response, TestServer, get, patch, post};
 
 /// A channel and what signs its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,14 @@ impl TestServer {
         let body = json!({ "rights": rights, "author": author });
         let signed = self.expect(201, post(&channel.at("/tokens")).value(&body));
         signed.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until all that was begun of a channel is durable, by a change that changes nothing.
+    #[track_caller]
+    pub fn settle(&self, channel: &Channel) {
+        let slow = self.ask(channel, "")["metadata"]["slow"].clone();
+        let body = json!({ "slow": slow });
+        self.expect(200, patch(&channel.at("")).value(&body));
     }
 
     /// Asks something of a channel that must be answered with 200; returns the answer's body.
