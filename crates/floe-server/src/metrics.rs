@@ -34,6 +34,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_bytes: Histogram,
     connections: Gauge,
+    websockets: Gauge,
     readers: Gauge,
     streams: Gauge,
     streams_loaded: Gauge,
@@ -116,6 +117,7 @@ impl Metrics {
             gauge
         };
         let connections = gauge("connections", "Open connections");
+        let websockets = gauge("websockets", "Connections that are WebSockets");
         let readers = gauge("live_readers", "Parked long-polls and event streams");
         let streams = gauge("streams", "Streams there are");
         let streams_loaded = gauge("streams_loaded", "Streams in memory");
@@ -181,6 +183,7 @@ impl Metrics {
             commit_seconds,
             commit_bytes,
             connections,
+            websockets,
             readers,
             streams,
             streams_loaded,
@@ -252,6 +255,11 @@ impl Metrics {
     /// Notes how many connections there are.
     pub fn connections(&self, count: usize) {
         self.connections.set(count as i64);
+    }
+
+    /// Notes how many WebSockets there are.
+    pub fn websockets(&self, count: usize) {
+        self.websockets.set(count as i64);
     }
 
     /// Notes how long recovery took.

@@ -142,6 +142,7 @@ impl<D: Disk> Reactor<D> {
         };
         live::write_welcome(&mut self.out, format, &welcome);
         self.sockets += 1;
+        self.metrics.websockets(self.sockets);
         self.await_sound(at);
         self.send(at);
     }
@@ -256,6 +257,7 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         self.sockets -= 1;
+        self.metrics.websockets(self.sockets);
         for join in &live.joins {
             self.leave_room(ticket, join, leave);
         }

@@ -6,7 +6,19 @@ use serde_json::json;
 
 use super::client::masked;
 use super::{Client, Heard, TestServer, channel, get, post, upgrade};
+use crate::harness::eventually;
 use floe_surfaces::ws::Opcode;
+
+#[test]
+fn metrics_count_the_connections_that_are_websockets() {
+    let server = TestServer::start();
+    let clients = [(); 3].map(|()| Client::greet(&server, &upgrade()).0);
+    eventually("they are counted", || {
+        server.metric("floe_websockets") == 3.0
+    });
+    drop(clients);
+    eventually("they are gone", || server.metric("floe_websockets") == 0.0);
+}
 
 #[test]
 fn the_answer_upgrades_and_a_welcome_with_the_limits_follows() {
