@@ -400,3 +400,48 @@ fn there_are_no_websockets() {
         assert_eq!(client.get("/healthz").await.status(), StatusCode::OK);
     });
 }
+
+#[test]
+fn channels_are_served_with_every_method_and_header() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    let token = server.token(&channel, &["read", "append", "delete:own"], "tim");
+    let json = |answer: &Response<Bytes>| -> serde_json::Value {
+        serde_json::from_slice(answer.body()).unwrap()
+    };
+    let shown = channel.clone();
+    with_client(&server, |mut client| async move {
+        let of = |method: &str, rest: &str| {
+            to(method, &shown.at(rest)).header("x-channel-token", token.as_str())
+        };
+        for status in [StatusCode::CREATED, StatusCode::OK] {
+            let append = of("POST", "/events").header("idempotency-key", "k");
+            let appended = client.ask(append, r#"{"content":"hello"}"#).await;
+            assert_eq!(appended.status(), status);
+            assert_eq!(json(&appended)["event"]["authorId"], "tim");
+        }
+        let edited = client
+            .ask(of("PATCH", "/events/1"), r#"{"content":"edited"}"#)
+            .await;
+        assert_eq!(json(&edited)["event"]["type"], "edit");
+        let reacted = client.ask(of("PUT", "/events/1/reactions/up"), "").await;
+        assert_eq!(json(&reacted)["event"]["type"], "reaction");
+        let found = client.ask(of("GET", "/events/1?waitFor=3"), "").await;
+        assert_eq!(json(&found)["event"]["content"], "edited");
+        let deleted = client.ask(of("DELETE", "/events/1"), "").await;
+        assert_eq!(json(&deleted)["event"]["type"], "deletion");
+        let follow = of("GET", "/subscribe").header("last-event-id", "3");
+        let mut events = client.start(follow, pieces(0, 0)).await.into_body();
+        let mut text = String::new();
+        while !text.contains("deletion") {
+            let frame = events.frame().await.unwrap().unwrap();
+            text += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+        }
+        assert!(
+            text.contains("id: 4\n") && !text.contains("hello"),
+            "{text}"
+        );
+        let refused = client.ask(to("GET", "/v1/channels/x"), "").await;
+        assert_eq!(code(&refused), "INVALID_REQUEST");
+    });
+}

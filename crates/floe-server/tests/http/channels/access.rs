@@ -36,6 +36,7 @@ fn deeds(channel: &Channel) -> Vec<(&'static str, Request)> {
         ("read", get(&channel.at("/query"))),
         ("read", get(&channel.at("/search?mode=substring&q=x"))),
         ("read", get(&channel.at("/poll?afterSeq=0"))),
+        ("read", get(&channel.at("/presence"))),
         ("read", get(&channel.at("/subscribe?afterSeq=0"))),
         ("read", get(&format!("/channel/subscribe?channelId={id}"))),
         ("read", post("/channel/read").value(&kept)),

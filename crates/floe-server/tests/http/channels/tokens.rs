@@ -30,6 +30,7 @@ fn deeds(channel: &Channel) -> Vec<(&'static [&'static str], Request)> {
         (READ, get(&channel.at("/query"))),
         (READ, get(&channel.at("/search?mode=substring&q=x"))),
         (READ, get(&channel.at("/poll?afterSeq=0"))),
+        (READ, get(&channel.at("/presence"))),
         (READ, post("/channel/read").value(&kept)),
         (READ, get(&channel.stream())),
         (READ, crate::harness::head(&channel.stream())),
