@@ -282,7 +282,10 @@ fn the_kept_form_pages_over_what_it_leaves_out() {
 
 #[test]
 fn more_hidden_events_than_one_answer_looks_at_hold_up_nobody() {
-    let server = TestServer::with(|settings| settings.limits.read_chunk_bytes_max = 4_000);
+    let server = TestServer::with(|settings| {
+        settings.limits.read_chunk_bytes_max = 4_000;
+        settings.limits.sse_event_bytes_max = 400;
+    });
     let channel = server.channel();
     let mut expected = Vec::new();
     server.say(&channel, "ann", SECRET);
@@ -317,4 +320,15 @@ fn more_hidden_events_than_one_answer_looks_at_hold_up_nobody() {
     }
     assert_eq!(seen, expected);
     assert!(pages > 3, "{pages}");
+    let target = format!("/channel/subscribe?channelId={}", channel.id);
+    let mut follower = server.connect().follow(&get(&target));
+    assert_eq!(follower.message().unwrap().kind, "connected");
+    assert_eq!(follower.message().unwrap().json()["type"], "deletion");
+    for seq in &expected {
+        assert_eq!(follower.message().unwrap().json()["seq"], *seq);
+    }
+    // It paused on the way, so that others had their turn.
+    assert!(follower.heartbeats > 1, "{}", follower.heartbeats);
+    let said = server.say(&channel, "ann", "last");
+    assert_eq!(follower.message().unwrap().json(), said);
 }

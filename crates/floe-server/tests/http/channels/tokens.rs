@@ -5,7 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{contents, events};
-use crate::harness::{Channel, Request, Response, TestServer, delete, get, patch, post, put};
+use crate::harness::{
+    Channel, Request, Response, TestServer, delete, eventually, get, patch, post, put,
+};
 
 /// Hours of tokens count from here: 2024-01-01 UTC.
 const EPOCH_S: u64 = 1_704_067_200;
@@ -280,6 +282,49 @@ fn a_new_secret_ends_all_tokens_signed_with_the_old_one() {
     check(&server);
     check(&server.crashed());
     check(&server.restart());
+}
+
+#[test]
+fn a_new_secret_ends_whoever_follows_by_a_token_of_the_old_one() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    server.fill(&channel, 1);
+    let token = server.token(&channel, &["read"], "tim");
+    let mut stays = server.subscribe(&channel, 1);
+    let follow = |target: &str| server.connect().follow(&get(target).token(&token));
+    let mut sse = follow(&channel.at("/subscribe?afterSeq=1"));
+    let mut kept = follow(&format!(
+        "/channel/subscribe?channelId={}&afterSeq=1",
+        channel.id
+    ));
+    for events in [&mut sse, &mut kept] {
+        assert_eq!(events.message().unwrap().kind, "connected");
+    }
+    let mut stream = follow(&format!("{}?offset=now&live=sse", channel.stream()));
+    assert!(stream.step().unwrap().is_up_to_date());
+    let wait = |target: &str| {
+        let mut connection = server.connect();
+        connection.write(get(target).token(&token).bytes());
+        connection
+    };
+    let mut poll = wait(&channel.at("/poll?afterSeq=1"));
+    let mut stream_poll = wait(&format!("{}?offset=now&live=long-poll", channel.stream()));
+    eventually("all wait", || server.metric("floe_live_readers") == 6.0);
+    server.expect(200, post(&channel.at("/secret")));
+    server.say(&channel, "ann", "not for tim");
+    for events in [&mut sse, &mut kept] {
+        let closed = events.message().unwrap();
+        assert_eq!(
+            (closed.kind.as_str(), &closed.json()["code"]),
+            ("closed", &json!("UNAUTHORIZED"))
+        );
+        assert_eq!(events.message(), None);
+    }
+    assert_eq!(stream.step(), None);
+    poll.answer().refused(401, "UNAUTHORIZED");
+    assert!(!stream_poll.answer().text().contains("not for tim"));
+    // Who needs no token goes on.
+    assert_eq!(stays.message().unwrap().json()["content"], "not for tim");
 }
 
 #[test]
