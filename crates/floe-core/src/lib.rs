@@ -27,6 +27,7 @@
 //! # Ok::<(), floe_core::AppendError>(())
 //! ```
 
+pub mod access;
 mod append;
 pub mod channel;
 mod content;

@@ -1,17 +1,18 @@
-//! What a caller may do in one channel.
+//! What a caller may do.
 
-/// A set of rights in one channel or log.
+/// A set of rights in a room, or in all rooms of a namespace.
 ///
-/// The bits are part of a channel token's bytes, so none is ever renumbered.
+/// The bits are part of tokens and of what is kept on disk, so none is ever renumbered. The first
+/// five are those that a channel token can carry, in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Rights(u8);
+pub struct Rights(u16);
 
 impl Rights {
     /// Nothing at all.
     pub const NONE: Self = Self(0);
-    /// Read events, and be told of new ones.
+    /// Read what a room holds, be told of what is new, and see who is there.
     pub const READ: Self = Self(1);
-    /// Append events, and edit and react as their author.
+    /// Append, and edit and react as the author of an event.
     pub const APPEND: Self = Self(2);
     /// See deleted events with all that they said.
     pub const READ_DELETED: Self = Self(4);
@@ -19,23 +20,49 @@ impl Rights {
     pub const DELETE_OWN: Self = Self(8);
     /// Delete and edit events of anyone.
     pub const DELETE_ANY: Self = Self(16);
+    /// Be a member of a room that others see.
+    pub const PRESENCE: Self = Self(32);
+    /// Make rooms.
+    pub const CREATE: Self = Self(64);
+    /// Change, delete and lock rooms, rotate their secrets, sign tokens for them.
+    pub const MANAGE: Self = Self(128);
+    /// Look after the namespace itself: its keys, quotas, audit log.
+    pub const ADMIN: Self = Self(256);
+    /// Everything that a channel token can carry.
+    pub const TOKEN: Self = Self(31);
     /// Everything that there is a right for.
-    pub const ADMIN: Self = Self(31);
+    pub const ALL: Self = Self(511);
 
     /// Every right and its word in a channel, in the order of the bits.
-    const WORDS: [(&str, Self); 5] = [
+    const WORDS: [(&str, Self); 9] = [
         ("read", Self::READ),
         ("append", Self::APPEND),
         ("read:deleted", Self::READ_DELETED),
         ("delete:own", Self::DELETE_OWN),
         ("delete:any", Self::DELETE_ANY),
+        ("presence", Self::PRESENCE),
+        ("create", Self::CREATE),
+        ("manage", Self::MANAGE),
+        ("admin", Self::ADMIN),
     ];
 
-    /// Returns the right that a word stands for in a channel.
+    /// Returns the right that a word stands for.
     #[must_use]
-    pub fn of_channel_word(word: &str) -> Option<Self> {
+    pub fn of_word(word: &str) -> Option<Self> {
         let row = Self::WORDS.iter().find(|(known, _)| *known == word)?;
         Some(row.1)
+    }
+
+    /// Returns the words for these rights, in the order of their bits.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let rows = Self::WORDS.into_iter();
+        rows.filter_map(move |(word, right)| self.contains(right).then_some(word))
+    }
+
+    /// Returns the right that a word stands for in a channel's token.
+    #[must_use]
+    pub fn of_channel_word(word: &str) -> Option<Self> {
+        Self::of_word(word).filter(|right| Self::TOKEN.contains(*right))
     }
 
     /// Returns the right that a word stands for in a log, where appending is called `write`.
@@ -48,23 +75,38 @@ impl Rights {
         }
     }
 
-    /// Returns the words of a channel for these rights, in the order of their bits.
+    /// Returns the words of a channel's token for these rights, in the order of their bits.
     pub fn channel_words(self) -> impl Iterator<Item = &'static str> {
-        let rows = Self::WORDS.into_iter();
-        rows.filter_map(move |(word, right)| self.contains(right).then_some(word))
+        self.only(Self::TOKEN).words()
     }
 
     /// Returns the bits on the wire.
     #[must_use]
-    pub const fn bits(self) -> u8 {
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
     /// Reads the bits on the wire; `None` where one has no meaning.
     #[must_use]
-    pub const fn from_bits(bits: u8) -> Option<Self> {
-        if bits & !Self::ADMIN.0 == 0 {
+    pub const fn from_bits(bits: u16) -> Option<Self> {
+        if bits & !Self::ALL.0 == 0 {
             Some(Self(bits))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the byte that a channel token carries.
+    #[must_use]
+    pub const fn token_bits(self) -> u8 {
+        self.only(Self::TOKEN).0 as u8
+    }
+
+    /// Reads the byte that a channel token carries; `None` where a bit has no meaning there.
+    #[must_use]
+    pub const fn from_token_bits(bits: u8) -> Option<Self> {
+        if bits & !Self::TOKEN.token_bits() == 0 {
+            Some(Self(bits as u16))
         } else {
             None
         }
@@ -101,16 +143,20 @@ mod tests {
 
     #[test]
     fn every_word_names_one_bit_and_the_bits_are_fixed() {
-        let words: Vec<_> = Rights::ADMIN.channel_words().collect();
+        let words: Vec<_> = Rights::ALL.channel_words().collect();
         let bits: Vec<_> = words
             .iter()
-            .map(|word| Rights::of_channel_word(word).unwrap().bits())
+            .map(|word| Rights::of_channel_word(word).unwrap().token_bits())
             .collect();
         assert_eq!(
             words,
             ["read", "append", "read:deleted", "delete:own", "delete:any"]
         );
         assert_eq!(bits, [1, 2, 4, 8, 16]);
+        let all: Vec<_> = Rights::ALL.words().collect();
+        assert_eq!(all[5..], ["presence", "create", "manage", "admin"]);
+        let all = all.into_iter().filter_map(Rights::of_word);
+        assert_eq!(all.fold(Rights::NONE, Rights::with), Rights::ALL);
         assert_eq!(Rights::of_log_word("write"), Some(Rights::APPEND));
         for word in ["", "write", "admin", "READ", "read "] {
             assert_eq!(Rights::of_channel_word(word), None, "{word}");
@@ -121,8 +167,12 @@ mod tests {
     #[test]
     fn bits_without_a_meaning_are_refused() {
         for bits in 0..=u8::MAX {
+            let rights = Rights::from_token_bits(bits);
+            assert_eq!(rights.map(Rights::token_bits), (bits < 32).then_some(bits));
+        }
+        for bits in 0..=u16::MAX {
             let rights = Rights::from_bits(bits);
-            assert_eq!(rights.map(Rights::bits), (bits < 32).then_some(bits));
+            assert_eq!(rights.map(Rights::bits), (bits < 512).then_some(bits));
         }
     }
 

@@ -36,7 +36,7 @@ impl ChannelToken {
     /// Longest author, in bytes.
     pub const AUTHOR_BYTES_MAX: usize = 32;
 
-    /// Describes a token that ends at `expires_at` or, as tokens end on the hour, up to an hour
+    /// Describes a token with those of `rights` that one can carry, which ends at `expires_at` or, as tokens end on the hour, up to an hour
     /// later: [`expires_at`](Self::expires_at) is the moment to report.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl ChannelToken {
         let expiry_hour = u32::try_from(hour).ok().filter(|hour| *hour <= HOUR_MAX);
         Ok(Self {
             channel,
-            rights,
+            rights: rights.only(Rights::TOKEN),
             author: author.into(),
             expiry_hour: expiry_hour.ok_or(NewTokenError::TooLate)?,
         })
@@ -66,7 +66,7 @@ impl ChannelToken {
         let mut bytes = Vec::with_capacity(TOKEN_BYTES_MAX);
         bytes.push(TOKEN_VERSION);
         bytes.extend_from_slice(&self.channel.0);
-        bytes.push(self.rights.bits());
+        bytes.push(self.rights.token_bits());
         bytes.push(self.author.len() as u8);
         bytes.extend_from_slice(self.author.as_bytes());
         bytes.extend_from_slice(&self.expiry_hour.to_be_bytes()[1..]);
@@ -116,7 +116,7 @@ impl ChannelToken {
         }
         Some(Self {
             channel: ChannelId(head[1..7].try_into().ok()?),
-            rights: Rights::from_bits(head[7])?,
+            rights: Rights::from_token_bits(head[7])?,
             author: std::str::from_utf8(author).ok()?.into(),
             expiry_hour: u32::from_be_bytes([0, high, middle, low]),
         })

@@ -4,6 +4,7 @@
 //! staged to the committer, and sends what has become durable. Nothing in a turn
 //! waits, but for one quick commit of a lone writer.
 
+mod caller;
 mod channels;
 mod cold;
 mod conn;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use floe_log::{Disk, Progress};
 use floe_proto::Code;
-use floe_surfaces::access::Access;
+use floe_surfaces::access::{Access, KeyRing};
 use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
@@ -64,8 +65,10 @@ pub struct Reactor<D: Disk> {
     address: SocketAddr,
     /// Origins whose pages may open live connections, besides the server's own.
     origins: Vec<String>,
-    /// Who may do what in channels.
+    /// What callers are recognised by.
     access: Access,
+    /// Changes with `access`, so that what was looked up before is looked up again.
+    access_epoch: u64,
     /// Bounds of what is asked of channels.
     bounds: Bounds,
     views: ViewHost<D::File>,
@@ -149,8 +152,9 @@ impl<D: Disk> Reactor<D> {
         let clock = Clock::new();
         // Webhooks to this machine are for those who develop on it.
         let development = address.ip().is_loopback();
-        let access = Access::parse(&settings.api_keys)
+        let keys = KeyRing::parse(&settings.api_keys)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let access = Access { keys };
         let views = ViewSettings {
             folder: Folder::new(settings.data.join("view")),
             options: settings.view.clone(),
@@ -176,6 +180,7 @@ impl<D: Disk> Reactor<D> {
             address,
             origins: settings.origins.clone(),
             access,
+            access_epoch: 0,
             bounds: Bounds {
                 content_chars_max: settings.limits.channel_content_chars_max,
                 ..Bounds::default()

@@ -34,7 +34,7 @@ use crate::settings::Limits;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
-pub use registry::{is_channel, is_internal, is_reserved};
+pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved};
 pub use viewed::Handed;
 
 /// Who asked, in the host's own terms; handed back with the reply.

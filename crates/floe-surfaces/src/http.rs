@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use floe_proto::{Code, Retry};
+use floe_proto::{Code, Namespace, ParseNamespaceError, Retry};
 
 /// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,20 @@ pub enum Route<'a> {
     Room,
     /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
     Unknown,
+}
+
+/// Takes the namespace off a path that names one: `/n/acme/v1/…` is `/v1/…` in `acme`.
+///
+/// # Errors
+/// A namespace that cannot be one.
+pub fn split_namespace(path: &str) -> Result<(Option<Namespace>, &str), ParseNamespaceError> {
+    let Some(rest) = path.strip_prefix("/n/") else {
+        return Ok((None, path));
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (name, path) = rest.split_at(end);
+    let path = if path.is_empty() { "/" } else { path };
+    Ok((Some(name.parse()?), path))
 }
 
 /// Path under which streams are found.

@@ -184,7 +184,7 @@ fn each_kind_of_event_needs_its_right() {
             .map(|decision| decision.appended.first_seq)
     };
     let refused = Err(EventError::Forbidden);
-    let all_but_append = Rights::from_bits(Rights::ADMIN.bits() & !Rights::APPEND.bits()).unwrap();
+    let all_but_append = Rights::from_bits(Rights::TOKEN.bits() & !Rights::APPEND.bits()).unwrap();
     for kind in [EventKind::Edit, EventKind::Reaction] {
         assert_eq!(with(all_but_append, about(kind, ANN, 1, ANN)), refused);
         assert_eq!(with(Rights::APPEND, about(kind, ANN, 1, ANN)), Ok(2));
@@ -195,7 +195,7 @@ fn each_kind_of_event_needs_its_right() {
     let own = about(EventKind::Deletion, ANN, 1, ANN);
     let other = about(EventKind::Deletion, BOB, 1, ANN);
     assert_eq!(with(MEMBER, edit), refused);
-    assert_eq!(with(Rights::ADMIN, edit), Ok(2));
+    assert_eq!(with(Rights::TOKEN, edit), Ok(2));
     assert_eq!(with(MEMBER, reaction), Ok(2));
     assert_eq!(with(Rights::READ.with(Rights::APPEND), own), refused);
     assert_eq!(with(Rights::DELETE_OWN, own), Ok(2));

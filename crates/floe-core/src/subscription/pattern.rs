@@ -60,7 +60,7 @@ pub enum PatternError {
 }
 
 /// First segments that no pattern covers.
-const RESERVED: [&str; 3] = ["__ds", "__registry__", "__channel__"];
+const RESERVED: [&str; 4] = ["__ds", "__registry__", "__channel__", "__audit__"];
 
 pub(super) fn first_segment(path: &str) -> &str {
     path.split_once('/').map_or(path, |(first, _)| first)

@@ -26,7 +26,7 @@ fn the_bytes_are_those_that_another_program_makes() {
 
     let author = format!("grüße-{}", "x".repeat(24));
     let last = Millis(TOKEN_EPOCH.0 + u64::from(HOUR_MAX) * HOUR_MS);
-    let longest = ChannelToken::new(CHANNEL, Rights::ADMIN, &author, last).unwrap();
+    let longest = ChannelToken::new(CHANNEL, Rights::TOKEN, &author, last).unwrap();
     assert_eq!(longest.sign(SECRET), GOLDEN_LONGEST);
     assert_eq!(
         ChannelToken::verify(GOLDEN_LONGEST, SECRET, BEFORE),
@@ -132,7 +132,7 @@ proptest! {
         end in 0..60_000_000_000_000_u64,
         secret in ".{0,100}",
     ) {
-        let Some(rights) = Rights::from_bits(bits) else { unreachable!() };
+        let Some(rights) = Rights::from_token_bits(bits) else { unreachable!() };
         let token = ChannelToken::new(ChannelId(channel), rights, &author, Millis(end));
         prop_assume!(author.len() <= ChannelToken::AUTHOR_BYTES_MAX);
         let token = token.unwrap();

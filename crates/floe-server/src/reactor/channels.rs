@@ -9,8 +9,8 @@ use floe_core::Room;
 use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
 use floe_log::Disk;
 use floe_proto::token::ChannelToken;
-use floe_proto::{ChannelId, Code, EventKind};
-use floe_surfaces::access::{Credentials, Deed, Grant, Known, Wanted, authorize_wanted};
+use floe_proto::{ChannelId, Code, EventKind, Namespace};
+use floe_surfaces::access::{Deed, Grant, Known, Wanted};
 use floe_surfaces::channels::{self, Ask, Asked, Form, Place, WaitFor};
 use floe_surfaces::http::Method;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -32,6 +32,7 @@ impl<D: Disk> Reactor<D> {
         context: Context,
         method: Method,
         path: &str,
+        named: Option<Namespace>,
         query: Option<&str>,
         fields: &[httparse::Header<'_>],
         body: &[u8],
@@ -50,53 +51,22 @@ impl<D: Disk> Reactor<D> {
         };
         let Asked {
             form,
-            credentials,
+            mut credentials,
             ask,
         } = asked;
+        credentials.query(query.unwrap_or_default());
         let wanted = Wanted::of(&ask);
-        let granted = match ask.channel() {
-            Some(id) => self.grant(id, &credentials, &wanted),
-            None => authorize_wanted(&self.access, &credentials, &wanted, None, self.clock.wall)
-                .map_err(|denied| Failure::new(denied.code, denied.message)),
+        let opened = if credentials.token().is_some() || wanted.deed == Deed::Nothing {
+            self.anonymous_session(named)
+        } else {
+            self.open_session(at, &credentials, named)
         };
+        let granted =
+            opened.and_then(|opened| self.grant(&opened.session, credentials.token(), &wanted));
         match granted {
             Ok(grant) => self.channel_ask(at, context, form, grant, ask, fields),
             Err(failure) => self.refuse_channel(at, context, form, failure),
         }
-    }
-
-    /// Checks whether a channel may be read as a stream; any other name may.
-    pub(super) fn may_read_channel<'a>(
-        &mut self,
-        name: &[u8],
-        query: Option<&str>,
-        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
-    ) -> Result<(), Failure> {
-        let Some(id) = ChannelId::of_room(name) else {
-            return Ok(());
-        };
-        let mut credentials = Credentials::read(fields);
-        credentials.query_token(query.and_then(token_in).map(Into::into));
-        let wanted = Wanted {
-            deed: Deed::Read,
-            channel: Some(id),
-            namespace: None,
-        };
-        self.grant(id, &credentials, &wanted).map(drop)
-    }
-
-    /// Decides what the bearer of credentials may do in a channel.
-    pub(super) fn grant(
-        &mut self,
-        id: ChannelId,
-        credentials: &Credentials<'_>,
-        wanted: &Wanted<'_>,
-    ) -> Result<Grant, Failure> {
-        let now = self.clock.wall;
-        let found = self.shard.find_channel(now, id)?;
-        let known = found.and_then(|slot| known(self.shard.room(slot)));
-        authorize_wanted(&self.access, credentials, wanted, known, now)
-            .map_err(|denied| Failure::new(denied.code, denied.message))
     }
 
     fn channel_ask(
@@ -121,7 +91,7 @@ impl<D: Disk> Reactor<D> {
                 let new = NewChannel {
                     id: ChannelId(self.random_bytes()),
                     name: create.name,
-                    owner: grant.namespace,
+                    owner: grant.namespace.as_str().into(),
                     secret: new_secret(&self.random_bytes::<32>()),
                     settings: ChannelSettings {
                         retention: create.retention,
@@ -240,14 +210,14 @@ impl<D: Disk> Reactor<D> {
             } => self.poll_events(at, context, form, &grant, channel, after_seq, limit),
             Ask::Presence(id, asked) => self.list_members(at, context, form, id, &asked),
             Ask::List(list) => {
-                let ask = ViewAsk::Channels(list.into_query(&grant.namespace));
+                let ask = ViewAsk::Channels(list.into_query(grant.namespace.as_str()));
                 let wait = Wait::Visible {
                     timeout_ms: self.limits.query_wait_ms,
                 };
                 self.ask_view(at, context, form, Shown::Listed, ask, wait);
             }
             Ask::Query(found) => {
-                let scope = found.place.scope(&grant.namespace);
+                let scope = found.place.scope(grant.namespace.as_str());
                 let wait = match self.wait_for(&grant, found.wait_for) {
                     Ok(wait) => wait,
                     Err(failure) => return self.refuse_channel(at, context, form, failure),
@@ -258,7 +228,7 @@ impl<D: Disk> Reactor<D> {
                 self.ask_view(at, context, form, Shown::Queried, ask, wait);
             }
             Ask::Search(found) => {
-                let scope = found.place.scope(&grant.namespace);
+                let scope = found.place.scope(grant.namespace.as_str());
                 let wait = match self.wait_for(&grant, found.wait_for) {
                     Ok(wait) => wait,
                     Err(failure) => return self.refuse_channel(at, context, form, failure),
@@ -381,7 +351,7 @@ impl<D: Disk> Reactor<D> {
             return Ok(Wait::Open { timeout_ms });
         };
         let known = self.channel(channel);
-        if known.is_none_or(|known| known.owner() != &*grant.namespace) {
+        if known.is_none_or(|known| known.owner() != grant.namespace.as_str()) {
             return Err(no_channel());
         }
         Ok(Wait::Seq {
@@ -590,8 +560,9 @@ pub(super) fn known(room: &Room) -> Option<Known<'_>> {
     let channel = room.channel()?;
     Some(Known {
         owner: channel.owner(),
-        secret: channel.secret(),
+        secret: Some(channel.secret()),
         deleted: channel.deleted_at().is_some(),
+        access: None,
     })
 }
 

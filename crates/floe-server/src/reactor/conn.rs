@@ -1,8 +1,11 @@
 //! One connection and what it is doing.
 
+use std::sync::Arc;
+
 use floe_surfaces::channels::{Form, Hidden};
 use floe_surfaces::streams::SseStyle;
 
+use super::caller::Opened;
 use super::cold::ColdRequest;
 use super::http1::ChunkScan;
 use super::live::Live;
@@ -17,6 +20,8 @@ pub struct Conn<F> {
     /// Tells this connection from others that had its place before.
     pub generation: u32,
     pub state: State,
+    /// Who asked last, for what was asked.
+    pub session: Option<Arc<Opened>>,
     /// Bytes received and not yet understood.
     pub input: Vec<u8>,
     /// Bytes of input that must be there before another look makes sense.
@@ -164,6 +169,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             socket,
             generation,
             state: State::Receiving,
+            session: None,
             input: Vec::new(),
             needed: 0,
             chunks: ChunkScan::default(),

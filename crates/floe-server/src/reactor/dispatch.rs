@@ -2,16 +2,19 @@
 
 use floe_core::Append;
 use floe_log::{Disk, Payload};
-use floe_proto::{Code, Millis, live_cursor};
+use floe_proto::{Code, Millis, Namespace, live_cursor};
+use floe_surfaces::access::{Credentials, Deed, Session, Wanted};
 use floe_surfaces::channels;
 use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
 use floe_surfaces::subscriptions::{self, Asked};
 
+use super::caller::{full_name, is_unspeakable};
+use super::channels::token_in;
 use super::conn::{Context, Expect, Following, Location, State};
 use super::live::is_live_path;
 use super::{Reactor, envelope};
-use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_internal, is_reserved};
+use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_channel, is_reserved};
 
 impl<D: Disk> Reactor<D> {
     /// Serves one whole request.
@@ -43,12 +46,18 @@ impl<D: Disk> Reactor<D> {
         if self.stop_ms.is_some() {
             return self.refuse(at, context, Code::Stopping, "the server is stopping");
         }
-        let (path, query) = split_target(target);
+        let (full_path, query) = split_target(target);
+        let (named, path) = match http::split_namespace(full_path) {
+            Ok(split) => split,
+            Err(error) => {
+                return self.answer_error(at, context, Code::InvalidRequest, &error.to_string());
+            }
+        };
         if is_live_path(path) {
-            return self.open_live(at, context, method, query, fields);
+            return self.open_live(at, context, method, named, query, fields);
         }
         if channels::owns(path) {
-            return self.channel_request(at, context, method, path, query, fields, body);
+            return self.channel_request(at, context, method, path, named, query, fields, body);
         }
         match Route::parse(path) {
             Route::Stream(name) => {
@@ -61,23 +70,33 @@ impl<D: Disk> Reactor<D> {
                 let head = RequestHead { method, query };
                 match streams::read_request(head, fields_of(), body, &mut scratch) {
                     // A browser asks about headers without any credentials.
-                    Ok(Request::Preflight) => {
-                        self.stream_request(at, context, path, &name, Request::Preflight);
+                    Ok(Request::Preflight) => self.answer_preflight(at, context),
+                    Ok(request) => {
+                        let mut credentials = Credentials::read(fields_of());
+                        credentials.query(query.unwrap_or_default());
+                        let stream = Stream {
+                            named,
+                            path: full_path,
+                            name: &name,
+                            query,
+                        };
+                        self.stream_request(at, context, &credentials, stream, request);
                     }
-                    Ok(request) => match self.may_read_channel(&name, query, fields_of()) {
-                        Ok(()) => self.stream_request(at, context, path, &name, request),
-                        Err(failure) => self.answer_refused_read(at, context, failure),
-                    },
                     Err(reject) => self.answer_error(at, context, reject.code, &reject.message),
                 }
                 self.scratch = scratch;
             }
-            Route::Reserved(rest) => self.reserved_request(at, context, method, rest, fields, body),
+            Route::Reserved(rest) => {
+                self.reserved_request(at, context, method, named, rest, fields, body);
+            }
             Route::Unknown => {
                 self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
             }
             Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),
             Route::Metrics => {
+                if let Err(failure) = self.admit_operator(at, fields) {
+                    return self.answer_failure(at, context, &failure);
+                }
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
                 let text = self.metrics.render(&self.shard, self.readers, counts, lag);
@@ -92,12 +111,18 @@ impl<D: Disk> Reactor<D> {
         &mut self,
         at: usize,
         context: Context,
-        path: &str,
-        name: &[u8],
+        credentials: &Credentials<'_>,
+        stream: Stream<'_>,
         request: Request<'_>,
     ) {
+        let Stream {
+            named,
+            path,
+            name,
+            query,
+        } = stream;
         // Written with percent signs, the reserved prefix looks like the name of a stream.
-        if is_internal(name) {
+        if is_unspeakable(name) {
             return self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
         }
         let writes = matches!(
@@ -108,11 +133,31 @@ impl<D: Disk> Reactor<D> {
             let message = "only the server itself writes this stream";
             return self.answer_error(at, context, Code::MethodNotAllowed, message);
         }
+        let token = if is_channel(name) {
+            credentials.token().or_else(|| query.and_then(token_in))
+        } else {
+            None
+        };
+        let opened = match token {
+            Some(_) => self.anonymous_session(named),
+            None => self.open_session(at, credentials, named),
+        };
+        let admitted = opened.and_then(|opened| {
+            self.admit_stream_request(&opened.session, token, name, &request)
+                .map(|()| opened)
+        });
+        let opened = match admitted {
+            Ok(opened) => opened,
+            Err(failure) => return self.answer_refused_read(at, context, failure),
+        };
+        let name = &*full_name(&opened.session, name);
         let now = self.clock.wall;
         match request {
             Request::Append { append, body } => self.append(at, context, now, name, &append, body),
             Request::Read(read) => self.read(at, context, now, name, &read),
-            Request::Create(create) => self.create(at, context, now, path, name, create),
+            Request::Create(create) => {
+                self.create(at, context, now, path, &opened.session, name, create);
+            }
             Request::Delete => {
                 let ticket = self.wait(at, context, None);
                 self.shard.delete(now, ticket, name);
@@ -126,12 +171,32 @@ impl<D: Disk> Reactor<D> {
                 }
                 Err(failure) => self.answer_refused_read(at, context, failure),
             },
-            Request::Preflight => {
-                self.out.clear();
-                http::preflight(&mut self.out, &envelope(&mut self.clock, context));
-                self.answer(at, context);
-            }
+            Request::Preflight => self.answer_preflight(at, context),
         }
+    }
+
+    /// Answers a browser's question about headers, which it asks without any credentials.
+    fn answer_preflight(&mut self, at: usize, context: Context) {
+        self.out.clear();
+        http::preflight(&mut self.out, &envelope(&mut self.clock, context));
+        self.answer(at, context);
+    }
+
+    /// Checks whether whoever asks looks after the whole server.
+    fn admit_operator(
+        &mut self,
+        at: usize,
+        fields: &[httparse::Header<'_>],
+    ) -> Result<(), Failure> {
+        let credentials = Credentials::read(fields.iter().map(|field| (field.name, field.value)));
+        let opened = self.open_session(at, &credentials, None)?;
+        if opened.session.caller().is_operator() {
+            return Ok(());
+        }
+        let wanted = Wanted::of_namespace(Deed::Administer);
+        self.grant(&opened.session, None, &wanted)?;
+        let message = "this takes a key of all namespaces with the right `admin`";
+        Err(Failure::new(Code::Forbidden, message))
     }
 
     fn append(
@@ -154,6 +219,7 @@ impl<D: Disk> Reactor<D> {
         context: Context,
         now: Millis,
         path: &str,
+        session: &Session,
         name: &[u8],
         create: Create<'_>,
     ) {
@@ -168,8 +234,13 @@ impl<D: Disk> Reactor<D> {
             },
         };
         let ticket = self.wait(at, context, Some(Box::new(Expect::Location(location))));
-        let fork = create.fork.as_ref().map(|fork| ForkOf {
-            source: &fork.source,
+        let source = create
+            .fork
+            .as_ref()
+            .map(|fork| full_name(session, &fork.source));
+        let fork = create.fork.as_ref().zip(source.as_deref());
+        let fork = fork.map(|(fork, source)| ForkOf {
+            source,
             at: fork.at,
             beyond: fork.beyond,
         });
@@ -188,14 +259,17 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         context: Context,
         method: Method,
+        named: Option<Namespace>,
         path: &str,
         fields: &[httparse::Header<'_>],
         body: &[u8],
     ) {
         if method == Method::Options {
-            self.out.clear();
-            http::preflight(&mut self.out, &envelope(&mut self.clock, context));
-            return self.answer(at, context);
+            return self.answer_preflight(at, context);
+        }
+        if named.is_some_and(|named| !named.is_default()) {
+            let message = "subscriptions are of the default namespace alone";
+            return self.answer_error(at, context, Code::UnknownRoute, message);
         }
         let field = |name: &str| {
             let found = fields
@@ -517,6 +591,17 @@ impl<D: Disk> Reactor<D> {
             Err(_) => self.close(at),
         }
     }
+}
+
+/// A stream as a request names it.
+struct Stream<'a> {
+    /// The namespace before its path.
+    named: Option<Namespace>,
+    /// The whole path, as it was written.
+    path: &'a str,
+    /// The path of the stream in its namespace.
+    name: &'a [u8],
+    query: Option<&'a str>,
 }
 
 /// Bodies up to this size are copied behind their head, to leave in one system call.

@@ -7,15 +7,18 @@
 mod commands;
 mod telling;
 
+use std::sync::Arc;
+
 use floe_core::live::Leave;
 use floe_log::Disk;
-use floe_proto::{Code, Millis, Rights};
+use floe_proto::{Code, Millis, Namespace, Rights};
 use floe_surfaces::access::Credentials;
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
 use floe_surfaces::ws::{self, Decoder, Item, Offer, Opcode, Role, WsError};
 
+use super::caller::Opened;
 use super::conn::{Context, Place, State};
 use super::{Reactor, envelope};
 use crate::shard::{Reply, SlotId, Ticket};
@@ -27,8 +30,10 @@ pub(super) use telling::{SharedFrames, member};
 pub struct Live {
     decoder: Decoder,
     format: Format,
-    /// What was shown at the handshake.
-    credentials: Credentials<'static>,
+    /// Who speaks, where no channel token says otherwise.
+    opened: Arc<Opened>,
+    /// The channel token that was shown at the handshake.
+    token: Option<Box<str>>,
     joins: Vec<Join>,
     /// Commands that wait for the disk, oldest first.
     awaited: Vec<Awaited>,
@@ -82,6 +87,7 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         context: Context,
         method: Method,
+        named: Option<Namespace>,
         query: Option<&str>,
         fields: &[httparse::Header<'_>],
     ) {
@@ -114,6 +120,11 @@ impl<D: Disk> Reactor<D> {
         }
         let mut credentials = Credentials::read(headers());
         credentials.query_token(query.and_then(super::channels::token_in).map(Into::into));
+        credentials.query(query.unwrap_or_default());
+        let opened = match self.open_session(at, &credentials, named) {
+            Ok(opened) => opened,
+            Err(failure) => return self.answer_failure(at, context, &failure),
+        };
         let format = Format::of_protocol(accept.protocol);
         ws::write_accept(&mut self.out, &envelope(&mut self.clock, context), &accept);
         let conn = &mut self.conns[at];
@@ -121,7 +132,8 @@ impl<D: Disk> Reactor<D> {
         conn.state = State::Live(Box::new(Live {
             decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max),
             format,
-            credentials: credentials.into_owned(),
+            opened,
+            token: credentials.token().map(Into::into),
             joins: Vec::new(),
             awaited: Vec::new(),
             next_command: 0,

@@ -2,12 +2,15 @@
 
 use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Payload};
-use floe_proto::{ChannelId, Code, Millis};
+use floe_proto::{ChannelId, Code, Millis, Namespace};
 
 use super::{Failure, NAMESPACE, Shard, SlotId};
 
 /// Name of the stream that lists all others: an insert for every create, a delete for every delete.
 pub const REGISTRY: &[u8] = b"__registry__";
+
+/// Name of the stream that holds what was administered in a namespace.
+pub const AUDIT: &[u8] = b"__audit__";
 
 /// Names with this beginning are the server's own.
 pub const RESERVED: &[u8] = b"__ds/";
@@ -183,17 +186,20 @@ fn deleted_event(path: &str) -> serde_json::Value {
 
 /// Returns whether only the server writes the room.
 pub fn is_reserved(name: &[u8]) -> bool {
-    name == REGISTRY || is_internal(name) || is_channel(name)
+    let (_, path) = Namespace::split(name);
+    path == REGISTRY || path == AUDIT || is_internal(name) || is_channel(name)
 }
 
 /// Returns whether the room is a channel's, which streams read and only channels write.
 pub fn is_channel(name: &[u8]) -> bool {
-    name.starts_with(ChannelId::ROOM_PREFIX.as_bytes())
+    let (_, path) = Namespace::split(name);
+    path.starts_with(ChannelId::ROOM_PREFIX.as_bytes())
 }
 
 /// Returns whether the room holds state of the server itself, which no client may see or fork.
 pub fn is_internal(name: &[u8]) -> bool {
-    name.starts_with(RESERVED)
+    let (_, path) = Namespace::split(name);
+    path.starts_with(RESERVED)
 }
 
 /// Returns the name as text if the registry lists it.

@@ -1,30 +1,50 @@
-//! API keys as settings name them.
+//! API keys.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use floe_proto::Rights;
+use floe_proto::{Millis, Namespace, Rights};
 use sha2::{Digest as _, Sha256};
 
-use super::KeyRights;
+use super::caller::{ALL_BUT_DELETED, Caller, Grants, Source};
 
-/// The API keys of a server. Without any, everything is open.
+/// The API keys of a server, found by the digest of their secret.
 #[derive(Clone, Default)]
-pub struct Access {
-    keys: Vec<Key>,
+pub struct KeyRing {
+    keys: HashMap<[u8; 32], Key>,
 }
 
-/// Keys are kept as digests, so that comparing them tells nothing of how far two agree, and memory
-/// holds none.
-#[derive(Clone)]
-struct Key {
+/// What is kept of an API key: not the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// By what it is called in lists and the audit log.
+    pub id: Box<str>,
     /// `None` for all of them.
-    namespace: Option<Box<str>>,
-    rights: KeyRights,
-    digest: [u8; 32],
+    pub namespace: Option<Namespace>,
+    /// What it opens there.
+    pub grants: Grants,
+    /// As whom its bearer speaks; `None` for bearers who say so themselves.
+    pub user: Option<Box<str>>,
+    /// When it ends.
+    pub ends_at: Option<Millis>,
 }
 
-impl Access {
-    /// Keys that a server may have.
+impl Key {
+    /// Returns who shows the key.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller {
+            namespace: self.namespace.clone(),
+            user: self.user.clone(),
+            grants: self.grants.clone(),
+            ends_at: self.ends_at,
+            source: Source::Key(self.id.clone()),
+        }
+    }
+}
+
+impl KeyRing {
+    /// Keys that settings may name.
     pub const KEYS_MAX: usize = 1_000;
     /// Bytes that a key may have.
     pub const KEY_BYTES_MAX: usize = 256;
@@ -38,93 +58,99 @@ impl Access {
     /// # Errors
     /// See [`KeyError`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let mut access = Self::default();
+        let mut ring = Self::default();
         for (at, entry) in text.split_whitespace().enumerate() {
             if at == Self::KEYS_MAX {
                 return Err(KeyError::TooMany);
             }
-            let key = Key::parse(entry, at + 1)?;
-            if access.keys.iter().any(|known| known.digest == key.digest) {
+            let (digest, key) = read_key(entry, at + 1)?;
+            if ring.insert(digest, key).is_some() {
                 return Err(KeyError::Twice { entry: at + 1 });
             }
-            access.keys.push(key);
         }
-        Ok(access)
+        Ok(ring)
     }
 
-    /// Returns whether no key is configured, so that everyone may do everything.
+    /// Returns whether there is none.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Finds a key and what it opens: the namespace, `None` if all, and what it may do there.
+    /// Adds a key by the digest of its secret; returns the one that had it before.
+    pub fn insert(&mut self, digest: [u8; 32], key: Key) -> Option<Key> {
+        self.keys.insert(digest, key)
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, digest: &[u8; 32]) -> Option<Key> {
+        self.keys.remove(digest)
+    }
+
+    /// Finds a key by its secret.
     ///
-    /// All keys are compared to their ends, whichever it is.
-    pub(super) fn find(&self, key: &str) -> Option<(Option<&str>, KeyRights)> {
-        if key.is_empty() || key.len() > Self::KEY_BYTES_MAX {
+    /// What is looked up and compared are digests, of which nobody can choose a part, so the time
+    /// that it takes tells nothing of a key.
+    #[must_use]
+    pub fn find(&self, secret: &str) -> Option<&Key> {
+        if secret.is_empty() || secret.len() > Self::KEY_BYTES_MAX {
             return None;
         }
-        let digest = digest(key);
-        let mut found = None;
-        for key in &self.keys {
-            if same(&key.digest, &digest) {
-                found = Some((key.namespace.as_deref(), key.rights));
-            }
-        }
-        found
+        self.keys.get(&Self::digest(secret))
+    }
+
+    /// Returns what is kept of a secret: its SHA-256. Keys are random, so it needs no salt.
+    #[must_use]
+    pub fn digest(secret: &str) -> [u8; 32] {
+        Sha256::digest(secret.as_bytes()).into()
     }
 }
 
-impl Key {
-    fn parse(text: &str, entry: usize) -> Result<Self, KeyError> {
-        let (namespace, rest) = text.split_once(':').ok_or(KeyError::Shape { entry })?;
-        let (rights, key) = rest.split_once(':').ok_or(KeyError::Shape { entry })?;
-        if namespace.is_empty() || key.is_empty() || key.len() > Access::KEY_BYTES_MAX {
-            return Err(KeyError::Shape { entry });
-        }
-        Ok(Self {
-            namespace: (namespace != "*").then(|| namespace.into()),
-            rights: KeyRights::parse(rights).ok_or(KeyError::Rights { entry })?,
-            digest: digest(key),
-        })
-    }
-}
-
-impl KeyRights {
-    fn parse(words: &str) -> Option<Self> {
-        let mut rights = Self {
-            in_channel: Rights::NONE,
-            write: false,
-            admin: false,
-        };
-        for word in words.split(',') {
-            let channel = match word {
-                "read" => Rights::READ,
-                "write" => {
-                    rights.write = true;
-                    Rights::APPEND.with(Rights::DELETE_OWN)
-                }
-                "admin" => {
-                    rights.write = true;
-                    rights.admin = true;
-                    Self::ADMIN.in_channel
-                }
-                "read-deleted" => Rights::READ_DELETED,
-                _ => return None,
-            };
-            rights.in_channel = rights.in_channel.with(channel);
-        }
-        Some(rights)
-    }
-}
-
-impl fmt::Debug for Access {
+impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access")
+        f.debug_struct("KeyRing")
             .field("keys", &self.keys.len())
             .finish_non_exhaustive()
     }
+}
+
+fn read_key(text: &str, entry: usize) -> Result<([u8; 32], Key), KeyError> {
+    let (namespace, rest) = text.split_once(':').ok_or(KeyError::Shape { entry })?;
+    let (words, secret) = rest.split_once(':').ok_or(KeyError::Shape { entry })?;
+    if secret.is_empty() || secret.len() > KeyRing::KEY_BYTES_MAX {
+        return Err(KeyError::Shape { entry });
+    }
+    let namespace = match namespace {
+        "*" => None,
+        name => Some(name.parse().map_err(|_| KeyError::Namespace { entry })?),
+    };
+    let rights = rights_of(words).ok_or(KeyError::Rights { entry })?;
+    let key = Key {
+        id: format!("settings-{entry}").into(),
+        namespace,
+        grants: Grants::everywhere(rights),
+        user: None,
+        ends_at: None,
+    };
+    Ok((KeyRing::digest(secret), key))
+}
+
+/// Reads the rights of a key in the settings.
+fn rights_of(words: &str) -> Option<Rights> {
+    let mut rights = Rights::NONE;
+    for word in words.split(',') {
+        rights = rights.with(match word {
+            "read" => Rights::READ.with(Rights::PRESENCE),
+            "write" => Rights::APPEND
+                .with(Rights::DELETE_OWN)
+                .with(Rights::PRESENCE)
+                .with(Rights::CREATE),
+            "admin" => ALL_BUT_DELETED,
+            "read-deleted" => Rights::READ_DELETED,
+            _ => return None,
+        });
+    }
+    Some(rights)
 }
 
 /// Why keys cannot be read. The keys themselves are not repeated.
@@ -133,6 +159,12 @@ pub enum KeyError {
     /// Write it as it should be.
     #[error("API key {entry} is not NAMESPACE:RIGHTS:KEY")]
     Shape {
+        /// Which, from 1.
+        entry: usize,
+    },
+    /// Call the namespace otherwise.
+    #[error("the namespace of API key {entry} is no name of a namespace, and not `*` either")]
+    Namespace {
         /// Which, from 1.
         entry: usize,
     },
@@ -149,16 +181,6 @@ pub enum KeyError {
         entry: usize,
     },
     /// Drop some.
-    #[error("there are more than {} API keys", Access::KEYS_MAX)]
+    #[error("there are more than {} API keys", KeyRing::KEYS_MAX)]
     TooMany,
-}
-
-fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
-}
-
-/// Compares to the end, whatever differs.
-fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let differ = a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b));
-    std::hint::black_box(differ) == 0
 }

@@ -1,9 +1,12 @@
 use floe_core::channel::SlowPolicy;
 use proptest::prelude::*;
 
+use floe_proto::token::ChannelToken;
+use floe_proto::{ChannelId, Rights};
+
 use super::*;
 use crate::channels::{
-    Append, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read, Token,
+    Append, Ask, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read, Token,
 };
 
 const CHANNEL: ChannelId = ChannelId([1; 6]);
@@ -13,17 +16,38 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 const KNOWN: Known<'_> = Known {
     owner: "acme",
-    secret: SECRET,
+    secret: Some(SECRET),
     deleted: false,
+    access: None,
 };
 
 fn access() -> Access {
-    Access::parse(
+    let keys = KeyRing::parse(
         "acme:read:acme-read acme:write:acme-write acme:read,write:acme-both\n\
          acme:admin:acme-admin umbra:admin:umbra-admin *:admin:root:with:colons \
          acme:admin,read-deleted:acme-all",
-    )
-    .unwrap()
+    );
+    Access {
+        keys: keys.unwrap(),
+    }
+}
+
+/// Does what a host does with a request.
+fn authorize(
+    access: &Access,
+    credentials: &Credentials<'_>,
+    ask: &Ask<'_>,
+    known: Option<Known<'_>>,
+    now: Millis,
+) -> Result<Grant, Denied> {
+    let wanted = Wanted::of(ask);
+    let caller = if credentials.token().is_some() || wanted.deed == Deed::Nothing {
+        Caller::anonymous()
+    } else {
+        access.authenticate(credentials, now)?
+    };
+    let session = Session::new(caller, None)?;
+    super::authorize(&session, credentials.token(), &wanted, known, now)
 }
 
 fn key(authorization: &str) -> Credentials<'_> {
@@ -44,7 +68,7 @@ fn made(rights: Rights) -> ChannelToken {
 }
 
 fn all_rights() -> String {
-    token(Rights::ADMIN)
+    token(Rights::TOKEN)
 }
 
 fn namespace(name: Option<&str>) -> Option<Box<str>> {
@@ -130,7 +154,7 @@ fn sign() -> Ask<'static> {
         CHANNEL,
         Token {
             namespace: None,
-            rights: Rights::ADMIN,
+            rights: Rights::TOKEN,
             author: "a".into(),
             expires_in_seconds: 1,
         },
@@ -208,16 +232,16 @@ fn without_keys_everything_is_open_and_deleted_events_stay_deleted() {
     let nobody = Credentials::default();
     for (ask, _) in in_channel() {
         let grant = decide(&open, &nobody, &ask, Some(KNOWN)).unwrap();
-        assert_eq!(&*grant.namespace, "acme");
+        assert_eq!(grant.namespace.as_str(), "acme");
         assert_eq!(grant.author, None);
         assert!(!grant.rights.contains(Rights::READ_DELETED));
         assert!(grant.rights.contains(Rights::READ.with(Rights::DELETE_ANY)));
         assert_eq!(decide(&open, &nobody, &ask, None), Err(Code::NotFound));
     }
     let grant = decide(&open, &nobody, &list(None), None).unwrap();
-    assert_eq!(&*grant.namespace, NAMESPACE_DEFAULT);
+    assert_eq!(grant.namespace.as_str(), NAMESPACE_DEFAULT);
     let grant = decide(&open, &nobody, &create(Some("umbra")), None).unwrap();
-    assert_eq!(&*grant.namespace, "umbra");
+    assert_eq!(grant.namespace.as_str(), "umbra");
 }
 
 #[test]
@@ -289,7 +313,7 @@ fn a_key_is_read_in_every_spelling_of_its_scheme() {
     }
     let root = key("ApiKey root:with:colons");
     let grant = decide(&access(), &root, &read(), Some(KNOWN)).unwrap();
-    assert_eq!(&*grant.namespace, "acme");
+    assert_eq!(grant.namespace.as_str(), "acme");
 }
 
 #[test]
@@ -329,7 +353,10 @@ fn a_list_shows_one_namespace_and_never_all() {
     let acme = key("ApiKey acme-read");
     for ask in [list(None), query(Place::Namespace(None))] {
         assert_eq!(
-            &*decide(&access, &acme, &ask, None).unwrap().namespace,
+            decide(&access, &acme, &ask, None)
+                .unwrap()
+                .namespace
+                .as_str(),
             "acme"
         );
     }
@@ -342,13 +369,17 @@ fn a_list_shows_one_namespace_and_never_all() {
     }
     let root = key("ApiKey root:with:colons");
     assert_eq!(
-        &*decide(&access, &root, &list(None), None).unwrap().namespace,
+        decide(&access, &root, &list(None), None)
+            .unwrap()
+            .namespace
+            .as_str(),
         NAMESPACE_DEFAULT
     );
     assert_eq!(
-        &*decide(&access, &root, &list(Some("umbra")), None)
+        decide(&access, &root, &list(Some("umbra")), None)
             .unwrap()
-            .namespace,
+            .namespace
+            .as_str(),
         "umbra"
     );
 }
@@ -375,7 +406,8 @@ fn a_writing_key_appends_and_creates_and_manages_nothing() {
     let writer = key("ApiKey acme-write");
     assert!(decide(&access, &writer, &create(None), None).is_ok());
     let grant = decide(&access, &writer, &append(), Some(KNOWN)).unwrap();
-    assert_eq!(grant.rights, Rights::APPEND.with(Rights::DELETE_OWN));
+    let writes = Rights::APPEND.with(Rights::DELETE_OWN);
+    assert!(grant.rights.contains(writes) && !grant.rights.intersects(Rights::READ));
     for ask in [read(), list(None), remove(None), sign()] {
         assert_eq!(
             decide(&access, &writer, &ask, Some(KNOWN)),
@@ -409,13 +441,13 @@ fn a_token_opens_what_its_rights_say_in_its_channel_and_names_its_author() {
         let fitting = token(needs);
         let grant = decide(&access, &shown(&fitting), &ask, Some(KNOWN)).unwrap();
         let expected = Grant {
-            namespace: "acme".into(),
-            rights: needs,
+            namespace: "acme".parse().unwrap(),
+            rights: needs.with(Rights::PRESENCE),
             author: Some("tess".into()),
             ends_at: Some(made(needs).expires_at()),
         };
         assert_eq!(grant, expected);
-        let lacking = Rights::from_bits(Rights::ADMIN.bits() & !needs.bits()).unwrap();
+        let lacking = Rights::from_bits(Rights::TOKEN.bits() & !needs.bits()).unwrap();
         let lacking = if needs == Rights::DELETE_OWN {
             Rights::READ.with(Rights::APPEND)
         } else {
@@ -438,7 +470,7 @@ fn a_token_opens_what_its_rights_say_in_its_channel_and_names_its_author() {
 #[test]
 fn a_token_of_one_channel_never_opens_another() {
     let access = access();
-    let theirs = ChannelToken::new(OTHER, Rights::ADMIN, "tess", Millis(NOW.0 + 1)).unwrap();
+    let theirs = ChannelToken::new(OTHER, Rights::TOKEN, "tess", Millis(NOW.0 + 1)).unwrap();
     // Signed with its own secret, with the victim's, whether the victim is there or not.
     for secret in ["another", SECRET] {
         let text = theirs.sign(secret);
@@ -449,7 +481,7 @@ fn a_token_of_one_channel_never_opens_another() {
             );
         }
     }
-    let forged = ChannelToken::new(CHANNEL, Rights::ADMIN, "tess", Millis(NOW.0 + 1))
+    let forged = ChannelToken::new(CHANNEL, Rights::TOKEN, "tess", Millis(NOW.0 + 1))
         .unwrap()
         .sign("guess");
     for known in [Some(KNOWN), None] {
@@ -465,7 +497,7 @@ fn rotating_the_secret_ends_all_tokens_and_time_ends_each() {
     let access = access();
     let text = all_rights();
     let rotated = Known {
-        secret: "new",
+        secret: Some("new"),
         ..KNOWN
     };
     assert_eq!(
@@ -521,34 +553,36 @@ fn wrong_settings_are_refused_and_no_key_is_ever_printed() {
         ("acme", KeyError::Shape { entry: 1 }),
         ("acme:read", KeyError::Shape { entry: 1 }),
         ("a:read:k acme:read:", KeyError::Shape { entry: 2 }),
-        (":read:hush", KeyError::Shape { entry: 1 }),
+        (":read:hush", KeyError::Namespace { entry: 1 }),
+        ("a/b:read:hush", KeyError::Namespace { entry: 1 }),
         ("acme:reed:hush", KeyError::Rights { entry: 1 }),
         ("acme::hush", KeyError::Rights { entry: 1 }),
         ("acme:read,:hush", KeyError::Rights { entry: 1 }),
         ("a:read:hush b:read:hush", KeyError::Twice { entry: 2 }),
     ] {
-        let error = Access::parse(text).unwrap_err();
+        let error = KeyRing::parse(text).unwrap_err();
         assert_eq!(error, expected, "{text}");
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
-    let many: Vec<_> = (0..=Access::KEYS_MAX)
+    let many: Vec<_> = (0..=KeyRing::KEYS_MAX)
         .map(|at| format!("a:read:k{at}"))
         .collect();
     assert_eq!(
-        Access::parse(&many.join(" ")).unwrap_err(),
+        KeyRing::parse(&many.join(" ")).unwrap_err(),
         KeyError::TooMany
     );
-    let long = format!("a:read:{}", "k".repeat(Access::KEY_BYTES_MAX + 1));
+    let long = format!("a:read:{}", "k".repeat(KeyRing::KEY_BYTES_MAX + 1));
     assert_eq!(
-        Access::parse(&long).unwrap_err(),
+        KeyRing::parse(&long).unwrap_err(),
         KeyError::Shape { entry: 1 }
     );
-    let access = Access::parse(" \n").unwrap();
-    assert!(access.is_open());
+    let access = KeyRing::parse(" \n").unwrap();
+    assert!(access.is_empty());
     let printed = format!("{:?} {:?}", self::access(), key("ApiKey acme-admin"));
     assert_eq!(
         printed,
-        "Access { keys: 7, .. } Credentials { key: true, token: false }"
+        "Access { keys: KeyRing { keys: 7, .. } } \
+         Credentials { bearer: true, token: false, share: false, ticket: false }"
     );
 }
 
@@ -565,6 +599,6 @@ proptest! {
                 }
             }
         }
-        let _ = Access::parse(&text);
+        let _ = KeyRing::parse(&text);
     }
 }

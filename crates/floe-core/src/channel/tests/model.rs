@@ -169,7 +169,7 @@ impl World {
             author_id: event.author,
             kind: event.kind,
         });
-        let rights = if any { Rights::ADMIN } else { MEMBER };
+        let rights = if any { Rights::TOKEN } else { MEMBER };
         let append = EventAppend {
             count: 1,
             kind,

@@ -1,12 +1,12 @@
 //! What a WebSocket asks for.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use floe_core::live::{Leave, Memory, MemoryError, SetValue};
-use floe_core::{Append, Room, Start};
+use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, EventKind, Rights};
-use floe_surfaces::access::{Deed, Grant, NAMESPACE_DEFAULT, Wanted};
+use floe_surfaces::access::{Deed, Grant, Room, Wanted};
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::json::Messages;
 use floe_surfaces::live::{
@@ -14,9 +14,10 @@ use floe_surfaces::live::{
     RoomName,
 };
 
+use super::super::caller::{full_name, is_unspeakable};
 use super::telling::{NOTHING_SEEN, is_typing};
 use super::{Join, Reactor, TOKEN_ENDED};
-use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_internal, is_reserved};
+use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_channel, is_reserved};
 
 /// As whom a connection writes to a room.
 struct Writer {
@@ -104,8 +105,11 @@ impl<D: Disk> Reactor<D> {
         };
         let plan = self
             .shard
-            .plan_read(self.clock.wall, &room_name(&join.room), start)?;
+            .plan_read(self.clock.wall, &self.room_name(at, &join.room), start)?;
         self.admit_reader(plan.slot)?;
+        if join.presence == PresenceMode::Member && !rights.contains(Rights::PRESENCE) {
+            return Err(forbidden());
+        }
         let user = author
             .clone()
             .or_else(|| join.user.as_deref().map(Into::into));
@@ -160,28 +164,31 @@ impl<D: Disk> Reactor<D> {
         deed: Deed,
         token: Option<&str>,
     ) -> Result<Grant, Failure> {
-        let Some(channel) = room.channel() else {
-            let name = room_name(room);
-            if is_internal(&name) || crate::shard::is_channel(&name) {
-                return Err(Failure::new(Code::NotFound, "there is no such stream"));
-            }
-            return Ok(Grant {
-                namespace: NAMESPACE_DEFAULT.into(),
-                rights: Rights::ADMIN,
-                author: None,
-                ends_at: None,
-            });
-        };
-        let wanted = Wanted {
-            deed,
-            channel: Some(channel),
-            namespace: None,
-        };
         let Some(live) = self.live_ref(at) else {
             return Err(Failure::new(Code::Internal, "the connection is gone"));
         };
-        let credentials = live.credentials.with_token(token).into_owned();
-        self.grant(channel, &credentials, &wanted)
+        let opened = Arc::clone(&live.opened);
+        let Some(channel) = room.channel() else {
+            let path = room.stream().unwrap_or_default().as_bytes();
+            if is_unspeakable(path) || is_channel(path) {
+                return Err(Failure::new(Code::NotFound, "there is no such stream"));
+            }
+            return self.admit_stream(&opened.session, path, deed);
+        };
+        let token = token.map(Into::into).or_else(|| live.token.clone());
+        let wanted = Wanted::in_room(deed, Room::Channel(channel));
+        self.grant(&opened.session, token.as_deref(), &wanted)
+    }
+
+    /// Returns the full name of a room, as the connection means it.
+    fn room_name(&self, at: usize, room: &RoomName<'_>) -> Vec<u8> {
+        match (room.channel(), room.stream(), self.live_ref(at)) {
+            (Some(channel), ..) => channel.room_name().into_bytes(),
+            (None, Some(path), Some(live)) => {
+                full_name(&live.opened.session, path.as_bytes()).into_owned()
+            }
+            (None, ..) => Vec::new(),
+        }
     }
 
     fn joined(
@@ -264,6 +271,9 @@ impl<D: Disk> Reactor<D> {
         let key = append.idempotency_key.as_deref();
         let now = self.clock.wall;
         let Some(channel) = append.room.channel() else {
+            if !writer.rights.contains(Rights::APPEND) {
+                return self.fail(at, id, name, forbidden());
+            }
             return self.append_to_stream(at, id, &append);
         };
         let Writer {
@@ -365,7 +375,7 @@ impl<D: Disk> Reactor<D> {
 
     fn append_to_stream(&mut self, at: usize, id: Option<FrameId<'_>>, append: &live::Append<'_>) {
         let name = append.room.as_str();
-        let stream = room_name(&append.room);
+        let stream = self.room_name(at, &append.room);
         let plan = self.shard.plan_read(self.clock.wall, &stream, Start::Now);
         let room = match plan {
             Ok(plan) => self.shard.room(plan.slot),
@@ -653,15 +663,6 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
-/// Returns the name of a room in the log.
-fn room_name<'a>(room: &'a RoomName<'_>) -> Cow<'a, [u8]> {
-    match (room.channel(), room.stream()) {
-        (Some(channel), _) => Cow::Owned(channel.room_name().into_bytes()),
-        (None, Some(path)) => Cow::Borrowed(path.as_bytes()),
-        (None, None) => Cow::Borrowed(b""),
-    }
-}
-
 /// Returns values of a page and, if there are more, one of the next. Who is typing is told in another
 /// way, and no part of a list.
 fn listed<'a>(
@@ -697,6 +698,6 @@ fn memory_failure(error: MemoryError) -> Failure {
 }
 
 /// Returns what a room is called on a live connection.
-pub(super) fn is_text(room: &Room) -> bool {
+pub(super) fn is_text(room: &floe_core::Room) -> bool {
     room.content_type().as_str().starts_with("text/")
 }

@@ -153,9 +153,17 @@ fn without_a_good_key_nothing_is_there() {
     }
     let bearer = get(&channel.at("")).field("Authorization", "Bearer t-admin");
     server.expect(200, bearer);
-    for open in ["/ping", "/v1/openapi.json", "/healthz", "/metrics"] {
+    for open in ["/ping", "/v1/openapi.json", "/healthz", "/", "/room"] {
         server.expect(200, get(open));
     }
+    for (key, expected) in [("t-admin", 403), ("eye", 403), ("root", 200)] {
+        assert_eq!(
+            status(&server, &get("/metrics").key(key)),
+            expected,
+            "{key}"
+        );
+    }
+    assert_eq!(status(&server, &get("/metrics")), 401);
     // A browser asks about headers without any credentials.
     for target in [
         channel.at("/events"),
@@ -314,10 +322,46 @@ fn waiting_for_an_event_of_another_namespace_tells_nothing() {
 }
 
 #[test]
-fn keys_hold_for_channels_and_not_for_other_streams() {
+fn keys_hold_for_streams_too_and_each_namespace_has_its_own() {
     let server = locked();
-    server.expect(201, put("plain").text("x"));
-    server.expect(200, get("plain"));
+    for request in [put("plain").text("x"), get("plain")] {
+        server.send(request).refused(401, "UNAUTHORIZED");
+    }
+    server.expect(201, put("plain").text("x").key("t-write"));
+    server
+        .send(get("plain").key("t-write"))
+        .refused(403, "FORBIDDEN");
+    server.expect(200, get("plain").key("t-read"));
+    server
+        .send(get("plain").key("o-admin"))
+        .refused(404, "NOT_FOUND");
+    server
+        .send(get("plain").key("root"))
+        .refused(404, "NOT_FOUND");
+    // The same room, by the name of its namespace.
+    let named = "/n/team/v1/stream/plain";
+    server.expect(200, get(named).key("root"));
+    server.expect(200, get(named).key("t-both"));
+    for other in ["o-admin", "t-both"] {
+        let wall = if other == "o-admin" {
+            named
+        } else {
+            "/n/other/v1/stream/plain"
+        };
+        server.send(get(wall).key(other)).refused(403, "FORBIDDEN");
+    }
+    server
+        .send(get("/n/nowhere/v1/stream/plain").key("t-both"))
+        .refused(403, "FORBIDDEN");
+    server
+        .send(get("/n/a%20b/v1/stream/plain").key("root"))
+        .refused(400, "INVALID_REQUEST");
+    server.expect(201, put("plain").text("theirs").key("o-admin"));
+    let read = |key: &str| server.expect(200, get("plain").key(key)).text();
+    assert_eq!(
+        (read("o-admin").as_str(), read("t-read").as_str()),
+        ("theirs", "x")
+    );
     let channel = create(&server, "t-admin", "x");
     let odd = format!("/v1/stream/__channel__%2F{}", channel.id);
     let odder = format!("/v1/stream/%5F_channel__/{}", channel.id);

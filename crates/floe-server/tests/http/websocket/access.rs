@@ -80,8 +80,10 @@ fn a_key_opens_the_channels_of_its_namespace_as_far_as_its_rights_go() {
     let mut stranger = Client::with_key(&server, "k-other");
     stranger.refused(join(room, None), "NOT_FOUND");
     stranger.refused(say(room, Some("ann"), "hi"), "NOT_FOUND");
-    let mut wrong = Client::with_key(&server, "k-wrong");
-    wrong.refused(join(room, None), "UNAUTHORIZED");
+    let wrong = upgrade().field("Authorization", "ApiKey k-wrong");
+    server.send(wrong).refused(401, "UNAUTHORIZED");
+    let mut nobody = Client::of(&server);
+    nobody.refused(join(room, None), "UNAUTHORIZED");
 }
 
 #[test]

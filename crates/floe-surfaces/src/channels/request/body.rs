@@ -366,7 +366,7 @@ impl Source<'_> {
                 Fault::invalid(if log {
                     format!("{name} holds something else than read and write")
                 } else {
-                    let words: Vec<_> = Rights::ADMIN.channel_words().collect();
+                    let words: Vec<_> = Rights::TOKEN.channel_words().collect();
                     format!("{name} holds something else than {}", words.join(", "))
                 })
             })?;

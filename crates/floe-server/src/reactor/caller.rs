@@ -1,0 +1,183 @@
+//! Who asks: from what a request shows to a session, once per connection and change.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use floe_log::Disk;
+use floe_proto::Namespace;
+use floe_surfaces::access::{
+    Caller, Credentials, Deed, Denied, Grant, Room, Session, Wanted, authorize,
+};
+use floe_surfaces::streams::Request;
+
+use super::Reactor;
+use super::channels::known;
+use crate::shard::{AUDIT, Failure, REGISTRY, is_internal};
+
+/// A session with what it was opened with, so that the same is not looked up again.
+#[derive(Debug)]
+pub struct Opened {
+    pub session: Session,
+    /// What was shown.
+    bearer: Box<str>,
+    share: Box<str>,
+    /// The namespace that was named.
+    named: Option<Namespace>,
+    /// The state of what callers are recognised by.
+    epoch: u64,
+}
+
+impl Opened {
+    fn is_same(
+        &self,
+        credentials: &Credentials<'_>,
+        named: Option<&Namespace>,
+        epoch: u64,
+    ) -> bool {
+        self.epoch == epoch
+            && same(&self.bearer, credentials.bearer().unwrap_or_default())
+            && same(&self.share, credentials.share().unwrap_or_default())
+            && self.named.as_ref() == named
+    }
+}
+
+impl<D: Disk> Reactor<D> {
+    /// Finds out who asks, and notes it for the connection.
+    ///
+    /// # Errors
+    /// Refuses credentials that open nothing, and a namespace that is not theirs.
+    pub(super) fn open_session(
+        &mut self,
+        at: usize,
+        credentials: &Credentials<'_>,
+        named: Option<Namespace>,
+    ) -> Result<Arc<Opened>, Failure> {
+        let now = self.clock.wall;
+        let epoch = self.access_epoch;
+        let conn = &mut self.conns[at];
+        if let Some(opened) = &conn.session
+            && opened.is_same(credentials, named.as_ref(), epoch)
+            && !opened.session.caller().has_ended(now)
+        {
+            return Ok(Arc::clone(opened));
+        }
+        conn.session = None;
+        let caller = self
+            .access
+            .authenticate(credentials, now)
+            .map_err(refused)?;
+        let text = |shown: Option<&str>| shown.unwrap_or_default().into();
+        let opened = Arc::new(Opened {
+            session: Session::new(caller, named.clone()).map_err(refused)?,
+            bearer: text(credentials.bearer()),
+            share: text(credentials.share()),
+            named,
+            epoch,
+        });
+        conn.session = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Lets somebody ask whose credentials do not matter: a channel's token says it all, or what is
+    /// asked for is everyone's.
+    pub(super) fn anonymous_session(
+        &self,
+        named: Option<Namespace>,
+    ) -> Result<Arc<Opened>, Failure> {
+        let session = Session::new(Caller::anonymous(), named).map_err(refused)?;
+        Ok(Arc::new(Opened {
+            session,
+            bearer: Box::default(),
+            share: Box::default(),
+            named: None,
+            epoch: self.access_epoch,
+        }))
+    }
+
+    /// Decides what a session may do in a room, which for a channel may be its token's to say.
+    pub(super) fn grant(
+        &mut self,
+        session: &Session,
+        token: Option<&str>,
+        wanted: &Wanted<'_>,
+    ) -> Result<Grant, Failure> {
+        let now = self.clock.wall;
+        let slot = match wanted.room {
+            Some(Room::Channel(id)) => self.shard.find_channel(now, id)?,
+            Some(Room::Stream(_)) | None => None,
+        };
+        let known = slot.and_then(|slot| known(self.shard.room(slot)));
+        authorize(session, token, wanted, known, now).map_err(refused)
+    }
+
+    /// Checks whether a session may do with a stream what a request asks for.
+    pub(super) fn admit_stream_request(
+        &mut self,
+        session: &Session,
+        token: Option<&str>,
+        name: &[u8],
+        request: &Request<'_>,
+    ) -> Result<(), Failure> {
+        let room = Room::at(name);
+        if let Room::Channel(_) = room {
+            let wanted = Wanted::in_room(Deed::Read, room);
+            return self.grant(session, token, &wanted).map(drop);
+        }
+        let deed = match request {
+            Request::Create(_) => Deed::Create,
+            Request::Append { .. } => Deed::Append,
+            Request::Read(_) => Deed::Read,
+            Request::Describe => Deed::Describe,
+            Request::Delete => Deed::Manage,
+            Request::Preflight => Deed::Nothing,
+        };
+        if let Request::Create(create) = request
+            && let Some(fork) = &create.fork
+        {
+            self.admit_stream(session, &fork.source, Deed::Read)?;
+        }
+        self.admit_stream(session, name, deed).map(drop)
+    }
+
+    /// Decides what a session may do with the stream at a path.
+    pub(super) fn admit_stream(
+        &mut self,
+        session: &Session,
+        path: &[u8],
+        deed: Deed,
+    ) -> Result<Grant, Failure> {
+        // What the server writes of a whole namespace is for those who may see all of it.
+        let wanted = match path {
+            REGISTRY => Wanted::of_namespace(Deed::Survey),
+            AUDIT => Wanted::of_namespace(Deed::Administer),
+            _ => Wanted::in_room(deed, Room::Stream(path)),
+        };
+        self.grant(session, None, &wanted)
+    }
+}
+
+/// Returns the full name of the room at a path, as a session means it. A channel's name is the same
+/// in every namespace: who may see it is decided by its owner.
+pub(super) fn full_name<'a>(session: &Session, path: &'a [u8]) -> Cow<'a, [u8]> {
+    match (session.namespace(), Room::at(path)) {
+        (Some(namespace), Room::Stream(path)) => namespace.qualify(path),
+        (None, Room::Stream(path)) => Cow::Borrowed(path),
+        (_, Room::Channel(_)) => Cow::Borrowed(path),
+    }
+}
+
+/// Returns whether no room can be called so from outside.
+pub(super) fn is_unspeakable(path: &[u8]) -> bool {
+    path.first() == Some(&Namespace::MARK) || is_internal(path)
+}
+
+pub(super) fn refused(denied: Denied) -> Failure {
+    Failure::new(denied.code, denied.message)
+}
+
+/// Compares to the end, whatever differs: a connection may carry the requests of several callers.
+fn same(one: &str, other: &str) -> bool {
+    let bytes = one.bytes().zip(other.bytes());
+    let differ = bytes.fold(0, |differ, (one, other)| differ | (one ^ other));
+    std::hint::black_box(differ) == 0 && one.len() == other.len()
+}
