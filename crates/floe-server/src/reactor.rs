@@ -154,7 +154,10 @@ impl<D: Disk> Reactor<D> {
         let development = address.ip().is_loopback();
         let keys = KeyRing::parse(&settings.api_keys)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let access = Access { keys };
+        let access = Access {
+            keys,
+            ..Access::default()
+        };
         let views = ViewSettings {
             folder: Folder::new(settings.data.join("view")),
             options: settings.view.clone(),

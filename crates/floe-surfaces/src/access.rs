@@ -10,8 +10,10 @@ use floe_proto::{Code, Millis, Namespace};
 mod caller;
 mod credentials;
 mod decide;
+pub mod jwt;
 mod keys;
 
+use self::jwt::{Issuers, Purpose, TokenError, is_token};
 pub use caller::{Caller, Grants, Room, RoomPattern, RoomPatternError, Session, Source};
 pub use credentials::Credentials;
 pub use decide::{Deed, Denied, Grant, Known, Wanted, authorize};
@@ -25,6 +27,8 @@ pub const NAMESPACE_DEFAULT: &str = Namespace::DEFAULT;
 pub struct Access {
     /// API keys.
     pub keys: KeyRing,
+    /// Whose signed tokens are believed.
+    pub issuers: Issuers,
 }
 
 impl Access {
@@ -32,7 +36,7 @@ impl Access {
     /// may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.issuers.is_empty()
     }
 
     /// Finds out who shows these credentials. Tickets are the host's to redeem, and channel tokens
@@ -45,18 +49,75 @@ impl Access {
         credentials: &Credentials<'_>,
         now: Millis,
     ) -> Result<Caller, Denied> {
+        let recognised = self.recognise(credentials, now);
+        recognised.map_err(|unrecognised| unrecognised.denied())
+    }
+
+    /// Finds out who shows these credentials, or who else could know.
+    ///
+    /// # Errors
+    /// See [`Unrecognised`].
+    pub fn recognise(
+        &self,
+        credentials: &Credentials<'_>,
+        now: Millis,
+    ) -> Result<Caller, Unrecognised> {
         if self.is_open() {
             return Ok(Caller::open());
         }
-        let Some(bearer) = credentials.bearer() else {
-            return Ok(Caller::anonymous());
+        let caller = match (credentials.bearer(), credentials.share()) {
+            (Some(bearer), _) => match self.keys.find(bearer) {
+                Some(key) => key.caller(),
+                None if is_token(bearer) => self.of_token(bearer, Purpose::Access, now)?,
+                None => return Err(Unrecognised::Unknown(WRONG_KEY)),
+            },
+            (None, Some(share)) => self.of_token(share, Purpose::Share, now)?,
+            (None, None) => return Ok(Caller::anonymous()),
         };
-        let key = self.keys.find(bearer);
-        let caller = key.map(Key::caller).ok_or(WRONG_KEY)?;
         if caller.has_ended(now) {
-            return Err(ENDED);
+            return Err(Unrecognised::Denied(ENDED));
         }
         Ok(caller)
+    }
+
+    fn of_token(&self, token: &str, purpose: Purpose, now: Millis) -> Result<Caller, Unrecognised> {
+        let verified = self.issuers.verify(token, now)?;
+        if verified.purpose != purpose {
+            return Err(TokenError::Purpose.into());
+        }
+        Ok(verified.caller)
+    }
+}
+
+/// Why nobody is recognised by what was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unrecognised {
+    /// It is wrong.
+    Denied(Denied),
+    /// Nothing here knows it. What asks elsewhere may; else it is wrong, as this says.
+    Unknown(Denied),
+    /// It takes a key of this issuer that is not here; without a way to fetch it, it is wrong.
+    KeyNotHere(Box<str>),
+}
+
+impl Unrecognised {
+    /// Returns what to answer where nobody else is asked.
+    #[must_use]
+    pub const fn denied(&self) -> Denied {
+        match self {
+            Self::Denied(denied) | Self::Unknown(denied) => *denied,
+            Self::KeyNotHere(_) => TokenError::UnknownKey.denied(),
+        }
+    }
+}
+
+impl From<TokenError> for Unrecognised {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::KeyNotHere(issuer) => Self::KeyNotHere(issuer),
+            TokenError::UnknownIssuer => Self::Unknown(error.denied()),
+            _ => Self::Denied(error.denied()),
+        }
     }
 }
 
