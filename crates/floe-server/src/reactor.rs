@@ -16,6 +16,7 @@ mod output;
 mod readers;
 mod receive;
 mod socket;
+mod standing;
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};

@@ -33,8 +33,8 @@ pub use keyed::{
 pub use origin::origin_allowed;
 pub use room::RoomName;
 pub use server::{
-    Ack, Joined, Limits, Welcome, write_ack, write_closed, write_error, write_goodbye,
-    write_joined, write_left, write_live, write_pong, write_welcome,
+    Ack, Joined, Limits, Welcome, write_ack, write_authenticated, write_closed, write_error,
+    write_goodbye, write_joined, write_left, write_live, write_pong, write_welcome,
 };
 
 use crate::ws::Opcode;
@@ -55,6 +55,8 @@ pub const ROOM_BYTES_MAX: usize = 2048;
 pub const USER_BYTES_MAX: usize = 128;
 /// Bytes of the longest `token`.
 pub const TOKEN_BYTES_MAX: usize = 512;
+/// Bytes of an API key or signed token in an `auth` frame.
+pub const BEARER_BYTES_MAX: usize = 8 << 10;
 /// Bytes of the longest key of the memory.
 pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of the longest `idempotencyKey`.

@@ -25,9 +25,16 @@ pub struct Opened {
     named: Option<Namespace>,
     /// The state of what callers are recognised by.
     epoch: u64,
+    /// Whether a channel's token says it all.
+    pub by_token: bool,
 }
 
 impl Opened {
+    /// Returns the namespace that was named when it was opened.
+    pub const fn named(&self) -> Option<&Namespace> {
+        self.named.as_ref()
+    }
+
     fn is_same(
         &self,
         credentials: &Credentials<'_>,
@@ -73,25 +80,56 @@ impl<D: Disk> Reactor<D> {
             share: text(credentials.share()),
             named,
             epoch,
+            by_token: false,
         });
         conn.session = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
+    /// Finds out who a session is of now, if it was opened before something changed.
+    ///
+    /// # Errors
+    /// Its credentials open nothing any more.
+    pub(super) fn renew(&self, opened: &Arc<Opened>) -> Result<Arc<Opened>, Failure> {
+        let now = self.clock.wall;
+        if opened.epoch == self.access_epoch && !opened.session.caller().has_ended(now) {
+            return Ok(Arc::clone(opened));
+        }
+        let credentials = Credentials::of(&opened.bearer, &opened.share);
+        let caller = self
+            .access
+            .authenticate(&credentials, now)
+            .map_err(refused)?;
+        Ok(Arc::new(Opened {
+            session: Session::new(caller, opened.named.clone()).map_err(refused)?,
+            bearer: opened.bearer.clone(),
+            share: opened.share.clone(),
+            named: opened.named.clone(),
+            epoch: self.access_epoch,
+            by_token: opened.by_token,
+        }))
+    }
+
     /// Lets somebody ask whose credentials do not matter: a channel's token says it all, or what is
     /// asked for is everyone's.
     pub(super) fn anonymous_session(
-        &self,
+        &mut self,
+        at: usize,
         named: Option<Namespace>,
+        by_token: bool,
     ) -> Result<Arc<Opened>, Failure> {
         let session = Session::new(Caller::anonymous(), named).map_err(refused)?;
-        Ok(Arc::new(Opened {
+        let opened = Arc::new(Opened {
             session,
             bearer: Box::default(),
             share: Box::default(),
+            // What stands here is for this request alone.
             named: None,
-            epoch: self.access_epoch,
-        }))
+            epoch: u64::MAX,
+            by_token,
+        });
+        self.conns[at].session = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 
     /// Decides what a session may do in a room, which for a channel may be its token's to say.

@@ -56,8 +56,9 @@ impl<D: Disk> Reactor<D> {
         } = asked;
         credentials.query(query.unwrap_or_default());
         let wanted = Wanted::of(&ask);
-        let opened = if credentials.token().is_some() || wanted.deed == Deed::Nothing {
-            self.anonymous_session(named)
+        let by_token = credentials.token().is_some();
+        let opened = if by_token || wanted.deed == Deed::Nothing {
+            self.anonymous_session(at, named, by_token)
         } else {
             self.open_session(at, &credentials, named)
         };

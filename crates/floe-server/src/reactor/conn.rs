@@ -144,8 +144,6 @@ pub enum Following {
         hidden: Hidden,
         /// Events of one answer to a long-poll.
         limit: u32,
-        /// Whether it was let in by a token, which ends with the channel's secret.
-        token: bool,
     },
 }
 

@@ -139,7 +139,7 @@ impl<D: Disk> Reactor<D> {
             None
         };
         let opened = match token {
-            Some(_) => self.anonymous_session(named),
+            Some(_) => self.anonymous_session(at, named, true),
             None => self.open_session(at, credentials, named),
         };
         let admitted = opened.and_then(|opened| {

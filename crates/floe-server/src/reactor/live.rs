@@ -4,6 +4,7 @@
 //! say is pulled from the log and from live state when the socket takes more. So a connection
 //! queues nothing but answers to what it asked, and it is not read on while those wait.
 
+mod auth;
 mod commands;
 mod telling;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use floe_core::live::Leave;
 use floe_log::Disk;
 use floe_proto::{Code, Millis, Namespace, Rights};
-use floe_surfaces::access::Credentials;
+use floe_surfaces::access::{Credentials, Deed};
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
@@ -31,10 +32,10 @@ pub struct Live {
     decoder: Decoder,
     format: Format,
     /// Who speaks, where no channel token says otherwise.
-    opened: Arc<Opened>,
+    pub(super) opened: Arc<Opened>,
     /// The channel token that was shown at the handshake.
     token: Option<Box<str>>,
-    joins: Vec<Join>,
+    pub(super) joins: Vec<Join>,
     /// Commands that wait for the disk, oldest first.
     awaited: Vec<Awaited>,
     next_command: u16,
@@ -42,12 +43,14 @@ pub struct Live {
     heard: bool,
     /// Whether a ping has gone out since.
     pinged: bool,
+    /// Uptime at which the connection is looked at if nothing comes.
+    silent_ms: u64,
 }
 
 /// A room that the connection follows.
 #[derive(Debug)]
-struct Join {
-    slot: SlotId,
+pub(super) struct Join {
+    pub(super) slot: SlotId,
     room: Box<str>,
     /// The unit that comes next.
     next: u64,
@@ -55,14 +58,16 @@ struct Join {
     events: bool,
     /// Whether the client knows that it has all of history.
     is_live: bool,
-    rights: Rights,
-    hidden: Hidden,
+    pub(super) rights: Rights,
+    pub(super) hidden: Hidden,
+    /// Whether a channel's token let it in.
+    pub(super) by_token: bool,
     /// In whose name it speaks, whatever it says itself.
     author: Option<Box<str>>,
     /// In whose name it speaks where it says nothing.
     user: Option<Box<str>>,
     /// When the token ends that let it in.
-    ends_at: Option<Millis>,
+    pub(super) ends_at: Option<Millis>,
     presence: PresenceMode,
     presence_seen: u64,
     /// The prefix of the keys that are wanted.
@@ -139,6 +144,7 @@ impl<D: Disk> Reactor<D> {
             next_command: 0,
             heard: true,
             pinged: false,
+            silent_ms: 0,
         }));
         let welcome = live::Welcome {
             connection: &connection,
@@ -285,24 +291,19 @@ impl<D: Disk> Reactor<D> {
         self.note_left(join.slot);
     }
 
-    /// Ends the rooms of a WebSocket whose token has ended.
-    fn end_outlived(&mut self, at: usize) {
-        let now = self.clock.wall;
-        let outlived = |join: &&Join| join.has_ended(now);
-        while let Some(slot) = self
-            .live_ref(at)
-            .and_then(|live| live.joins.iter().find(outlived))
-            .map(|join| join.slot)
-        {
-            self.close_room(at, slot, Code::Unauthorized, TOKEN_ENDED);
-        }
-    }
-
     /// Looks after a WebSocket that has been silent.
     pub(super) fn time_out_live(&mut self, at: usize) {
+        if !self.end_outlived(at) {
+            return;
+        }
+        let uptime_ms = self.clock.uptime_ms;
         let Some(live) = self.live_mut(at) else {
             return;
         };
+        if uptime_ms < live.silent_ms {
+            let deadline_ms = live.silent_ms.min(self.outlives_ms(at));
+            return self.set_deadline(at, deadline_ms);
+        }
         if live.pinged && !live.heard {
             let message = "nothing came for twice live.ping_ms, not even a pong";
             return self.dismiss(at, Code::RequestTimeout, message);
@@ -310,7 +311,6 @@ impl<D: Disk> Reactor<D> {
         live.pinged = !live.heard;
         let ping = live.pinged;
         live.heard = false;
-        self.end_outlived(at);
         if ping {
             self.out.clear();
             ws::write_frame(&mut self.out, Opcode::Ping, b"");
@@ -327,10 +327,11 @@ impl<D: Disk> Reactor<D> {
             .is_some_and(|conn| conn.output.is_empty())
         {
             let next_ms = self.clock.uptime_ms + self.limits.live_ping_ms;
-            self.set_deadline(
-                at,
-                next_ms.next_multiple_of(super::readers::DEADLINE_GRID_MS),
-            );
+            let silent_ms = next_ms.next_multiple_of(super::readers::DEADLINE_GRID_MS);
+            if let Some(live) = self.live_mut(at) {
+                live.silent_ms = silent_ms;
+            }
+            self.set_deadline(at, silent_ms.min(self.outlives_ms(at)));
         }
     }
 
@@ -392,11 +393,11 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn live_mut(&mut self, at: usize) -> Option<&mut Live> {
+    pub(super) fn live_mut(&mut self, at: usize) -> Option<&mut Live> {
         self.conns.get_mut(at)?.live_mut()
     }
 
-    fn live_ref(&self, at: usize) -> Option<&Live> {
+    pub(super) fn live_ref(&self, at: usize) -> Option<&Live> {
         self.conns.get(at)?.live()
     }
 
@@ -438,7 +439,7 @@ impl Live {
     /// Returns whether the connection follows a room because a token lets it.
     pub(super) fn follows_by_token(&self, slot: SlotId) -> bool {
         let mut joins = self.joins.iter();
-        joins.any(|join| join.slot == slot && join.author.is_some())
+        joins.any(|join| join.slot == slot && join.by_token)
     }
 
     fn join(&self, room: &str) -> Option<&Join> {
@@ -447,6 +448,16 @@ impl Live {
 }
 
 impl Join {
+    /// Returns what the connection does in the room, as far as it matters to whether it may.
+    pub(super) fn deed(&self) -> Deed {
+        let watches = self.memory.is_some() || self.presence != PresenceMode::None;
+        if self.events || watches {
+            Deed::Read
+        } else {
+            Deed::Enter
+        }
+    }
+
     /// Returns whether the token that let the connection in has ended.
     fn has_ended(&self, now: Millis) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)

@@ -101,11 +101,20 @@ impl<D: Disk> Reactor<D> {
             style,
             following: Following::Stream,
             close: context.close,
-            ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
+            ends_ms: self.sse_ends_ms(at),
         };
         self.out.clear();
         streams::write_sse_head(&mut self.out, &envelope(&mut self.clock, context), style);
         self.begin_sse(at, context, sse);
+    }
+
+    /// Returns the uptime at which an event stream that begins now ends: at its bound, or with what
+    /// its client has shown.
+    fn sse_ends_ms(&self, at: usize) -> u64 {
+        let bound_ms = self.clock.uptime_ms + self.limits.sse_timeout_ms;
+        let opened = self.conns[at].session.as_ref();
+        let end = opened.and_then(|opened| opened.session.caller().ends_at);
+        end.map_or(bound_ms, |end| bound_ms.min(self.uptime_of(end)))
     }
 
     /// Begins the event stream of a channel.
@@ -125,7 +134,7 @@ impl<D: Disk> Reactor<D> {
             style: SseStyle::Text,
             following,
             close: context.close,
-            ends_ms: self.clock.uptime_ms + self.limits.sse_timeout_ms,
+            ends_ms: self.sse_ends_ms(at),
         };
         self.out.clear();
         channels::write_sse_head(&mut self.out, &envelope(&mut self.clock, context));
@@ -349,57 +358,6 @@ impl<D: Disk> Reactor<D> {
                 );
             }
             Err(failure) => self.answer_failure(at, poll.context, &failure),
-        }
-    }
-
-    /// Ends all readers of a channel that were let in by a token, since the secret that it was
-    /// signed with is no more.
-    pub(super) fn end_tokens(&mut self, slot: SlotId) {
-        let (code, message) = (Code::Unauthorized, "the channel has another secret");
-        let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
-        for at in all {
-            let Some(conn) = self.conns.get(at) else {
-                continue;
-            };
-            match &conn.state {
-                State::LongPoll(poll) if poll.slot == slot => {
-                    let (context, following) = (poll.context, poll.following);
-                    match following {
-                        Following::Channel {
-                            form, token: true, ..
-                        } => {
-                            self.unpark(at);
-                            let failure = Failure::new(code, message);
-                            self.answer_channel_failure(at, context, form, &failure);
-                        }
-                        Following::Channel { .. } => {}
-                        // Nobody noted how it was let in; who still may comes back.
-                        Following::Stream => self.end_long_poll(at),
-                    }
-                }
-                State::Sse(sse) if sse.slot == slot => {
-                    let following = sse.following;
-                    match following {
-                        Following::Channel { token: true, .. } => {
-                            self.end_channel_sse(at, following, code, message);
-                        }
-                        Following::Channel { .. } => {}
-                        Following::Stream => self.end_sse(at),
-                    }
-                }
-                State::Live(live) if live.follows_by_token(slot) => {
-                    self.close_room(at, slot, code, message);
-                }
-                State::LongPoll(_)
-                | State::Sse(_)
-                | State::Live(_)
-                | State::Receiving
-                | State::Waiting(..)
-                // It is served again, token and all.
-                | State::Cold(..)
-                | State::Closing
-                | State::Draining => {}
-            }
         }
     }
 
@@ -641,7 +599,13 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Ends an event stream; that of a channel says why.
-    fn end_channel_sse(&mut self, at: usize, following: Following, code: Code, message: &str) {
+    pub(super) fn end_channel_sse(
+        &mut self,
+        at: usize,
+        following: Following,
+        code: Code,
+        message: &str,
+    ) {
         if let Following::Channel { form, .. } = following
             && self
                 .conns

@@ -424,7 +424,9 @@ fn percent_signs_name_bytes_or_nothing() {
     }
     let server = server.restart();
     assert_eq!(server.read_all("a%00%ff%20"), b"a%00%ff%20");
-    server.send(put("%00a").text("x")).refused(404, "UNKNOWN_ROUTE");
+    server
+        .send(put("%00a").text("x"))
+        .refused(404, "UNKNOWN_ROUTE");
     // The listing is JSON whatever names there are.
     serde_json::from_slice::<Vec<serde_json::Value>>(&server.read_all("__registry__")).unwrap();
 }

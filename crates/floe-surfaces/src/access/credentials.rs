@@ -22,6 +22,17 @@ impl<'a> Credentials<'a> {
         found
     }
 
+    /// Takes up again what was read before; an empty text is none.
+    #[must_use]
+    pub fn of(bearer: &'a str, share: &'a str) -> Self {
+        let text = |text: &'a str| (!text.is_empty()).then_some(Cow::Borrowed(text));
+        Self {
+            bearer: text(bearer),
+            share: text(share),
+            ..Self::default()
+        }
+    }
+
     /// Reads one header field, if it is one of ours.
     pub(crate) fn field(&mut self, name: &str, value: &'a [u8]) {
         // What is not text is no credential either, and is refused as a wrong one.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::append::AppendBody;
 use super::fields::{Field, Fields, Problem};
 use super::{
-    Format, FrameId, IDEMPOTENCY_KEY_BYTES_MAX, KEY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, RoomName,
-    TOKEN_BYTES_MAX, USER_BYTES_MAX, cbor,
+    BEARER_BYTES_MAX, Format, FrameId, IDEMPOTENCY_KEY_BYTES_MAX, KEY_BYTES_MAX, PAGE_DEFAULT,
+    PAGE_MAX, RoomName, TOKEN_BYTES_MAX, USER_BYTES_MAX, cbor,
 };
 use floe_proto::Code;
 
@@ -60,6 +60,11 @@ pub enum Command<'a> {
         after: Option<Cow<'a, str>>,
         /// Members of the page.
         limit: u32,
+    },
+    /// Show other credentials than at the handshake.
+    Auth {
+        /// An API key or signed token, as `Authorization: Bearer` would have it.
+        bearer: Cow<'a, str>,
     },
     /// Ask whether the server is there.
     Ping,
@@ -252,6 +257,13 @@ impl<'a> Command<'a> {
                     room: room(fields)?,
                     after: fields.text(Field::After, USER_BYTES_MAX)?,
                     limit: page(fields)?,
+                })
+            }
+            "auth" => {
+                only(fields, "auth", &[Field::Bearer])?;
+                let bearer = fields.word(Field::Bearer, BEARER_BYTES_MAX)?;
+                Ok(Self::Auth {
+                    bearer: Fields::need(bearer, Field::Bearer)?,
                 })
             }
             "ping" => {

@@ -43,7 +43,7 @@ fn member<'a>(user: &'a str, since: Millis, data: Option<&'a str>) -> Member<'a>
 
 /// Writes the server's examples, in the order of the document.
 fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
-    let ids: Vec<_> = (0..21).map(FrameId::Number).collect();
+    let ids: Vec<_> = (0..22).map(FrameId::Number).collect();
     let id = |number: usize| Some(&ids[number]);
     let mut say = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut frame = Vec::new();
@@ -64,6 +64,10 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
             },
         };
         write_welcome(out, format, &welcome);
+    });
+    say(&|out| {
+        let ends_at = Some(Millis(MOMENT.0 + 60_000));
+        write_authenticated(out, format, id(21), Some("ann"), ends_at);
     });
     say(&|out| {
         let joined = Joined {
@@ -232,7 +236,7 @@ fn both_encodings_say_the_same() {
 #[test]
 fn the_clients_examples_are_understood_in_both_encodings() {
     let examples = examples("client");
-    assert_eq!(examples.len(), 21);
+    assert_eq!(examples.len(), 22);
     for example in examples {
         let (mut unused, mut scratch) = (Vec::new(), Vec::new());
         let json = read_frame(Format::Json, example.as_bytes(), &mut unused).unwrap();
@@ -274,6 +278,7 @@ fn the_limits_are_those_of_the_code() {
         format!("| `room` | {ROOM_BYTES_MAX} bytes |"),
         format!("| `user`, `authorId`, `idempotencyKey` | {USER_BYTES_MAX} bytes |"),
         format!("| `token` | {TOKEN_BYTES_MAX} bytes |"),
+        format!("| `bearer` | {BEARER_BYTES_MAX} bytes |"),
         format!("| `key`, `prefix` | {KEY_BYTES_MAX} bytes |"),
         format!("| `events` of one append | {BATCH_EVENTS_MAX} |"),
         format!(

@@ -61,6 +61,7 @@ fields! {
     Memory "memory",
     User "user",
     Token "token",
+    Bearer "bearer",
     Limit "limit",
     Content "content",
     Kind "kind",

@@ -1,6 +1,6 @@
 //! Frames of the server that are about the connection or answer a request.
 
-use floe_proto::Code;
+use floe_proto::{Code, Millis};
 
 use super::map::frame;
 use super::{Format, FrameId, retry_word};
@@ -153,6 +153,23 @@ pub fn write_error(
         map.id(id);
         map.maybe_text("room", room);
         failure(map, code, message);
+    });
+}
+
+/// Appends an `authenticated` frame: the answer to an `auth`.
+pub fn write_authenticated(
+    out: &mut Vec<u8>,
+    format: Format,
+    id: Option<&FrameId<'_>>,
+    user: Option<&str>,
+    ends_at: Option<Millis>,
+) {
+    frame(out, format, "authenticated", |map| {
+        map.id(id);
+        map.maybe_text("user", user);
+        if let Some(ends_at) = ends_at {
+            map.time("endsAt", ends_at);
+        }
     });
 }
 

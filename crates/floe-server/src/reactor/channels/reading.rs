@@ -77,7 +77,6 @@ impl<D: Disk> Reactor<D> {
             form,
             hidden: hidden_for(form, grant.rights),
             limit: 0,
-            token: grant.author.is_some(),
         };
         let name = id.room_name();
         let start = start_after(after_seq);
@@ -109,7 +108,6 @@ impl<D: Disk> Reactor<D> {
             form,
             hidden: hidden_for(form, grant.rights),
             limit,
-            token: grant.author.is_some(),
         };
         let name = id.room_name();
         let start = start_after(after_seq);

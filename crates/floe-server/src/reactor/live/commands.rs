@@ -7,7 +7,6 @@ use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, EventKind, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Wanted};
-use floe_surfaces::channels::Hidden;
 use floe_surfaces::json::Messages;
 use floe_surfaces::live::{
     self, After, AppendBody, ClientFrame, Command, Draft, Format, FrameId, MemoryOp, PresenceMode,
@@ -15,6 +14,7 @@ use floe_surfaces::live::{
 };
 
 use super::super::caller::{full_name, is_unspeakable};
+use super::super::standing::hidden;
 use super::telling::{NOTHING_SEEN, is_typing};
 use super::{Join, Reactor, TOKEN_ENDED};
 use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_channel, is_reserved};
@@ -61,6 +61,7 @@ impl<D: Disk> Reactor<D> {
             Command::Members { room, after, limit } => {
                 self.live_members(at, id, &room, after.as_deref(), limit);
             }
+            Command::Auth { bearer } => self.live_auth(at, id, &bearer),
             Command::Ping => self.tell(at, |out, format| {
                 live::write_pong(out, format, id.as_ref());
             }),
@@ -124,11 +125,8 @@ impl<D: Disk> Reactor<D> {
         if let Some(limit) = join.limit.filter(|_| room_of.is_json()) {
             next = next.max(plan.span.edge.tail.saturating_sub(limit.into()));
         }
-        let hidden = if rights.contains(Rights::READ_DELETED) {
-            Hidden::Mark
-        } else {
-            Hidden::Stub
-        };
+        let by_token = join.room.channel().is_some()
+            && (join.token.is_some() || self.live_ref(at).is_some_and(|live| live.token.is_some()));
         let joined = Join {
             slot: plan.slot,
             room: room.into(),
@@ -136,7 +134,8 @@ impl<D: Disk> Reactor<D> {
             events: join.events,
             is_live: !join.events,
             rights,
-            hidden,
+            hidden: hidden(rights),
+            by_token,
             author,
             user,
             ends_at,
@@ -638,7 +637,7 @@ impl<D: Disk> Reactor<D> {
         self.shard.refuse(ticket, failure);
     }
 
-    fn tell_error(
+    pub(super) fn tell_error(
         &mut self,
         at: usize,
         id: Option<&FrameId<'_>>,

@@ -6,6 +6,7 @@
 
 mod access;
 mod appending;
+mod auth;
 mod client;
 mod formats;
 mod handshake;

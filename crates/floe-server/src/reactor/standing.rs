@@ -1,0 +1,174 @@
+//! Whether those who listen still may, once what let them in has changed or ended.
+//!
+//! Nothing of this is on the way of a request: a connection that asks is looked at when it asks.
+
+use std::sync::Arc;
+
+use floe_log::Disk;
+use floe_proto::{ChannelId, Code, Namespace, Rights};
+use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
+use floe_surfaces::channels::Hidden;
+
+use super::Reactor;
+use super::caller::Opened;
+use super::conn::{Following, State};
+use crate::shard::{Failure, SlotId};
+
+impl<D: Disk> Reactor<D> {
+    /// Judges all who listen anew: what callers are recognised by has changed.
+    ///
+    /// Those who stand are not disturbed; the others are told why, and end.
+    #[allow(dead_code, reason = "what changes access comes with the next commits")]
+    pub(super) fn judge_all(&mut self) {
+        self.access_epoch += 1;
+        self.judge(None);
+    }
+
+    /// Judges those who listen to one room anew: its own rules have changed.
+    #[allow(dead_code, reason = "what changes access comes with the next commits")]
+    pub(super) fn judge_room(&mut self, slot: SlotId) {
+        self.judge(Some(slot));
+    }
+
+    /// Ends all readers of a channel that were let in by a token, since the secret that it was
+    /// signed with is no more.
+    pub(super) fn end_tokens(&mut self, slot: SlotId) {
+        let (code, message) = (Code::Unauthorized, "the channel has another secret");
+        let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
+        for at in all {
+            let Some(conn) = self.conns.get(at) else {
+                continue;
+            };
+            let by_token = conn.session.as_ref().is_some_and(|opened| opened.by_token);
+            match conn.live() {
+                Some(live) if live.follows_by_token(slot) => {
+                    self.close_room(at, slot, code, message);
+                }
+                None if by_token && conn.reads() == Some(slot) => {
+                    self.end_reader(at, Failure::new(code, message));
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn judge(&mut self, slot: Option<SlotId>) {
+        let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
+        for at in all {
+            let Some(conn) = self.conns.get(at) else {
+                continue;
+            };
+            match (&conn.state, conn.reads()) {
+                (State::Live(_), _) => self.judge_live(at, slot),
+                (_, Some(read)) if slot.is_none_or(|slot| slot == read) => {
+                    self.judge_reader(at, read);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Judges a long-poll or an event stream.
+    fn judge_reader(&mut self, at: usize, slot: SlotId) {
+        let Some(opened) = self.conns[at].session.clone() else {
+            return;
+        };
+        if opened.by_token {
+            return;
+        }
+        let judged = self
+            .renew(&opened)
+            .and_then(|opened| self.judge_in(&opened.session, slot, Deed::Read));
+        if let Err(failure) = judged {
+            self.end_reader(at, failure);
+        }
+    }
+
+    /// Ends a long-poll or an event stream whose client may not listen any more.
+    pub(super) fn end_reader(&mut self, at: usize, failure: Failure) {
+        match self.conns.get(at).map(|conn| &conn.state) {
+            Some(State::LongPoll(poll)) => {
+                let (context, following) = (poll.context, poll.following);
+                self.unpark(at);
+                match following {
+                    Following::Channel { form, .. } => {
+                        self.answer_channel_failure(at, context, form, &failure);
+                    }
+                    Following::Stream => self.answer_failure(at, context, &failure),
+                }
+            }
+            Some(State::Sse(sse)) => match sse.following {
+                following @ Following::Channel { .. } => {
+                    self.end_channel_sse(at, following, failure.code, &failure.message);
+                }
+                // The protocol has no event for this: who comes back is told.
+                Following::Stream => self.end_sse(at),
+            },
+            _ => {}
+        }
+    }
+
+    /// Judges a WebSocket, or one of its rooms.
+    fn judge_live(&mut self, at: usize, slot: Option<SlotId>) {
+        let Some(live) = self.live_ref(at) else {
+            return;
+        };
+        let opened = Arc::clone(&live.opened);
+        match self.renew(&opened) {
+            Ok(opened) => self.take_session(at, &opened, slot),
+            Err(failure) => self.dismiss(at, failure.code, &failure.message),
+        }
+    }
+
+    /// Lets a WebSocket go on as `opened`, in one of its rooms or all: those that this may not see
+    /// are closed, and the others' rights are what they are now.
+    pub(super) fn take_session(&mut self, at: usize, opened: &Arc<Opened>, slot: Option<SlotId>) {
+        let Some(live) = self.live_mut(at) else {
+            return;
+        };
+        live.opened = Arc::clone(opened);
+        let joins = live.joins.iter().filter(|join| !join.by_token);
+        let joins = joins.filter(|join| slot.is_none_or(|slot| slot == join.slot));
+        let slots: Vec<(SlotId, Deed)> = joins.map(|join| (join.slot, join.deed())).collect();
+        for (slot, deed) in slots {
+            match self.judge_in(&opened.session, slot, deed) {
+                Ok(grant) => self.take_grant(at, slot, grant),
+                Err(failure) => self.close_room(at, slot, failure.code, &failure.message),
+            }
+        }
+    }
+
+    fn take_grant(&mut self, at: usize, slot: SlotId, grant: Grant) {
+        let Some(live) = self.live_mut(at) else {
+            return;
+        };
+        if let Some(join) = live.joins.iter_mut().find(|join| join.slot == slot) {
+            join.rights = grant.rights;
+            join.ends_at = grant.ends_at;
+            join.hidden = hidden(grant.rights);
+        }
+    }
+
+    /// Decides what a session may do in a loaded room.
+    fn judge_in(&mut self, session: &Session, slot: SlotId, deed: Deed) -> Result<Grant, Failure> {
+        let name = self.shard.room(slot).name().to_vec();
+        let (namespace, path) = Namespace::split(&name);
+        if let Some(id) = ChannelId::of_room(path) {
+            let wanted = Wanted::in_room(deed, Room::Channel(id));
+            return self.grant(session, None, &wanted);
+        }
+        if !session.opens(namespace) {
+            return Err(Failure::new(Code::Forbidden, "the namespace is another's"));
+        }
+        self.admit_stream(session, path, deed)
+    }
+}
+
+/// Returns how deleted events are shown to someone with these rights.
+pub(super) fn hidden(rights: Rights) -> Hidden {
+    if rights.contains(Rights::READ_DELETED) {
+        Hidden::Mark
+    } else {
+        Hidden::Stub
+    }
+}
