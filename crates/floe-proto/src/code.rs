@@ -97,6 +97,8 @@ pub enum Code {
     QueryTimeout,
     /// The object store with the older data does not answer.
     ColdUnavailable,
+    /// The port speaks TLS, and the request came without it.
+    TlsRequired,
 }
 
 /// What a caller should do after a failure.
@@ -112,7 +114,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -158,6 +160,7 @@ impl Code {
         Self::ViewUnavailable,
         Self::QueryTimeout,
         Self::ColdUnavailable,
+        Self::TlsRequired,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -364,6 +367,11 @@ impl Code {
                 503,
                 "The object store with the older data does not answer for the moment.",
             ),
+            Self::TlsRequired => (
+                "TLS_REQUIRED",
+                400,
+                "The port speaks TLS: the address begins with `https`.",
+            ),
         }
     }
 
@@ -440,7 +448,8 @@ impl Code {
             | Self::InvalidFrame
             | Self::NotJoined
             | Self::AlreadyJoined
-            | Self::EventTooLarge => Retry::Never,
+            | Self::EventTooLarge
+            | Self::TlsRequired => Retry::Never,
         }
     }
 }

@@ -1,250 +1,235 @@
-//! HTTP/2 connections, served through the HTTP/1.1 event loop of the same process.
+//! Connections that begin with more than an HTTP/1.1 request: TLS, HTTP/2, the PROXY protocol.
 //!
-//! A stream of an HTTP/2 connection becomes one request on a local socket pair whose other end
-//! the event loop accepts like any connection. So every rule, limit and timeout stands once. The
-//! gateway's thread starts with the first HTTP/2 connection.
+//! What they carry is served by the event loop of the same process. A stream of an HTTP/2
+//! connection becomes one request on a local socket pair whose other end the event loop takes like
+//! any connection, and HTTP/1.1 over TLS is copied to and from such a pair. So every rule, limit and
+//! timeout stands once, and no handshake holds up the loop. The gateway's threads start with their
+//! first connection.
 
-use std::convert::Infallible;
+mod begin;
+mod http2;
+mod pipe;
+mod plain;
+mod rewound;
+mod slots;
+mod websocket;
+
 use std::io;
-use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use mio::Waker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
-/// Streams that one HTTP/2 connection may have open at once.
-const STREAMS_MAX: u32 = 1_000;
-/// Bytes of the header fields of one request.
-const HEAD_BYTES_MAX: u32 = 16 << 10;
-/// Local connections kept for the next request.
-const IDLE_MAX: usize = 64;
+use self::rewound::Rewound;
+use self::slots::Slots;
+use crate::metrics::{GatewayMetrics, Refusal};
+use crate::proxy::{Peer, ProxySettings};
+use crate::settings::Settings;
+use crate::tls::Certificates;
 
 /// The event loop's side of the gateway.
 #[derive(Debug)]
 pub struct Gateway {
     link: Arc<Link>,
-    accepted: Option<UnboundedSender<(std::net::TcpStream, Bytes)>>,
+    runtime: Option<Runtime>,
+}
+
+/// A connection for the event loop to serve.
+#[derive(Debug)]
+pub enum Handed {
+    /// One end of a socket pair, and who is behind the other.
+    Local(mio::net::UnixStream, Peer),
+    /// A connection from the network, and what was read of it.
+    Tcp(mio::net::TcpStream, Peer, Bytes),
 }
 
 /// What both sides share.
 #[derive(Debug)]
 struct Link {
-    /// Ends of socket pairs for the event loop to take.
-    sockets: Mutex<Vec<mio::net::UnixStream>>,
-    /// Local connections that wait for a request.
-    idle: Mutex<Vec<SendRequest<Incoming>>>,
+    handed: Mutex<Vec<Handed>>,
     waker: Arc<Waker>,
+    certificates: Option<Certificates>,
+    proxies: ProxySettings,
+    /// Connections that are the gateway's.
+    connections: AtomicUsize,
+    connections_max: usize,
+    slots: Arc<Slots>,
+    handshake_timeout: Duration,
+    stall_timeout: Duration,
+    stopping: watch::Sender<bool>,
+    metrics: GatewayMetrics,
 }
 
+/// Threads that encrypt and decrypt.
+const THREADS: usize = 2;
+/// Milliseconds that the last bytes get to leave when the server stops.
+const FINISH_MS: u64 = 1_000;
+
 impl Gateway {
-    /// Makes a gateway that has no thread yet.
-    pub fn new(waker: Arc<Waker>) -> Self {
+    /// Makes a gateway that has no threads yet.
+    pub fn new(
+        waker: Arc<Waker>,
+        settings: &Settings,
+        certificates: Option<Certificates>,
+        metrics: GatewayMetrics,
+    ) -> Self {
+        let limits = &settings.limits;
         let link = Link {
-            sockets: Mutex::default(),
-            idle: Mutex::default(),
+            handed: Mutex::default(),
             waker,
+            certificates,
+            proxies: settings.proxies.clone(),
+            connections: AtomicUsize::new(0),
+            connections_max: limits.http_connections_max,
+            slots: Slots::new(limits.handshakes_max),
+            handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
+            stall_timeout: Duration::from_millis(limits.reader_stall_timeout_ms),
+            stopping: watch::Sender::new(false),
+            metrics,
         };
         Self {
             link: Arc::new(link),
-            accepted: None,
+            runtime: None,
         }
     }
 
-    /// Serves a connection whose first bytes have been read.
-    pub fn serve(&mut self, socket: mio::net::TcpStream, first: &[u8]) {
-        let socket = std::net::TcpStream::from(socket);
-        if self
-            .accepted
-            .as_ref()
-            .is_none_or(UnboundedSender::is_closed)
-        {
-            let (accepted, connections) = unbounded_channel();
-            let link = Arc::clone(&self.link);
-            let thread = std::thread::Builder::new().name("floe-http2".into());
-            if let Err(error) = thread.spawn(move || run(connections, &link)) {
-                tracing::error!(%error, "the HTTP/2 thread did not start");
-                return;
-            }
-            self.accepted = Some(accepted);
-        }
-        if let Some(accepted) = &self.accepted {
-            // A thread that has just died drops the connection, and the next one starts another.
-            let _ = accepted.send((socket, Bytes::copy_from_slice(first)));
-        }
+    /// Returns whether connections from the network begin here.
+    pub fn greets(&self) -> bool {
+        self.link.certificates.is_some() || self.link.proxies.protocol
     }
 
-    /// Takes the local sockets that the event loop should serve.
-    pub fn take_sockets(&self) -> Vec<mio::net::UnixStream> {
-        std::mem::take(&mut *lock(&self.link.sockets))
+    /// Takes a connection from the network on which nothing was read; returns whether there is room
+    /// for it.
+    pub fn greet(&mut self, socket: mio::net::TcpStream, peer: Peer) -> bool {
+        if self.link.proxies.protocol && !peer.proxy {
+            self.link.metrics.refused(Refusal::Untrusted);
+            return true;
+        }
+        self.start(socket, |link, held, socket| {
+            begin::begin(link, held, socket, peer)
+        })
     }
-}
 
-fn run(mut connections: UnboundedReceiver<(std::net::TcpStream, Bytes)>, link: &Arc<Link>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the HTTP/2 runtime did not start");
+    /// Takes a connection that speaks HTTP/2, whose first bytes have been read; returns whether
+    /// there is room for it.
+    pub fn serve_http2(&mut self, socket: mio::net::TcpStream, peer: Peer, first: &[u8]) -> bool {
+        let first = Bytes::copy_from_slice(first);
+        self.start(socket, |link, held, socket| {
+            http2::serve(link, held, Rewound::new(first, socket), peer)
+        })
+    }
+
+    /// Takes the connections that the event loop should serve.
+    pub fn take_handed(&self) -> Vec<Handed> {
+        std::mem::take(&mut *lock(&self.link.handed))
+    }
+
+    /// Asks clients to come back elsewhere with what they have not yet sent.
+    pub fn stop(&self) {
+        self.link.stopping.send_replace(true);
+    }
+
+    /// Waits a moment for the last answers to leave, and ends the threads.
+    pub fn finish(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
             return;
-        }
-    };
-    runtime.block_on(async {
-        while let Some((socket, first)) = connections.recv().await {
-            let link = Arc::clone(link);
-            tokio::spawn(async move {
-                if let Err(error) = serve(socket, first, link).await {
-                    tracing::debug!(%error, "an HTTP/2 connection ended");
-                }
-            });
-        }
-    });
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-async fn serve(socket: std::net::TcpStream, first: Bytes, link: Arc<Link>) -> Result<(), Failure> {
-    let io = Rewound {
-        first,
-        socket: TcpStream::from_std(socket)?,
-    };
-    let service = service_fn(move |request| {
-        let link = Arc::clone(&link);
-        async move { Ok::<_, Infallible>(forward(request, &link).await) }
-    });
-    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .keep_alive_interval(std::time::Duration::from_secs(30))
-        .serve_connection(TokioIo::new(io), service)
-        .await?;
-    Ok(())
-}
-
-type Body = http_body_util::Either<Incoming, http_body_util::Empty<Bytes>>;
-
-async fn forward(request: Request<Incoming>, link: &Arc<Link>) -> Response<Body> {
-    match try_forward(request, link).await {
-        Ok(response) => response.map(http_body_util::Either::Left),
-        Err(error) => {
-            tracing::debug!(%error, "an HTTP/2 request was not served");
-            let mut response =
-                Response::new(http_body_util::Either::Right(http_body_util::Empty::new()));
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            response
-        }
-    }
-}
-
-async fn try_forward(
-    mut request: Request<Incoming>,
-    link: &Arc<Link>,
-) -> Result<Response<Incoming>, Failure> {
-    if let Some(authority) = request.uri().authority() {
-        let host = HeaderValue::from_str(authority.as_str())?;
-        request.headers_mut().insert(HOST, host);
-    }
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str())
-        .parse()?;
-    *request.uri_mut() = target;
-    *request.version_mut() = Version::HTTP_11;
-    let mut sender = connect(link).await?;
-    let mut response = sender.send_request(request).await?;
-    response.headers_mut().remove(CONNECTION);
-    response
-        .headers_mut()
-        .remove(http::header::TRANSFER_ENCODING);
-    *response.version_mut() = Version::HTTP_2;
-    let link = Arc::clone(link);
-    tokio::spawn(async move {
-        if sender.ready().await.is_ok() {
-            let mut idle = lock(&link.idle);
-            if idle.len() < IDLE_MAX {
-                idle.push(sender);
-            }
-        }
-    });
-    Ok(response)
-}
-
-/// Returns a local connection that is ready for a request.
-async fn connect(link: &Link) -> Result<SendRequest<Incoming>, Failure> {
-    loop {
-        let Some(sender) = lock(&link.idle).pop() else {
-            break;
         };
-        if sender.is_ready() {
-            return Ok(sender);
+        let until = Instant::now() + Duration::from_millis(FINISH_MS);
+        while self.link.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
         }
+        runtime.shutdown_background();
     }
-    let (near, far) = mio::net::UnixStream::pair()?;
-    lock(&link.sockets).push(far);
-    link.waker.wake()?;
-    let near = UnixStream::from_std(std::os::unix::net::UnixStream::from(near))?;
-    let (sender, connection) =
-        hyper::client::conn::http1::handshake::<_, Incoming>(TokioIo::new(near)).await?;
-    tokio::spawn(async move {
-        // The event loop closes idle connections; the sender learns of it.
-        let _ = connection.await;
-    });
-    Ok(sender)
+
+    fn start<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        socket: mio::net::TcpStream,
+        serve: impl FnOnce(Arc<Link>, Held, TcpStream) -> F,
+    ) -> bool {
+        let Some(held) = Held::take(&self.link) else {
+            return false;
+        };
+        let runtime = match &mut self.runtime {
+            Some(runtime) => runtime,
+            none => match start_threads(&self.link) {
+                Ok(runtime) => none.insert(runtime),
+                Err(error) => {
+                    tracing::error!(%error, "the gateway's threads did not start");
+                    return false;
+                }
+            },
+        };
+        let _inside = runtime.enter();
+        match TcpStream::from_std(socket.into()) {
+            Ok(socket) => {
+                runtime.spawn(serve(Arc::clone(&self.link), held, socket));
+            }
+            Err(error) => tracing::warn!(%error, "a connection could not be polled"),
+        }
+        true
+    }
+}
+
+fn start_threads(link: &Link) -> io::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("floe-gateway")
+        .enable_all()
+        .build()?;
+    if let Some(certificates) = &link.certificates {
+        runtime.spawn(certificates.clone().watch());
+    }
+    Ok(runtime)
+}
+
+impl Link {
+    fn hand(&self, handed: Handed) -> io::Result<()> {
+        lock(&self.handed).push(handed);
+        self.waker.wake()
+    }
+
+    /// Opens a connection to the event loop in the name of `peer`.
+    fn connect(&self, peer: Peer) -> io::Result<UnixStream> {
+        let (near, far) = std::os::unix::net::UnixStream::pair()?;
+        near.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        let near = UnixStream::from_std(near)?;
+        self.hand(Handed::Local(mio::net::UnixStream::from_std(far), peer))?;
+        Ok(near)
+    }
+
+    /// Waits for the server to stop.
+    async fn stopped(&self) {
+        // The sender lives as long as the link.
+        let _ = self.stopping.subscribe().wait_for(|stops| *stops).await;
+    }
+}
+
+/// One of the connections that the gateway may have.
+#[derive(Debug)]
+struct Held(Arc<Link>);
+
+impl Held {
+    fn take(link: &Arc<Link>) -> Option<Self> {
+        let before = link.connections.fetch_add(1, Ordering::AcqRel);
+        let held = Self(Arc::clone(link));
+        link.metrics.connections(before + 1);
+        (before < link.connections_max).then_some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.metrics.connections(before - 1);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A socket whose first bytes were read before.
-#[derive(Debug)]
-struct Rewound {
-    first: Bytes,
-    socket: TcpStream,
-}
-
-impl AsyncRead for Rewound {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(context, buffer);
-        }
-        let len = self.first.len().min(buffer.remaining());
-        buffer.put_slice(&self.first.split_to(len));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewound {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
-    }
 }

@@ -14,11 +14,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::gateway::{GatewayMetrics, Refusal};
+
 use self::cold::ColdMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
 mod cold;
+mod gateway;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -49,6 +52,7 @@ pub struct Metrics {
     memory: [Gauge; MEMORY.len()],
     log: [Gauge; LOG.len()],
     cold: ColdMetrics,
+    gateway: GatewayMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -174,6 +178,7 @@ impl Metrics {
             memory: MEMORY.map(|part| memory.get_or_create(&PartLabel { part }).clone()),
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
             cold: ColdMetrics::register(&mut registry),
+            gateway: GatewayMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -196,6 +201,11 @@ impl Metrics {
             view_lag_events,
             view_lag_seconds,
         }
+    }
+
+    /// Returns what the gateway counts with.
+    pub fn gateway(&self) -> GatewayMetrics {
+        self.gateway.clone()
     }
 
     /// Counts a request.

@@ -20,7 +20,7 @@ mod standing;
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,13 +41,15 @@ use slab::Slab;
 use self::conn::{Conn, Context, Place, State, next_generation};
 use self::socket::Socket;
 use crate::clock::Clock;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Handed};
 use crate::memory;
 use crate::metrics::Metrics;
+use crate::proxy::{self, Peer, TrustedProxies};
 use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
+use crate::tls::Certificates;
 use crate::views::{ViewHost, ViewSettings};
 use crate::workers::{Finished, Workers, run_commit};
 
@@ -66,6 +68,8 @@ pub struct Reactor<D: Disk> {
     address: SocketAddr,
     /// Origins whose pages may open live connections, besides the server's own.
     origins: Vec<String>,
+    /// Proxies whose word on their clients is taken.
+    trusted_proxies: TrustedProxies,
     /// What callers are recognised by.
     access: Access,
     /// Changes with `access`, so that what was looked up before is looked up again.
@@ -140,6 +144,7 @@ impl<D: Disk> Reactor<D> {
         listener: std::net::TcpListener,
         mut shard: Shard<D>,
         settings: &Settings,
+        certificates: Option<Certificates>,
         metrics: Metrics,
         stop: Arc<AtomicBool>,
     ) -> io::Result<(Self, Arc<Waker>)> {
@@ -183,6 +188,7 @@ impl<D: Disk> Reactor<D> {
             public_url: settings.public_url.clone(),
             address,
             origins: settings.origins.clone(),
+            trusted_proxies: settings.proxies.trusted.clone(),
             access,
             access_epoch: 0,
             bounds: Bounds {
@@ -191,7 +197,12 @@ impl<D: Disk> Reactor<D> {
             },
             views: ViewHost::start(views, &waker, metrics.clone())?,
             workers: Workers::start(&waker)?,
-            gateway: Gateway::new(Arc::clone(&waker)),
+            gateway: Gateway::new(
+                Arc::clone(&waker),
+                settings,
+                certificates,
+                metrics.gateway(),
+            ),
             clock,
             limits: Arc::new(settings.limits.clone()),
             metrics,
@@ -327,8 +338,13 @@ impl<D: Disk> Reactor<D> {
         for finished in self.workers.take_finished() {
             self.finished(finished)?;
         }
-        for socket in self.gateway.take_sockets() {
-            self.open(Socket::Local(socket));
+        for handed in self.gateway.take_handed() {
+            match handed {
+                Handed::Local(socket, peer) => {
+                    self.open(Socket::Local(socket), peer);
+                }
+                Handed::Tcp(socket, peer, first) => self.open_with(socket, peer, &first),
+            }
         }
         Ok(())
     }
@@ -408,9 +424,9 @@ impl<D: Disk> Reactor<D> {
                 return;
             };
             match listener.accept() {
-                Ok((socket, _)) => {
+                Ok((socket, address)) => {
                     let _ = socket.set_nodelay(true);
-                    self.open(Socket::Tcp(socket));
+                    self.accepted(socket, address.ip());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -425,6 +441,16 @@ impl<D: Disk> Reactor<D> {
         self.rearm_listener();
     }
 
+    fn accepted(&mut self, socket: mio::net::TcpStream, ip: IpAddr) {
+        let peer = Peer::new(ip, &self.trusted_proxies);
+        if !self.gateway.greets() {
+            self.open(Socket::Tcp(socket), peer);
+        } else if !self.gateway.greet(socket, peer) {
+            // Nothing can be said before the handshake, which is what there is no room for.
+            self.metrics.error(Code::Overloaded);
+        }
+    }
+
     fn rearm_listener(&mut self) {
         if let Some(listener) = &mut self.listener
             && let Err(error) =
@@ -436,7 +462,8 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn open(&mut self, mut socket: Socket) {
+    /// Takes a connection on; returns its place.
+    fn open(&mut self, mut socket: Socket, peer: Peer) -> Option<usize> {
         let most = self.limits.http_connections_max.min(Place::CONNECTIONS_MAX);
         if self.conns.len() >= most {
             self.metrics.error(Code::Overloaded);
@@ -454,23 +481,52 @@ impl<D: Disk> Reactor<D> {
                 "http.connections_max is reached",
             );
             let _ = socket.write(&self.out);
-            return;
+            return None;
         }
         self.generation = next_generation(self.generation);
         let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
         let entry = self.conns.vacant_entry();
+        let at = entry.key();
         let interests = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.poll
-                .registry()
-                .register(&mut socket, Token(entry.key()), interests)
+        if let Err(error) = self
+            .poll
+            .registry()
+            .register(&mut socket, Token(at), interests)
         {
             tracing::warn!(%error, "a connection could not be polled");
-            return;
+            return None;
         }
-        entry.insert(Conn::new(socket, self.generation, deadline_ms));
+        entry.insert(Conn::new(socket, peer, self.generation, deadline_ms));
         self.deadline_ms = self.deadline_ms.min(deadline_ms);
         self.metrics.connections(self.conns.len());
+        Some(at)
+    }
+
+    /// Takes a connection on whose first bytes have been read.
+    fn open_with(&mut self, socket: mio::net::TcpStream, peer: Peer, first: &[u8]) {
+        if let Some(at) = self.open(Socket::Tcp(socket), peer)
+            && !first.is_empty()
+        {
+            self.conns[at].input.extend_from_slice(first);
+            self.metrics.received(first.len() as u64);
+            self.receive(at);
+        }
+    }
+
+    /// Returns who sends a request: the connection's peer, or whom a trusted proxy names.
+    pub(super) fn client(&self, at: usize, fields: &[httparse::Header<'_>]) -> Peer {
+        let peer = self.conns[at].peer;
+        if !peer.proxy {
+            return peer;
+        }
+        let fields = fields.iter().map(|field| (field.name, field.value));
+        proxy::forwarded(peer, &self.trusted_proxies, fields)
+    }
+
+    /// Returns the address of who sends a request.
+    #[allow(dead_code, reason = "what counts by address asks for it")]
+    pub(super) fn client_ip(&self, at: usize, fields: &[httparse::Header<'_>]) -> IpAddr {
+        self.client(at, fields).ip
     }
 
     fn ready(&mut self, at: usize, event: &Event) {

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::reactor::Reactor;
 use crate::settings::Settings;
 use crate::shard::Shard;
+use crate::tls::{Certificates, TlsError};
 
 /// A server that has recovered its data and listens.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Server {
     address: SocketAddr,
     reactor: Box<Reactor<DirDisk>>,
     stopper: Stopper,
+    certificates: Option<Certificates>,
     recovery: Recovery,
     recovery_time: Duration,
 }
@@ -71,6 +73,12 @@ pub enum StartError {
         /// Why.
         source: ColdError,
     },
+    /// The certificate cannot be used.
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The PROXY protocol is asked for, and nobody may speak it.
+    #[error("the PROXY protocol without a trusted proxy lets nobody in: name --trusted-proxies")]
+    NoProxies,
     /// The disk or the operating system failed. What was acknowledged is durable.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -83,6 +91,10 @@ impl Server {
     /// See [`StartError`]. A damaged folder is left as it is.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
         raise_file_limit();
+        if settings.proxies.protocol && settings.proxies.trusted.is_empty() {
+            return Err(StartError::NoProxies);
+        }
+        let certificates = settings.tls.as_ref().map(Certificates::open).transpose()?;
         let listener = listen(settings.listen).map_err(|source| StartError::Listen {
             address: settings.listen,
             source,
@@ -110,12 +122,20 @@ impl Server {
         let metrics = Metrics::new();
         metrics.recovered(recovery_time.as_secs_f64());
         let stop = Arc::new(AtomicBool::new(false));
-        let (reactor, waker) = Reactor::new(listener, shard, settings, metrics, Arc::clone(&stop))?;
+        let (reactor, waker) = Reactor::new(
+            listener,
+            shard,
+            settings,
+            certificates.clone(),
+            metrics,
+            Arc::clone(&stop),
+        )?;
         let stopper = Stopper { stop, waker };
         Ok(Self {
             address,
             reactor: Box::new(reactor),
             stopper,
+            certificates,
             recovery,
             recovery_time,
         })
@@ -131,6 +151,12 @@ impl Server {
     #[must_use]
     pub const fn recovery(&self) -> (&Recovery, Duration) {
         (&self.recovery, self.recovery_time)
+    }
+
+    /// Returns a handle to have the certificate read again, if the server speaks TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
     }
 
     /// Returns a handle that stops the server.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
 
 use crate::cold::ColdSettings;
+use crate::proxy::ProxySettings;
+use crate::tls::TlsSettings;
 
 /// Everything that a server is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,10 @@ pub struct Settings {
     pub api_keys: String,
     /// Origins whose pages may open live connections, besides the server's own; `*` is all.
     pub origins: Vec<String>,
+    /// The certificate for TLS; none by default, and then the port speaks HTTP.
+    pub tls: Option<TlsSettings>,
+    /// Which proxies are believed.
+    pub proxies: ProxySettings,
     /// What the SQL view of channels keeps, and its bounds.
     pub view: floe_views::Options,
     /// Bounds.
@@ -40,6 +46,8 @@ impl Default for Settings {
             public_url: None,
             api_keys: String::new(),
             origins: Vec::new(),
+            tls: None,
+            proxies: ProxySettings::default(),
             view: floe_views::Options::default(),
             limits: Limits::default(),
             log: floe_log::Options::default(),
@@ -62,6 +70,12 @@ pub struct Limits {
     pub http_idle_timeout_ms: u64,
     /// Connections at once; 60 000. Above: 503 `OVERLOADED`, and closed.
     pub http_connections_max: usize,
+    /// Milliseconds in which a connection must have said its PROXY header and shaken hands for TLS;
+    /// 10 s. Later: closed.
+    pub handshake_timeout_ms: u64,
+    /// Connections that may be doing so at once; 1 000. Above: they wait for their turn, as long as
+    /// the time-out, and one that has taken over a second for it makes room.
+    pub handshakes_max: usize,
     /// Bytes of a decoded stream path; 1 024. Above: 414 `PATH_TOO_LONG`.
     pub stream_path_bytes_max: usize,
     /// Streams of the server; 100 million. Above: creates get 429 `LIMIT_REACHED`.
@@ -149,6 +163,8 @@ impl Default for Limits {
             http_request_timeout_ms: 30_000,
             http_idle_timeout_ms: 75_000,
             http_connections_max: 60_000,
+            handshake_timeout_ms: 10_000,
+            handshakes_max: 1_000,
             stream_path_bytes_max: 1024,
             streams_max: 100_000_000,
             stream_producers_max: 10_000,

@@ -135,7 +135,7 @@ impl<D: Disk> Reactor<D> {
                         .find(|field| field.name.eq_ignore_ascii_case(name));
                     found.and_then(|field| std::str::from_utf8(field.value).ok())
                 };
-                let base = self.base_url(field("host"));
+                let base = self.base_url(context.secure, field("host"));
                 let url = channels::realtime_url(&base);
                 self.show(at, context, |out, envelope| {
                     channels::write_realtime(out, envelope, id, &url);

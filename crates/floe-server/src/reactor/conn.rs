@@ -11,12 +11,15 @@ use super::http1::ChunkScan;
 use super::live::Live;
 use super::output::Output;
 use super::socket::Socket;
+use crate::proxy::Peer;
 use crate::shard::{SlotId, Ticket};
 
 /// One connection. While idle it owns no buffer.
 #[derive(Debug)]
 pub struct Conn<F> {
     pub socket: Socket,
+    /// Who is at the other end.
+    pub peer: Peer,
     /// Tells this connection from others that had its place before.
     pub generation: u32,
     pub state: State,
@@ -77,6 +80,8 @@ pub struct Context {
     pub head: bool,
     /// Whether the client speaks HTTP/1.0.
     pub old: bool,
+    /// Whether the client came by `https`.
+    pub secure: bool,
 }
 
 /// How to answer a command, where it takes more than what came of it.
@@ -162,9 +167,10 @@ pub struct Sse {
 }
 
 impl<F: floe_log::DiskFile> Conn<F> {
-    pub fn new(socket: Socket, generation: u32, deadline_ms: u64) -> Self {
+    pub fn new(socket: Socket, peer: Peer, generation: u32, deadline_ms: u64) -> Self {
         Self {
             socket,
+            peer,
             generation,
             state: State::Receiving,
             session: None,

@@ -223,13 +223,17 @@ impl<D: Disk> Reactor<D> {
         name: &[u8],
         create: Create<'_>,
     ) {
-        let location = match &self.public_url {
-            Some(base) => Location {
+        let location = match (&self.public_url, create.host) {
+            (Some(base), _) => Location {
                 host: None,
                 path: format!("{}{path}", base.trim_end_matches('/')).into(),
             },
-            None => Location {
-                host: create.host.map(Into::into),
+            (None, Some(host)) if context.secure => Location {
+                host: None,
+                path: format!("https://{host}{path}").into(),
+            },
+            (None, host) => Location {
+                host: host.map(Into::into),
                 path: path.into(),
             },
         };
@@ -277,7 +281,7 @@ impl<D: Disk> Reactor<D> {
                 .find(|field| field.name.eq_ignore_ascii_case(name));
             found.and_then(|field| std::str::from_utf8(field.value).ok())
         };
-        let base = self.base_url(field("host"));
+        let base = self.base_url(context.secure, field("host"));
         let asked = subscriptions::Context {
             base: &base,
             development: self.address.ip().is_loopback(),
@@ -308,9 +312,9 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns the base of the server's absolute addresses, as far as a request knows it.
-    pub(super) fn base_url(&self, host: Option<&str>) -> String {
+    pub(super) fn base_url(&self, secure: bool, host: Option<&str>) -> String {
         let local = self.address.to_string();
-        subscriptions::base_url(self.public_url.as_deref(), host, &local)
+        subscriptions::base_url(self.public_url.as_deref(), secure, host, &local)
     }
 
     /// Answers a request about a subscription.

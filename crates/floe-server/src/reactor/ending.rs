@@ -71,6 +71,7 @@ impl<D: Disk> Reactor<D> {
             if let Some(mut listener) = self.listener.take() {
                 let _ = self.poll.registry().deregister(&mut listener);
             }
+            self.gateway.stop();
             let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
             for at in all {
                 let Some(conn) = self.conns.get(at) else {
@@ -102,6 +103,7 @@ impl<D: Disk> Reactor<D> {
     /// Closes everything, the log last.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.conns.clear();
+        self.gateway.finish();
         self.views.stop(&mut self.shard);
         self.workers.stop();
         for finished in self.workers.take_finished() {

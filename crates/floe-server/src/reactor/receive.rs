@@ -221,6 +221,7 @@ impl<D: Disk> Reactor<D> {
             cors: framing.has_origin,
             head: method == "HEAD",
             old: framing.old,
+            secure: self.client(at, request.headers).secure,
         };
         let body_bytes_max = self.limits.http_body_bytes_max;
         let encoded = &data[framing.head_len..];
@@ -324,8 +325,11 @@ impl<D: Disk> Reactor<D> {
         }
         let mut conn = self.conns.remove(at);
         let _ = self.poll.registry().deregister(&mut conn.socket);
-        if let super::Socket::Tcp(socket) = conn.socket {
-            self.gateway.serve(socket, data);
+        self.metrics.connections(self.conns.len());
+        if let super::Socket::Tcp(socket) = conn.socket
+            && !self.gateway.serve_http2(socket, conn.peer, data)
+        {
+            self.metrics.error(Code::Overloaded);
         }
         Taken::Ended
     }

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 pub enum Socket {
     /// From the network.
     Tcp(mio::net::TcpStream),
-    /// From the HTTP/2 gateway of the same process.
+    /// From the gateway of the same process.
     Local(mio::net::UnixStream),
 }
 

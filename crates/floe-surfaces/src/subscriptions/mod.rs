@@ -22,18 +22,22 @@ pub use webhook_url::{UrlError, WebhookUrl};
 
 use crate::http::STREAM_ROOT;
 
-/// Returns the base of absolute addresses: the configured one, else from the request's `Host`.
+/// Returns the base of absolute addresses: the configured one, else from the request's `Host`,
+/// encrypted as the request was.
 ///
 /// A `Host` that is none, or that is not sent, leaves `local`, the address listened on.
 #[must_use]
-pub fn base_url(configured: Option<&str>, host: Option<&str>, local: &str) -> String {
+pub fn base_url(configured: Option<&str>, secure: bool, host: Option<&str>, local: &str) -> String {
     let is_host = |host: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         !host.is_empty() && host.bytes().all(allowed)
     };
     match configured {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", host.filter(is_host).unwrap_or(local)),
+        None => {
+            let scheme = if secure { "https" } else { "http" };
+            format!("{scheme}://{}", host.filter(is_host).unwrap_or(local))
+        }
     }
 }
 

@@ -459,6 +459,7 @@ fn the_base_is_configured_or_comes_from_the_host() {
         (None, Some(""), "http://local:2"),
         (None, None, "http://local:2"),
     ] {
-        assert_eq!(base_url(configured, host, "local:2"), expected);
+        assert_eq!(base_url(configured, false, host, "local:2"), expected);
     }
+    assert_eq!(base_url(None, true, Some("h"), "local:2"), "https://h");
 }

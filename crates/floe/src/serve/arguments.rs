@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use floe_server::{Limits, Settings};
 
 use super::cold::ColdArguments;
+use super::tls::TlsArguments;
 
 /// Serve streams from a folder.
 ///
@@ -17,7 +18,7 @@ use super::cold::ColdArguments;
 pub struct ServeArguments {
     /// Address and port to listen on.
     ///
-    /// 0.0.0.0:4437 lets other machines in; there is no TLS, so put a proxy in front.
+    /// 0.0.0.0:4437 lets other machines in: encrypted with `--tls-cert`, or put a proxy in front.
     #[arg(long, env = "FLOE_LISTEN", value_name = "ADDRESS:PORT",
           default_value_t = Settings::default().listen)]
     listen: SocketAddr,
@@ -67,6 +68,8 @@ pub struct ServeArguments {
     #[arg(long, env = "FLOE_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
     #[command(flatten)]
+    tls: TlsArguments,
+    #[command(flatten)]
     limits: LimitArguments,
     #[command(flatten)]
     view: ViewArguments,
@@ -94,6 +97,8 @@ impl ServeArguments {
             public_url: self.public_url.clone(),
             api_keys: self.api_keys.clone(),
             origins: self.origins.clone(),
+            tls: self.tls.tls(),
+            proxies: self.tls.proxies(),
             view: self.view.options(),
             limits: self.limits.limits(),
             log: self.bounds.options(),
@@ -177,6 +182,12 @@ arguments! {
     http_idle_timeout_ms: u64 = "FLOE_HTTP_IDLE_TIMEOUT_MS";
     /// Connections at once. Above: 503 OVERLOADED, and closed.
     http_connections_max: usize = "FLOE_HTTP_CONNECTIONS_MAX";
+    /// Milliseconds in which a connection must have said its PROXY header and shaken hands for TLS.
+    /// Later: closed.
+    handshake_timeout_ms: u64 = "FLOE_HANDSHAKE_TIMEOUT_MS";
+    /// Connections that may be doing so at once. Above: they wait for their turn, as long as the
+    /// time-out, and one that has taken over a second for it makes room.
+    handshakes_max: usize = "FLOE_HANDSHAKES_MAX";
     /// Bytes of a decoded stream path. Above: 414 PATH_TOO_LONG.
     stream_path_bytes_max: usize = "FLOE_STREAM_PATH_BYTES_MAX";
     /// Streams of the server. Above: creates get 429 LIMIT_REACHED.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cold;
+mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -36,7 +37,12 @@ pub fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     );
     if arguments.log_format == LogFormat::Text {
         // A closed stderr is no reason not to serve.
-        let _ = print_greeting(&mut io::stderr(), server.address(), &data);
+        let _ = print_greeting(
+            &mut io::stderr(),
+            server.address(),
+            settings.tls.is_some(),
+            &data,
+        );
     }
     server.run()?;
     tracing::info!("stopped");
@@ -61,11 +67,17 @@ fn start_log(arguments: &ServeArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_greeting(out: &mut impl Write, address: SocketAddr, data: &Path) -> io::Result<()> {
-    let url = format!("http://{address}/v1/stream/hello");
+fn print_greeting(
+    out: &mut impl Write,
+    address: SocketAddr,
+    secure: bool,
+    data: &Path,
+) -> io::Result<()> {
+    let scheme = if secure { "https" } else { "http" };
+    let url = format!("{scheme}://{address}/v1/stream/hello");
     write!(
         out,
-        "\n  Floe listens on http://{address} and keeps its data in {}\n\n  \
+        "\n  Floe listens on {scheme}://{address} and keeps its data in {}\n\n  \
          Try, in another terminal:\n    \
          curl -X PUT {url} -H 'content-type: text/plain'\n    \
          curl {url} -H 'content-type: text/plain' -d 'first message'\n    \
@@ -103,9 +115,19 @@ mod tests {
     fn the_greeting_names_the_folder_and_three_commands() {
         let mut out = Vec::new();
         let address = "127.0.0.1:4437".parse().unwrap();
-        print_greeting(&mut out, address, Path::new("/srv/floe-data")).unwrap();
+        print_greeting(&mut out, address, false, Path::new("/srv/floe-data")).unwrap();
         let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("http://127.0.0.1:4437").count(), 4, "{text}");
         assert!(text.contains("data in /srv/floe-data\n"), "{text}");
         assert_eq!(text.matches("    curl ").count(), 3, "{text}");
+    }
+
+    #[test]
+    fn the_greeting_says_https_where_the_port_speaks_tls() {
+        let mut out = Vec::new();
+        let address = "127.0.0.1:4437".parse().unwrap();
+        print_greeting(&mut out, address, true, Path::new("/srv/floe-data")).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("https://127.0.0.1:4437").count(), 4, "{text}");
     }
 }
