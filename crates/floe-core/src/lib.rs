@@ -32,6 +32,7 @@ mod append;
 pub mod channel;
 mod content;
 mod create;
+pub mod directory;
 mod fold;
 mod lifetime;
 pub mod live;
