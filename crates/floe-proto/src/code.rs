@@ -99,6 +99,8 @@ pub enum Code {
     ColdUnavailable,
     /// The port speaks TLS, and the request came without it.
     TlsRequired,
+    /// What knows the caller does not answer.
+    AccessUnavailable,
 }
 
 /// What a caller should do after a failure.
@@ -114,7 +116,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -161,6 +163,7 @@ impl Code {
         Self::QueryTimeout,
         Self::ColdUnavailable,
         Self::TlsRequired,
+        Self::AccessUnavailable,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -367,6 +370,11 @@ impl Code {
                 503,
                 "The object store with the older data does not answer for the moment.",
             ),
+            Self::AccessUnavailable => (
+                "ACCESS_UNAVAILABLE",
+                503,
+                "What is asked who the caller is does not answer for the moment.",
+            ),
             Self::TlsRequired => (
                 "TLS_REQUIRED",
                 400,
@@ -416,7 +424,8 @@ impl Code {
             | Self::ViewBehind
             | Self::ViewUnavailable
             | Self::QueryTimeout
-            | Self::ColdUnavailable => Retry::Later,
+            | Self::ColdUnavailable
+            | Self::AccessUnavailable => Retry::Later,
             Self::InvalidRequest
             | Self::InvalidJson
             | Self::EmptyBody

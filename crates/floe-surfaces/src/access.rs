@@ -12,6 +12,7 @@ mod credentials;
 mod decide;
 pub mod jwt;
 mod keys;
+pub mod webhook;
 
 use self::jwt::{Issuers, Purpose, TokenError, is_token};
 pub use caller::{Caller, Grants, Room, RoomPattern, RoomPatternError, Session, Source};

@@ -38,6 +38,8 @@ pub enum Source {
         /// When it was issued; tokens of a user can be revoked up to a time.
         issued_at: Option<Millis>,
     },
+    /// Something that only the authorisation webhook knows.
+    Webhook,
 }
 
 impl Caller {

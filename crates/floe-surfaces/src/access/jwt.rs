@@ -29,13 +29,14 @@ use floe_proto::{Millis, Namespace, Rights};
 use serde::Deserialize;
 
 use self::claims::read_claims;
+pub(super) use self::claims::{is_reading, read_rooms};
 pub use self::error::{IssuerError, TokenError};
 pub use self::key::{Algorithm, CheckSignature, KeyError, KeySet, PublicKey, Secret};
 pub use self::sign::{Claims, sign};
 use super::caller::Caller;
 
 /// Whose tokens are believed, and how far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     /// What `iss` must be, to the letter.
     pub issuer: Box<str>,

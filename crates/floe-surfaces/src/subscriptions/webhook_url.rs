@@ -30,6 +30,31 @@ impl WebhookUrl {
     /// # Errors
     /// See [`UrlError`].
     pub fn parse(text: &str, development: bool) -> Result<Self, UrlError> {
+        let (url, host) = Self::take_apart(text)?;
+        if url.local && !development {
+            return Err(UrlError::Local);
+        }
+        if !url.local {
+            host.check_public()?;
+            if !url.secure {
+                return Err(UrlError::Insecure);
+            }
+            if url.port != 443 && url.port < 1_024 {
+                return Err(UrlError::Port { port: url.port });
+            }
+        }
+        Ok(url)
+    }
+
+    /// Takes apart an address that the operator chose: any host, encrypted or not.
+    ///
+    /// # Errors
+    /// See [`UrlError`].
+    pub fn parse_trusted(text: &str) -> Result<Self, UrlError> {
+        Self::take_apart(text).map(|(url, _)| url)
+    }
+
+    fn take_apart(text: &str) -> Result<(Self, Host), UrlError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['\\', '#']) {
             return Err(UrlError::Malformed);
         }
@@ -43,29 +68,16 @@ impl WebhookUrl {
         let (authority, target) = rest.split_at(at);
         let (host, port) = split_authority(authority)?;
         let host = Host::parse(host)?;
-        let port = port.unwrap_or(if secure { 443 } else { 80 });
-        let local = host.is_this_machine();
-        if local && !development {
-            return Err(UrlError::Local);
-        }
-        if !local {
-            host.check_public()?;
-            if !secure {
-                return Err(UrlError::Insecure);
-            }
-            if port != 443 && port < 1_024 {
-                return Err(UrlError::Port { port });
-            }
-        }
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self {
+        let url = Self {
             secure,
             host: host.text(),
-            port,
+            port: port.unwrap_or(if secure { 443 } else { 80 }),
             target: format!("{slash}{target}").into(),
             authority: authority.to_ascii_lowercase().into(),
-            local,
-        })
+            local: host.is_this_machine(),
+        };
+        Ok((url, host))
     }
 
     /// Returns whether a connection to `address`, which the host resolved to, is allowed.
@@ -224,6 +236,24 @@ mod tests {
                 Err(UrlError::Local),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn the_operator_may_choose_any_host() {
+        for (text, port) in [
+            ("http://10.0.0.1/keys", 80),
+            ("http://keys.internal:22/", 22),
+            ("https://localhost/", 443),
+        ] {
+            let url = WebhookUrl::parse_trusted(text);
+            assert_eq!(url.map(|url| url.port), Ok(port), "{text}");
+        }
+        for (text, why) in [
+            ("file:///etc/passwd", UrlError::Scheme),
+            ("https://user:secret@example.com/", UrlError::UserInfo),
+        ] {
+            assert_eq!(WebhookUrl::parse_trusted(text), Err(why), "{text}");
         }
     }
 
