@@ -2,6 +2,7 @@
 
 use floe_proto::{Code, Millis, RoomId};
 
+use crate::access::RoomAccess;
 use crate::channel::NewChannel;
 use crate::content::ContentType;
 use crate::lifetime::Lifetime;
@@ -21,6 +22,8 @@ pub struct Create {
     pub fork: Option<Fork>,
     /// What makes it a channel.
     pub channel: Option<Box<NewChannel>>,
+    /// The user who makes it and owns it; one who has no name makes rooms that nobody owns.
+    pub owner: Option<Box<str>>,
 }
 
 /// A resolved fork: what the new room inherits.
@@ -44,6 +47,7 @@ impl Create {
             closed: false,
             fork: None,
             channel: None,
+            owner: None,
         }
     }
 
@@ -65,6 +69,10 @@ impl Create {
                 .map(|fork| fork.lineage.clone())
                 .unwrap_or_default(),
             channel: self.channel.clone(),
+            access: self
+                .owner
+                .as_deref()
+                .map(|owner| Box::new(RoomAccess::owned_by(owner))),
         })
     }
 }

@@ -6,6 +6,7 @@
 use floe_proto::codec::{Put, Reader};
 use floe_proto::{Millis, RoomId};
 
+use crate::access::RoomAccess;
 use crate::append::Producer;
 use crate::channel::{ChannelChange, KeyHash, NewChannel};
 use crate::lifetime::Lifetime;
@@ -34,6 +35,8 @@ pub enum Record<'a> {
         /// The first unit that is kept.
         start: u64,
     },
+    /// The room has these rules of its own from now on.
+    Access(Box<RoomAccess>),
 }
 
 /// How a room came to be.
@@ -53,6 +56,8 @@ pub struct CreateRecord<'a> {
     pub lineage: Vec<(RoomId, u64)>,
     /// What makes it a channel.
     pub channel: Option<Box<NewChannel>>,
+    /// The rules of its own that it begins with.
+    pub access: Option<Box<RoomAccess>>,
 }
 
 /// An append, a close, or both at once.
@@ -81,9 +86,12 @@ const TOUCHED: u8 = 6;
 const VALUE: u8 = 7;
 const CHANNEL: u8 = 8;
 const RETAIN: u8 = 9;
+const ACCESS: u8 = 10;
 
 const CREATE_CLOSED: u8 = 1;
 const CREATE_CHANNEL: u8 = 2;
+const CREATE_ACCESS: u8 = 4;
+const CREATE_BITS: u8 = 7;
 
 const DATA_PRODUCER: u8 = 1;
 const DATA_STREAM_SEQ: u8 = 2;
@@ -127,6 +135,10 @@ impl<'a> Record<'a> {
                 out.put_u8(RETAIN);
                 out.put_varint(*start);
             }
+            Self::Access(access) => {
+                out.put_u8(ACCESS);
+                access.encode(out);
+            }
         }
     }
 
@@ -146,6 +158,7 @@ impl<'a> Record<'a> {
             RETAIN => Self::Retain {
                 start: reader.varint()?,
             },
+            ACCESS => Self::Access(Box::new(RoomAccess::decode(&mut reader)?)),
             _ => return None,
         };
         reader.is_empty().then_some(record)
@@ -157,11 +170,18 @@ impl<'a> CreateRecord<'a> {
         out.put_bytes(self.name);
         out.put_bytes(self.content_type.as_bytes());
         encode_lifetime(self.lifetime, out);
-        out.put_u8(bit(CREATE_CLOSED, self.closed) | bit(CREATE_CHANNEL, self.channel.is_some()));
+        out.put_u8(
+            bit(CREATE_CLOSED, self.closed)
+                | bit(CREATE_CHANNEL, self.channel.is_some())
+                | bit(CREATE_ACCESS, self.access.is_some()),
+        );
         out.put_u64(self.created_at.0);
         encode_lineage(&self.lineage, out);
         if let Some(channel) = &self.channel {
             channel.encode(out);
+        }
+        if let Some(access) = &self.access {
+            access.encode(out);
         }
     }
 
@@ -170,7 +190,7 @@ impl<'a> CreateRecord<'a> {
         let content_type = reader.str()?;
         let lifetime = decode_lifetime(reader)?;
         let flags = reader.u8()?;
-        if flags & !(CREATE_CLOSED | CREATE_CHANNEL) != 0 {
+        if flags & !CREATE_BITS != 0 {
             return None;
         }
         Some(Self {
@@ -184,6 +204,11 @@ impl<'a> CreateRecord<'a> {
                 None
             } else {
                 Some(Box::new(NewChannel::decode(reader)?))
+            },
+            access: if flags & CREATE_ACCESS == 0 {
+                None
+            } else {
+                Some(Box::new(RoomAccess::decode(reader)?))
             },
         })
     }
@@ -308,6 +333,8 @@ pub(crate) fn decode_flag(reader: &mut Reader<'_>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
+    use floe_proto::Rights;
     use proptest::prelude::*;
 
     fn bytes_of(record: &Record<'_>) -> Vec<u8> {
@@ -326,7 +353,23 @@ mod tests {
             created_at: Millis(1),
             lineage: vec![(RoomId(7), 200)],
             channel: None,
+            access: None,
         });
+        let owned = Record::Create(CreateRecord {
+            name: b"a",
+            content_type: "a/b",
+            lifetime: Lifetime::Unlimited,
+            closed: false,
+            created_at: Millis(1),
+            lineage: Vec::new(),
+            channel: None,
+            access: Some(Box::new(RoomAccess::owned_by("o"))),
+        });
+        let access = Record::Access(Box::new(RoomAccess {
+            public: Rights::READ,
+            owner: None,
+            members: [("m".into(), Role::Moderator)].into(),
+        }));
         let data = Record::Data(DataRecord {
             producer: Some(Producer {
                 id: "p",
@@ -337,7 +380,7 @@ mod tests {
             close: true,
             ..DataRecord::default()
         });
-        let rows: [(Record<'_>, &[u8]); 7] = [
+        let rows: [(Record<'_>, &[u8]); 9] = [
             (
                 create,
                 b"\x01\x03a/b\x0atext/plain\x01\xac\x02\x01\x01\0\0\0\0\0\0\0\x01\x07\xc8\x01",
@@ -348,6 +391,11 @@ mod tests {
             (Record::ForkRemoved(RoomId(5)), b"\x05\x05"),
             (Record::Touched, b"\x06"),
             (Record::Value(b"v"), b"\x07\x01v"),
+            (
+                owned,
+                b"\x01\x01a\x03a/b\0\x04\x01\0\0\0\0\0\0\0\0\0\x01\x01o\0",
+            ),
+            (access, b"\x0a\x01\0\x01\x01m\x03"),
         ];
         for (record, bytes) in rows {
             assert_eq!(bytes_of(&record), bytes, "{record:?}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use floe_proto::codec::{Put, Reader};
 use floe_proto::{Code, Millis, RoomId};
 
+use crate::access::RoomAccess;
 use crate::append::Producer;
 use crate::channel::Channel;
 use crate::content::ContentType;
@@ -46,6 +47,14 @@ struct Extra {
     lineage: Vec<(RoomId, u64)>,
     value: Option<Box<[u8]>>,
     channel: Option<Box<Channel>>,
+    access: Option<Box<Rules>>,
+}
+
+/// The room's own rules, and how often they have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rules {
+    version: u64,
+    access: RoomAccess,
 }
 
 /// How much data a record brings.
@@ -118,10 +127,18 @@ impl Room {
             channel.apply_size(size, now);
             Box::new(channel)
         });
-        let extra = (channel.is_some() || !create.lineage.is_empty()).then(|| {
+        let access = create.access.as_deref().map(|access| {
+            Box::new(Rules {
+                version: 1,
+                access: access.clone(),
+            })
+        });
+        let is_plain = channel.is_none() && access.is_none() && create.lineage.is_empty();
+        let extra = (!is_plain).then(|| {
             Box::new(Extra {
                 lineage: create.lineage.clone(),
                 channel,
+                access,
                 ..Extra::default()
             })
         });
@@ -174,6 +191,13 @@ impl Room {
                 }
             }
             Record::Retain { start } => self.apply_retain(*start, now),
+            Record::Access(access) => {
+                let rules = Rules {
+                    version: self.access_version() + 1,
+                    access: (**access).clone(),
+                };
+                self.extra_mut().access = Some(Box::new(rules));
+            }
         }
     }
 
@@ -292,7 +316,8 @@ impl Room {
         out.put_u8(
             bit(STATE_CLOSED, self.staged.closed)
                 | bit(STATE_DELETED, self.deleted)
-                | bit(STATE_CHANNEL, self.channel().is_some()),
+                | bit(STATE_CHANNEL, self.channel().is_some())
+                | bit(STATE_ACCESS, self.rules().is_some()),
         );
         out.put_varint(self.staged.tail);
         out.put_varint(self.start);
@@ -307,6 +332,10 @@ impl Room {
         }
         if let Some(channel) = self.channel() {
             channel.encode(out);
+        }
+        if let Some(rules) = self.rules() {
+            out.put_varint(rules.version);
+            rules.access.encode(out);
         }
     }
 
@@ -338,12 +367,21 @@ impl Room {
             0 => None,
             _ => Some(Box::new(Channel::decode(&mut reader, created_at)?)),
         };
-        let extra = match channel {
-            None => extra,
-            Some(_) => Some(Box::new(Extra {
-                channel,
-                ..extra.map(|extra| *extra).unwrap_or_default()
+        let access = match flags & STATE_ACCESS {
+            0 => None,
+            _ => Some(Box::new(Rules {
+                version: reader.varint()?,
+                access: RoomAccess::decode(&mut reader)?,
             })),
+        };
+        let extra = if channel.is_none() && access.is_none() {
+            extra
+        } else {
+            Some(Box::new(Extra {
+                channel,
+                access,
+                ..extra.map(|extra| *extra).unwrap_or_default()
+            }))
         };
         let room = Self {
             id,
@@ -466,6 +504,22 @@ impl Room {
         self.extra.as_ref()?.channel.as_deref()
     }
 
+    /// The room's own rules, if it has any.
+    #[must_use]
+    pub fn access(&self) -> Option<&RoomAccess> {
+        Some(&self.rules()?.access)
+    }
+
+    /// How often the room's own rules have changed; zero while it has none.
+    #[must_use]
+    pub fn access_version(&self) -> u64 {
+        self.rules().map_or(0, |rules| rules.version)
+    }
+
+    fn rules(&self) -> Option<&Rules> {
+        self.extra.as_ref()?.access.as_deref()
+    }
+
     fn channel_mut(&mut self) -> Option<&mut Channel> {
         self.extra.as_mut()?.channel.as_deref_mut()
     }
@@ -564,7 +618,8 @@ const STATE_VERSION: u8 = 1;
 const STATE_CLOSED: u8 = 1;
 const STATE_DELETED: u8 = 2;
 const STATE_CHANNEL: u8 = 4;
-const STATE_BITS: u8 = 7;
+const STATE_ACCESS: u8 = 8;
+const STATE_BITS: u8 = 15;
 
 /// Why a read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

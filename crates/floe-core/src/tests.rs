@@ -1,7 +1,8 @@
 //! The room's decisions, one claim a test.
 
-use floe_proto::{Millis, RoomId};
+use floe_proto::{Millis, Rights, RoomId};
 
+use super::access::{AccessChange, AccessError, AccessPatch, Role, RoomAccess};
 use super::*;
 
 const NOW: Millis = Millis(1_000);
@@ -287,6 +288,7 @@ fn state_round_trips_with_everything_in_it() {
         Record::ForkAdded(RoomId(4)),
         Record::ForkRemoved(RoomId(9)),
         Record::Value(b"value"),
+        Record::Access(Box::new(RoomAccess::owned_by("olga"))),
         Record::SoftDelete,
     ] {
         room.apply(&record, Size::NONE, NOW);
@@ -324,6 +326,95 @@ fn golden_bytes_of_a_state() {
     let closed = b"\x01\x01a\x0atext/plain\x01\xac\x02\x01\xc9\x01\x00";
     let extra = b"\x01\x01\x01p\x01\0\x01\x01p\x01\0\0\x01\x09\0\0";
     assert_eq!(state, [&closed[..], times, extra].concat());
+
+    let mut owned = room_of("text/plain", Lifetime::Unlimited);
+    let rules = RoomAccess {
+        public: Rights::READ,
+        owner: Some("o".into()),
+        members: [("m".into(), Role::Reader)].into(),
+    };
+    owned.apply(&Record::Access(Box::new(rules)), Size::NONE, NOW);
+    state.clear();
+    owned.encode(&mut state);
+    let head = b"\x01\x01a\x0atext/plain\0\x08\0\0";
+    let rest = b"\x01\0\0\0\0\0\0\x01\x01\x01\x01o\x01\x01m\x01";
+    assert_eq!(state, [&head[..], times, rest].concat());
+}
+
+#[test]
+fn rules_of_a_room_have_versions_and_bounds() {
+    let mut room = room_of("text/plain", Lifetime::Unlimited);
+    let merge = |patch: AccessPatch| AccessChange::Merge(patch);
+    let add = |user: &str, role: Option<Role>| {
+        merge(AccessPatch {
+            members: [(user.into(), role)].into(),
+            ..AccessPatch::default()
+        })
+    };
+    assert_eq!((room.access(), room.access_version()), (None, 0));
+    assert_eq!(room.decide_access(add("mia", None), None), Ok(None));
+    let record = room.decide_access(add("mia", Some(Role::Member)), Some(0));
+    room.apply(&record.unwrap().unwrap(), Size::NONE, NOW);
+    assert_eq!(room.access_version(), 1);
+    assert_eq!(
+        room.decide_access(add("mia", None), Some(0)),
+        Err(AccessError::Changed { version: 1 })
+    );
+    let owner = merge(AccessPatch {
+        public: Some(Rights::READ),
+        owner: Some(Some("olga".into())),
+        ..AccessPatch::default()
+    });
+    let record = room.decide_access(owner.clone(), Some(1)).unwrap();
+    room.apply(&record.unwrap(), Size::NONE, NOW);
+    assert_eq!(room.decide_access(owner, None), Ok(None));
+    let rules = room.access().unwrap();
+    assert_eq!(rules.members.get("mia"), Some(&Role::Member));
+    assert_eq!(rules.rights(None), Rights::READ);
+
+    let many = (0..=RoomAccess::MEMBERS_MAX).map(|at| (at.to_string().into(), Role::Reader));
+    let many = RoomAccess {
+        members: many.collect(),
+        ..RoomAccess::default()
+    };
+    let refused = |rules| room.decide_access(AccessChange::Replace(rules), None).err();
+    assert_eq!(refused(many), Some(AccessError::Members));
+    assert_eq!(refused(RoomAccess::owned_by("")), Some(AccessError::User));
+    let long = "x".repeat(RoomAccess::USER_BYTES_MAX + 1);
+    assert_eq!(
+        refused(RoomAccess::owned_by(&long)),
+        Some(AccessError::User)
+    );
+    let everyone = RoomAccess {
+        public: Rights::APPEND,
+        ..RoomAccess::default()
+    };
+    assert_eq!(refused(everyone), Some(AccessError::Public));
+    assert_eq!(refused(RoomAccess::owned_by("olga")), None);
+    room.apply(&Record::SoftDelete, Size::NONE, NOW);
+    assert_eq!(
+        room.decide_access(add("mia", None), None),
+        Err(AccessError::Gone)
+    );
+}
+
+#[test]
+fn a_fork_takes_no_rules_of_its_source() {
+    let create = Create {
+        owner: Some("olga".into()),
+        ..Create::new(ContentType::new("text/plain"), Lifetime::Unlimited)
+    };
+    let record = create.record(b"a", NOW);
+    let source = Room::create(RoomId(1), &record, Size::NONE, NOW).unwrap();
+    assert_eq!(source.access(), Some(&RoomAccess::owned_by("olga")));
+    assert_eq!(source.access_version(), 1);
+    let fork = Create {
+        fork: Some(source.decide_fork(None, None, 0).unwrap()),
+        ..Create::new(ContentType::new("text/plain"), Lifetime::Unlimited)
+    };
+    let fork = fork.record(b"b", NOW);
+    let fork = Room::create(RoomId(2), &fork, Size::NONE, NOW).unwrap();
+    assert_eq!(fork.access(), None);
 }
 
 #[test]

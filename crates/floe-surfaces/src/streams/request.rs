@@ -333,6 +333,7 @@ fn create<'a>(
         closed: fields.closed,
         fork: None,
         channel: None,
+        owner: None,
     };
     // A fork may inherit its content type, so only the room can say how to read the body then; a
     // body without a content type is bytes.
