@@ -6,6 +6,7 @@
 //! head and body, the one form that every host can send or translate.
 //!
 //! - [`access`]: API keys and channel tokens, and what they allow.
+//! - [`admin`]: namespaces, API keys, tokens, revocations and tickets over HTTP.
 //! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
@@ -14,6 +15,7 @@
 //! - [`ws`]: WebSocket, handshake and frames.
 
 pub mod access;
+pub mod admin;
 pub mod channels;
 pub mod http;
 pub mod json;

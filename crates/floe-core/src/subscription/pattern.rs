@@ -38,6 +38,12 @@ impl Pattern {
         !reserved && covers(&self.0, path)
     }
 
+    /// Returns whether it covers one path alone.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        !self.0.split('/').any(is_wildcard)
+    }
+
     /// Returns the first segment when it stands for itself.
     pub(super) fn literal_start(&self) -> Option<&str> {
         let first = first_segment(&self.0);

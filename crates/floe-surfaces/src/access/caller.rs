@@ -1,5 +1,6 @@
 //! Who asks.
 
+use floe_core::directory::Shown;
 use floe_core::subscription::{Pattern, PatternError};
 use floe_proto::{ChannelId, Millis, Namespace, Rights};
 
@@ -73,6 +74,20 @@ impl Caller {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 
+    /// Returns what can be revoked of what the caller showed, while it is not what is believed
+    /// that goes away.
+    pub(super) fn as_shown(&self) -> Option<Shown<'_>> {
+        let Source::Token { id, issued_at, .. } = &self.source else {
+            return None;
+        };
+        Some(Shown {
+            namespace: self.namespace.as_ref(),
+            user: self.user.as_deref(),
+            token: id.as_deref(),
+            issued_at: *issued_at,
+        })
+    }
+
     /// Returns whether the caller looks after the whole server.
     #[must_use]
     pub fn is_operator(&self) -> bool {
@@ -134,6 +149,11 @@ impl Grants {
     #[must_use]
     pub const fn in_namespace(&self) -> Rights {
         self.everywhere
+    }
+
+    /// Returns what holds for each pattern but the one for all rooms.
+    pub(super) const fn rooms(&self) -> &[(RoomPattern, Rights)] {
+        &self.rooms
     }
 
     /// Returns what holds in one room.
@@ -212,6 +232,16 @@ impl RoomPattern {
                 .map(Self::Channel)
                 .map_err(|_| RoomPatternError::Shape),
             Some(_) | None => Err(RoomPatternError::Shape),
+        }
+    }
+
+    /// Returns whether it can cover one room alone.
+    #[must_use]
+    pub fn is_one_room(&self) -> bool {
+        match self {
+            Self::All | Self::Channels => false,
+            Self::Channel(_) => true,
+            Self::Streams(pattern) => pattern.is_literal(),
         }
     }
 

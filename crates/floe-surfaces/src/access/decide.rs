@@ -163,7 +163,7 @@ pub struct Denied {
 
 impl Denied {
     const NO_CHANNEL: Self = Self::new(Code::NotFound, "there is no such channel");
-    const NO_CREDENTIALS: Self = Self::new(
+    pub(super) const NO_CREDENTIALS: Self = Self::new(
         Code::Unauthorized,
         "this takes an API key or token: `Authorization: Bearer …`",
     );

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use floe_core::directory::KeyEntry;
 use floe_proto::{Millis, Namespace, Rights};
 use sha2::{Digest as _, Sha256};
 
-use super::caller::{ALL_BUT_DELETED, Caller, Grants, Source};
+use super::caller::{ALL_BUT_DELETED, Caller, Grants, RoomPattern, Source};
 
 /// The API keys of a server, found by the digest of their secret.
 #[derive(Clone, Default)]
@@ -75,6 +76,35 @@ impl KeyRing {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Returns the keys, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
+    /// Adds a key that the server keeps, under its secret and the one that it had before.
+    pub(super) fn keep(&mut self, entry: &KeyEntry) {
+        // A pattern that cannot be read any more grants nothing.
+        let grants = entry.grants.iter();
+        let grants = grants
+            .filter_map(|(pattern, rights)| Some((RoomPattern::parse(pattern).ok()?, *rights)));
+        let key = Key {
+            id: entry.id.clone(),
+            namespace: entry.namespace.clone(),
+            grants: Grants::new(grants),
+            user: entry.user.clone(),
+            ends_at: entry.expires_at,
+        };
+        if let Some((digest, until)) = entry.rotated {
+            let ends_at = key.ends_at.map_or(until, |at| at.min(until));
+            let old = Key {
+                ends_at: Some(ends_at),
+                ..key.clone()
+            };
+            self.insert(digest, old);
+        }
+        self.insert(entry.digest, key);
     }
 
     /// Adds a key by the digest of its secret; returns the one that had it before.

@@ -582,7 +582,8 @@ fn wrong_settings_are_refused_and_no_key_is_ever_printed() {
     let printed = format!("{:?} {:?}", self::access(), key("ApiKey acme-admin"));
     assert_eq!(
         printed,
-        "Access { keys: KeyRing { keys: 7, .. }, issuers: Issuers { issuers: {}, own: 0, .. } } \
+        "Access { keys: KeyRing { keys: 7, .. }, stored: KeyRing { keys: 0, .. }, \
+         closed: false, revoked: Revocations { all: {} }, issuers: Issuers { issuers: {}, own: 0, .. } } \
          Credentials { bearer: true, token: false, share: false, ticket: false }"
     );
 }
