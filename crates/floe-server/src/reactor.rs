@@ -18,6 +18,7 @@ mod receive;
 mod socket;
 mod standing;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +33,7 @@ use floe_surfaces::access::{Access, KeyRing};
 use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
+use floe_surfaces::ws::Deflater;
 use floe_views::Folder;
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -70,6 +72,10 @@ pub struct Reactor<D: Disk> {
     origins: Vec<String>,
     /// Proxies whose word on their clients is taken.
     trusted_proxies: TrustedProxies,
+    /// Whether WebSockets may agree on compressed messages.
+    compression: bool,
+    /// Compresses for all of them; made when it is first needed.
+    deflater: RefCell<Option<Deflater>>,
     /// What callers are recognised by.
     access: Access,
     /// Changes with `access`, so that what was looked up before is looked up again.
@@ -189,6 +195,8 @@ impl<D: Disk> Reactor<D> {
             address,
             origins: settings.origins.clone(),
             trusted_proxies: settings.proxies.trusted.clone(),
+            compression: settings.live_compression,
+            deflater: RefCell::default(),
             access,
             access_epoch: 0,
             bounds: Bounds {

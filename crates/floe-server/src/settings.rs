@@ -28,6 +28,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// Which proxies are believed.
     pub proxies: ProxySettings,
+    /// Whether WebSockets may agree on compressed messages (permessage-deflate); no by default.
+    pub live_compression: bool,
     /// What the SQL view of channels keeps, and its bounds.
     pub view: floe_views::Options,
     /// Bounds.
@@ -48,6 +50,7 @@ impl Default for Settings {
             origins: Vec::new(),
             tls: None,
             proxies: ProxySettings::default(),
+            live_compression: false,
             view: floe_views::Options::default(),
             limits: Limits::default(),
             log: floe_log::Options::default(),

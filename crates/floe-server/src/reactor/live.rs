@@ -17,7 +17,7 @@ use floe_surfaces::access::{Credentials, Deed};
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
-use floe_surfaces::ws::{self, Decoder, Item, Offer, Opcode, Role, WsError};
+use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsError};
 
 use super::caller::Opened;
 use super::conn::{Context, Place, State};
@@ -31,6 +31,8 @@ pub(super) use telling::{SharedFrames, member};
 pub struct Live {
     decoder: Decoder,
     format: Format,
+    /// How messages are compressed, where that was agreed on.
+    deflate: Option<Deflate>,
     /// Who speaks, where no channel token says otherwise.
     pub(super) opened: Arc<Opened>,
     /// The channel token that was shown at the handshake.
@@ -99,7 +101,7 @@ impl<D: Disk> Reactor<D> {
         let headers = || fields.iter().map(|field| (field.name, field.value));
         let offer = Offer {
             protocols: live::PROTOCOLS,
-            ..Offer::default()
+            deflate: self.compression,
         };
         self.out.clear();
         let asked = if context.old {
@@ -135,8 +137,10 @@ impl<D: Disk> Reactor<D> {
         let conn = &mut self.conns[at];
         let connection = format!("{:x}", conn.ticket(at).0);
         conn.state = State::Live(Box::new(Live {
-            decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max),
+            decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max)
+                .with_deflate(accept.deflate),
             format,
+            deflate: accept.deflate,
             opened,
             token: credentials.token().map(Into::into),
             joins: Vec::new(),

@@ -59,6 +59,12 @@ pub struct ServeArguments {
         value_delimiter = ','
     )]
     origins: Vec<String>,
+    /// Whether WebSockets may agree on compressed messages (permessage-deflate).
+    ///
+    /// It saves bytes and costs CPU: a message is compressed once for all who read it.
+    #[arg(long, env = "FLOE_LIVE_COMPRESSION", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = Settings::default().live_compression)]
+    live_compression: bool,
     /// How log lines look on stderr.
     ///
     /// Text is for people and greets them with what to try; JSON is one object a line.
@@ -97,6 +103,7 @@ impl ServeArguments {
             public_url: self.public_url.clone(),
             api_keys: self.api_keys.clone(),
             origins: self.origins.clone(),
+            live_compression: self.live_compression,
             tls: self.tls.tls(),
             proxies: self.tls.proxies(),
             view: self.view.options(),

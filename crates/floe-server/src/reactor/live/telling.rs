@@ -10,6 +10,7 @@ use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::channels::Hidden;
 use floe_surfaces::live::{self, Format, PresenceMode};
+use floe_surfaces::ws::{Deflate, Deflater};
 
 use super::commands::is_text;
 use super::{Join, Reactor};
@@ -22,12 +23,19 @@ pub struct SharedFrames {
     keyed: Vec<KeyedFrame>,
 }
 
+/// How a connection wants its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wire {
+    format: Format,
+    deflate: Option<Deflate>,
+}
+
 /// Frames that one pass keeps: readers stand at few places.
 const KEPT_MAX: usize = 8;
 
 #[derive(Debug, Clone)]
 struct EventsFrame {
-    format: Format,
+    form: Wire,
     hidden: Hidden,
     from: u64,
     next: u64,
@@ -36,7 +44,7 @@ struct EventsFrame {
 
 #[derive(Debug, Clone)]
 struct KeyedFrame {
-    format: Format,
+    form: Wire,
     of: KeyedOf,
     from: u64,
     to: u64,
@@ -146,7 +154,10 @@ impl<D: Disk> Reactor<D> {
         let Some(live) = self.live_ref(at) else {
             return Ok(Next::Nothing);
         };
-        let format = live.format;
+        let form = Wire {
+            format: live.format,
+            deflate: live.deflate,
+        };
         let Some(place) = live.joins.iter().position(|join| join.slot == slot) else {
             return Ok(Next::Nothing);
         };
@@ -156,17 +167,17 @@ impl<D: Disk> Reactor<D> {
         let join = &live.joins[place];
         let edge = self.shard.room(slot).visible();
         if join.events && join.next < edge.tail {
-            let frame = self.events_frame(join, format, shared)?;
+            let frame = self.events_frame(join, form, shared)?;
             let next = frame.next;
             let bytes = frame.bytes.clone();
             return Ok(self.moved_join(at, place, bytes, |join| join.next = next));
         }
         if !join.is_live {
             let mut out = Vec::new();
-            live::write_live(&mut out, format, &join.room, join.next);
+            live::write_live(&mut out, form.format, &join.room, join.next);
             return Ok(self.moved_join(at, place, out.into(), |join| join.is_live = true));
         }
-        let keyed = self.next_keyed(join, format, shared);
+        let keyed = self.next_keyed(join, form, shared);
         if let Some(frame) = keyed {
             if frame.lost && self.shard.slow_policy(slot) == SlowPolicy::Disconnect {
                 let message = "the reader has missed changes that are not kept";
@@ -200,11 +211,12 @@ impl<D: Disk> Reactor<D> {
     fn events_frame(
         &self,
         join: &Join,
-        format: Format,
+        form: Wire,
         shared: &mut SharedFrames,
     ) -> Result<EventsFrame, Failure> {
+        let format = form.format;
         let found = shared.events.iter().find(|frame| {
-            frame.from == join.next && frame.format == format && frame.hidden == join.hidden
+            frame.from == join.next && frame.form == form && frame.hidden == join.hidden
         });
         if let Some(frame) = found {
             return Ok(frame.clone());
@@ -224,11 +236,11 @@ impl<D: Disk> Reactor<D> {
             join.next + written as u64
         };
         let frame = EventsFrame {
-            format,
+            form,
             hidden: join.hidden,
             from: join.next,
             next,
-            bytes: out.into(),
+            bytes: self.pack(out, form),
         };
         if shared.events.len() < KEPT_MAX {
             shared.events.push(frame.clone());
@@ -237,12 +249,8 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns what changed of a room's live state that the reader has not seen.
-    fn next_keyed(
-        &self,
-        join: &Join,
-        format: Format,
-        shared: &mut SharedFrames,
-    ) -> Option<KeyedFrame> {
+    fn next_keyed(&self, join: &Join, form: Wire, shared: &mut SharedFrames) -> Option<KeyedFrame> {
+        let format = form.format;
         let live = self.shard.live(join.slot)?;
         let versions = live.versions();
         let watches = join.presence != PresenceMode::None;
@@ -262,7 +270,7 @@ impl<D: Disk> Reactor<D> {
         let found = shared
             .keyed
             .iter()
-            .find(|frame| frame.format == format && frame.of == of && frame.from == from);
+            .find(|frame| frame.form == form && frame.of == of && frame.from == from);
         if let Some(frame) = found {
             return Some(frame.clone());
         }
@@ -280,12 +288,12 @@ impl<D: Disk> Reactor<D> {
             ),
         };
         let frame = KeyedFrame {
-            format,
+            form,
             of,
             from,
             to,
             lost,
-            bytes: out.into(),
+            bytes: self.pack(out, form),
         };
         if shared.keyed.len() < KEPT_MAX {
             shared.keyed.push(frame.clone());
@@ -293,6 +301,23 @@ impl<D: Disk> Reactor<D> {
         Some(frame)
     }
 }
+
+impl<D: Disk> Reactor<D> {
+    /// Puts frames into the form in which they are sent.
+    fn pack(&self, frames: Vec<u8>, form: Wire) -> Bytes {
+        let Some(agreed) = form.deflate else {
+            return frames.into();
+        };
+        let mut packed = Vec::with_capacity(frames.len());
+        let mut deflater = self.deflater.borrow_mut();
+        let deflater = deflater.get_or_insert_with(|| Deflater::new(DEFLATE_LEVEL));
+        deflater.write_frames(&mut packed, &frames, agreed);
+        packed.into()
+    }
+}
+
+/// How hard frames are compressed: most of what there is to gain, at the least CPU.
+const DEFLATE_LEVEL: u32 = 1;
 
 fn write_presence(
     out: &mut Vec<u8>,

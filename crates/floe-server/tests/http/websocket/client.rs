@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
+use floe_surfaces::http::Method;
 use floe_surfaces::live::{Format, cbor};
-use floe_surfaces::ws::{self, Decoder, Item, Opcode, Role};
+use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role};
 use serde_json::{Value, json};
 
 use crate::harness::{PATIENCE, Request, Response, TestServer, get};
@@ -19,6 +20,8 @@ pub struct Client {
     /// Frames that came while another was waited for, oldest first.
     passed: VecDeque<Value>,
     last_id: u64,
+    /// Bytes that came.
+    pub received: usize,
 }
 
 /// What a server sent.
@@ -39,6 +42,24 @@ pub fn upgrade() -> Request {
         .field("Upgrade", "websocket")
         .field("Sec-WebSocket-Version", 13)
         .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+}
+
+/// What both sides agree on where a client asks for compression and nothing more.
+pub fn deflate() -> Deflate {
+    let fields: [(&str, &[u8]); 6] = [
+        ("Host", b"a"),
+        ("Connection", b"Upgrade"),
+        ("Upgrade", b"websocket"),
+        ("Sec-WebSocket-Version", b"13"),
+        ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Extensions", b"permessage-deflate"),
+    ];
+    let offer = Offer {
+        deflate: true,
+        ..Offer::default()
+    };
+    let accept = ws::handshake(Method::Get, fields.into_iter(), &offer).unwrap();
+    accept.deflate.unwrap()
 }
 
 impl Client {
@@ -89,6 +110,7 @@ impl Client {
             unread: Vec::new(),
             passed: VecDeque::new(),
             last_id: 0,
+            received: 0,
         };
         client.write(&[&request.bytes(), more].concat());
         let end = loop {
@@ -101,6 +123,9 @@ impl Client {
         let head: Vec<u8> = client.unread.drain(..end + 4).collect();
         let answer = Response::parse(&head[..end]).expect(101);
         client.format = Format::of_protocol(answer.header("sec-websocket-protocol"));
+        if answer.header("sec-websocket-extensions").is_some() {
+            client.decoder = Decoder::new(Role::Client, 64 << 20).with_deflate(Some(deflate()));
+        }
         (client, answer)
     }
 
@@ -323,6 +348,7 @@ impl Client {
         let mut buffer = [0; 64 << 10];
         match self.socket.read(&mut buffer) {
             Ok(len) => {
+                self.received += len;
                 self.unread.extend_from_slice(&buffer[..len]);
                 len > 0
             }

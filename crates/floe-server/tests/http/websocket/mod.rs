@@ -8,6 +8,7 @@ mod access;
 mod appending;
 mod auth;
 mod client;
+mod compression;
 mod formats;
 mod handshake;
 mod hostile;
