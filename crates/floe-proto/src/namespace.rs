@@ -1,6 +1,6 @@
 //! Tenants.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -64,6 +64,12 @@ impl Namespace {
 impl Default for Namespace {
     fn default() -> Self {
         Self(Self::DEFAULT.into())
+    }
+}
+
+impl Borrow<str> for Namespace {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

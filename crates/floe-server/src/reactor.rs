@@ -15,6 +15,7 @@ mod live;
 mod output;
 mod readers;
 mod receive;
+mod rules;
 mod socket;
 mod standing;
 

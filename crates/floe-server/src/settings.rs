@@ -110,8 +110,10 @@ pub struct Limits {
     pub cold_read_timeout_ms: u64,
     /// Milliseconds that a stop waits for answers under way; 5 s.
     pub stop_timeout_ms: u64,
-    /// Subscriptions at once; 1 000. Above: 429 `LIMIT_REACHED`.
+    /// Subscriptions of one namespace at once; 1 000. Above: 429 `LIMIT_REACHED`.
     pub subscriptions_max: usize,
+    /// Subscriptions of all namespaces at once; 10 000. Above: 429 `LIMIT_REACHED`.
+    pub subscriptions_total_max: usize,
     /// Streams linked to one subscription; 1 000. Above: named ones get 429 `LIMIT_REACHED`, matched
     /// ones are not linked and counted as refused.
     pub subscription_links_max: usize,
@@ -184,6 +186,7 @@ impl Default for Limits {
             cold_read_timeout_ms: 20_000,
             stop_timeout_ms: 5_000,
             subscriptions_max: 1_000,
+            subscriptions_total_max: 10_000,
             subscription_links_max: 1_000,
             webhooks_in_flight_max: 1_000,
             webhook_timeout_ms: 30_000,

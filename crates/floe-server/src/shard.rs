@@ -5,6 +5,7 @@
 //! is durable. Replies leave in the order of the log, and an answer that was computed from
 //! something staged waits for that to be durable too.
 
+mod access;
 mod append;
 mod channels;
 mod cold;
@@ -31,6 +32,7 @@ use slab::Slab;
 use crate::identity_hash::IdentityHash;
 use crate::settings::Limits;
 
+pub use access::Rules;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
@@ -74,6 +76,8 @@ pub enum Reply {
     Channel(ChannelId),
     /// Events are durable, or were already.
     Events(Appended),
+    /// A room's own rules are as they were asked to be.
+    Access(Box<Rules>),
     /// The command failed.
     Failed(Failure),
 }
@@ -118,10 +122,7 @@ pub struct Shard<D: Disk> {
     advanced: VecDeque<SlotId>,
     /// End of the newest delete: what is missing may not be called so before it is durable.
     deleted_until: Lsn,
-    /// What the registry tells of that has not been staged.
-    told: Option<registry::Told>,
-    /// End of the newest event that puts a false one right.
-    settled_until: Lsn,
+    registries: registry::Registries,
     /// Where the next look for idle rooms begins.
     sweep_at: usize,
     /// Presence and memory, as far as they are not each room's own.
@@ -227,8 +228,7 @@ impl<D: Disk> Shard<D> {
             ready: VecDeque::new(),
             advanced: VecDeque::new(),
             deleted_until: Lsn::default(),
-            told: None,
-            settled_until: Lsn::default(),
+            registries: registry::Registries::default(),
             sweep_at: 0,
             unviewed: VecDeque::new(),
             next_unviewed: 0,
@@ -397,7 +397,7 @@ impl<D: Disk> Shard<D> {
         self.latest = now;
         self.expire_due(now);
         // There is no space yet if this fails, and the next tick tries again.
-        let _ = self.settle_registry(now);
+        let _ = self.settle_registries(now);
         self.sweep_idle(now);
         self.log.next_wake()
     }
@@ -478,6 +478,9 @@ impl<D: Disk> Shard<D> {
         };
         if self.slots[id.0 as usize].room.name() != name {
             return Err(Failure::new(Code::Internal, "two names share one hash"));
+        }
+        if registry::is_registry(name) {
+            self.check_registry(id, now)?;
         }
         Ok(Some(id))
     }

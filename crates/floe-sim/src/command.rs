@@ -7,6 +7,7 @@ use floe_surfaces::http::Method;
 use floe_surfaces::streams::{Request, RequestHead, Scratch, read_request};
 
 use crate::disk::StepDisk;
+use crate::draw::namespace;
 use crate::model::Life;
 use floe_log::Payload;
 use floe_proto::{Millis, Offset};
@@ -151,8 +152,15 @@ impl Command {
         match read_request(head, fields, &body, &mut scratch).expect("what is drawn is well formed")
         {
             Request::Create(create) => {
-                let fork = create.fork.as_ref().map(|fork| ForkOf {
-                    source: &fork.source,
+                // A request names a stream of its own namespace.
+                let own = namespace(self.name()).as_bytes();
+                let source = create
+                    .fork
+                    .as_ref()
+                    .map(|fork| [own, &fork.source].concat());
+                let fork = create.fork.as_ref().zip(source.as_ref());
+                let fork = fork.map(|(fork, source)| ForkOf {
+                    source,
                     at: fork.at,
                     beyond: fork.beyond,
                 });
@@ -203,7 +211,8 @@ impl Create {
             fields.push(("stream-closed", "true".into()));
         }
         if let Some(fork) = &self.fork {
-            fields.push(("stream-forked-from", format!("/v1/stream/{}", fork.source)));
+            let path = &fork.source[namespace(&fork.source).len()..];
+            fields.push(("stream-forked-from", format!("/v1/stream/{path}")));
             if let Some(at) = fork.at {
                 fields.push(("stream-fork-offset", Offset(at).to_string()));
             }

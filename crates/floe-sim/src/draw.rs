@@ -5,8 +5,24 @@ use floe_log::sim::Rng;
 use crate::command::{Append, Body, Command, Create, Fork};
 use crate::model::{Life, Model, Stream};
 
-/// Names of streams; few, so that they are used again.
-pub const NAMES: [&str; 9] = ["a", "b", "c/1", "c/2", "d", "e", "f", "g/h/i", "j"];
+/// Full names of streams in two namespaces; few, so that they are used again.
+pub const NAMES: [&str; 13] = [
+    "a",
+    "b",
+    "c/1",
+    "c/2",
+    "d",
+    "e",
+    "f",
+    "g/h/i",
+    "j",
+    "\0acme\0a",
+    "\0acme\0b",
+    "\0acme\0c/1",
+    "\0acme\0k",
+];
+/// Full names of the listings of those streams.
+pub const REGISTRIES: [&str; 2] = ["__registry__", "\0acme\0__registry__"];
 /// Names of the server's own values.
 pub const VALUES: [&str; 3] = ["__ds/one", "__ds/two", "__ds/three"];
 
@@ -58,7 +74,9 @@ impl Draw {
         {
             return again(name, known, model);
         }
-        let source = pick(&NAMES, rng);
+        let own = |source: &&str| namespace(source) == namespace(&name);
+        let sources: Vec<&str> = NAMES.into_iter().filter(own).collect();
+        let source = pick(&sources, rng);
         let found = model.find(source).map(|(_, stream)| stream);
         let fork = match found {
             Some(stream) if rng.chance(1, 2) => Some(draw_fork(source, stream, rng)),
@@ -171,6 +189,12 @@ impl Draw {
         bytes.resize(bytes.len() + filler as usize, b'.');
         bytes
     }
+}
+
+/// Returns what stands before the path in a full name.
+pub fn namespace(name: &str) -> &str {
+    let (_, path) = floe_proto::Namespace::split(name.as_bytes());
+    &name[..name.len() - path.len()]
 }
 
 /// A create that finds what is there, most of the time.

@@ -65,10 +65,13 @@ fn append(shard: &mut Shard<SimDisk>, name: &[u8], bytes: &[u8]) {
     shard.append(NOW, Ticket(2), name, &append, Payload { bytes, lens: &[] });
 }
 
-fn listed(shard: &mut Shard<SimDisk>) -> String {
-    let plan = shard
-        .plan_read(NOW, b"__registry__", Start::Oldest)
-        .unwrap();
+fn listed(shard: &mut Shard<SimDisk>, registry: &[u8]) -> String {
+    // The first look at it puts a false last event right.
+    let _ = shard.describe(NOW, registry);
+    commit(shard);
+    let Ok(plan) = shard.plan_read(NOW, registry, Start::Oldest) else {
+        return String::new();
+    };
     let events = shard.fetch(plan.slot, 0, 1 << 20).unwrap();
     String::from_utf8(events.to_vec().unwrap()).unwrap()
 }
@@ -95,23 +98,57 @@ fn a_reader_of_a_stream_whose_delete_is_staged_is_told_that_it_is_gone() {
 
 #[test]
 fn the_registry_agrees_with_the_streams_wherever_a_crash_cuts_the_log() {
+    agrees_wherever_cut(b"a", b"__registry__");
+}
+
+#[test]
+fn each_namespaces_registry_agrees_with_its_streams_wherever_a_crash_cuts_the_log() {
+    agrees_wherever_cut(b"\0acme\0a", b"\0acme\0__registry__");
+}
+
+fn agrees_wherever_cut(name: &[u8], registry: &[u8]) {
     let mut cuts = [0; 3];
     for seed in 0..300 {
         let disk = SimDisk::new();
         let mut shard = open(&disk);
-        create_with(&mut shard, b"a", None, Lifetime::Unlimited, &[b'x'; 900]);
+        create_with(&mut shard, name, None, Lifetime::Unlimited, &[b'x'; 900]);
         let job = shard.take_commit().unwrap();
         // The writes are there, and the sync is not.
         disk.die_after(2);
         assert!(job.run().error().is_some());
         let mut shard = open(&disk.crash(&mut Rng::new(seed)));
-        let there = is_there(&mut shard, b"a");
-        let told = listed(&mut shard).matches("insert").count();
-        let untold = listed(&mut shard).matches("delete").count();
+        let there = is_there(&mut shard, name);
+        let told = listed(&mut shard, registry).matches("insert").count();
+        let untold = listed(&mut shard, registry).matches("delete").count();
         assert_eq!(told - untold, usize::from(there), "seed {seed}");
         cuts[told + untold] += 1;
     }
     assert!(cuts.iter().all(|count| *count > 0), "{cuts:?}");
+}
+
+#[test]
+fn each_namespace_lists_its_own_streams_by_their_paths() {
+    let disk = SimDisk::new();
+    let mut shard = open(&disk);
+    create(&mut shard, b"a", None);
+    create(&mut shard, b"\0acme\0b", None);
+    shard.delete(NOW, Ticket(3), b"\0acme\0b");
+    create(&mut shard, b"\0acme\0a", None);
+    commit(&mut shard);
+    let own = listed(&mut shard, b"__registry__");
+    let other = listed(&mut shard, b"\0acme\0__registry__");
+    let keys = |text: &str| {
+        let events: Vec<serde_json::Value> =
+            serde_json::from_str(&format!("[{}]", text.trim_end_matches(','))).unwrap();
+        let keys = events.iter().map(|event| event["key"].to_string());
+        keys.collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&own), ["\"a\""]);
+    assert_eq!(keys(&other), ["\"b\"", "\"b\"", "\"a\""]);
+    // Nothing is put right that is right.
+    let mut shard = open(&disk.crash(&mut Rng::new(1)));
+    assert_eq!(listed(&mut shard, b"\0acme\0__registry__"), other);
+    assert_eq!(listed(&mut shard, b"\0beta\0__registry__"), "");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
+//! - [`room_access`]: who owns a room, who is a member, whether everyone reads.
 //! - [`streams`]: the Durable Streams protocol.
 //! - [`live`]: the live protocol of rooms, which is spoken over it.
 //! - [`ws`]: WebSocket, handshake and frames.
@@ -20,6 +21,7 @@ pub mod channels;
 pub mod http;
 pub mod json;
 pub mod live;
+pub mod room_access;
 pub mod streams;
 pub mod subscriptions;
 pub mod ws;

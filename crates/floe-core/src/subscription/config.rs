@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use floe_proto::Namespace;
+
 use super::limits::{LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, Limits};
 use super::pattern::{Pattern, first_segment};
 use super::refusal::Refusal;
@@ -166,7 +168,9 @@ pub(super) fn check_path(path: &str, limits: &Limits) -> Result<Box<str>, Refusa
     let path = path.trim_matches('/');
     // Channels have their own readers and rights.
     let is_internal = matches!(first_segment(path), "__ds" | "__channel__");
-    if path.split('/').any(str::is_empty) || is_internal {
+    // What begins with the mark would be the full name of a stream in another namespace.
+    let crosses = path.as_bytes().first() == Some(&Namespace::MARK);
+    if path.split('/').any(str::is_empty) || is_internal || crosses {
         return Err(Refusal::Path { path: path.into() });
     }
     Ok(path.into())

@@ -140,6 +140,12 @@ impl Subscriptions {
         self.all.len()
     }
 
+    /// Returns whether there is a subscription of this id.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.all.contains_key(id)
+    }
+
     /// Returns whether inputs about the stream matter to any subscription.
     #[must_use]
     pub fn watches(&self, path: &str) -> bool {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use floe_core::access::Role;
 use floe_log::Disk;
-use floe_proto::Namespace;
+use floe_proto::{Code, Namespace};
 use floe_surfaces::access::{
-    Caller, Credentials, Deed, Denied, Grant, Room, Session, Wanted, authorize,
+    Caller, Credentials, Deed, Denied, Grant, Known, NAMESPACE_DEFAULT, Room, Session, Wanted,
+    authorize,
 };
 use floe_surfaces::streams::Request;
 
@@ -140,12 +142,41 @@ impl<D: Disk> Reactor<D> {
         wanted: &Wanted<'_>,
     ) -> Result<Grant, Failure> {
         let now = self.clock.wall;
-        let slot = match wanted.room {
-            Some(Room::Channel(id)) => self.shard.find_channel(now, id)?,
+        let known = match wanted.room {
+            Some(Room::Channel(id)) => {
+                let slot = self.shard.find_channel(now, id)?;
+                slot.and_then(|slot| known(self.shard.room(slot)))
+            }
+            Some(room @ Room::Stream(path)) if token.is_none() => {
+                // Where the caller may do all that a room's own rules can allow, they add nothing.
+                let rights = session.caller().grants.in_room(room);
+                if rights.contains(Role::Owner.rights()) {
+                    None
+                } else {
+                    self.known_stream(session, path)?
+                }
+            }
             Some(Room::Stream(_)) | None => None,
         };
-        let known = slot.and_then(|slot| known(self.shard.room(slot)));
         authorize(session, token, wanted, known, now).map_err(refused)
+    }
+
+    /// Returns what decides who may do something with a stream, if it is there.
+    fn known_stream<'a>(
+        &'a mut self,
+        session: &'a Session,
+        path: &[u8],
+    ) -> Result<Option<Known<'a>>, Failure> {
+        let name = full_name(session, path);
+        let slot = self.shard.find_ruled(self.clock.wall, &name)?;
+        Ok(slot.map(|slot| Known {
+            owner: session
+                .namespace()
+                .map_or(NAMESPACE_DEFAULT, Namespace::as_str),
+            secret: None,
+            deleted: false,
+            access: self.shard.room(slot).access(),
+        }))
     }
 
     /// Checks whether a session may do with a stream what a request asks for.
@@ -172,7 +203,21 @@ impl<D: Disk> Reactor<D> {
         if let Request::Create(create) = request
             && let Some(fork) = &create.fork
         {
+            if is_unspeakable(&fork.source) {
+                return Err(Failure::new(Code::NotFound, "there is no such stream"));
+            }
             self.admit_stream(session, &fork.source, Deed::Read)?;
+        }
+        // Most callers may, whatever the room's own rules say, and its rules are not looked up.
+        if name != REGISTRY
+            && name != AUDIT
+            && session
+                .caller()
+                .grants
+                .in_room(room)
+                .intersects(deed.rights())
+        {
+            return Ok(());
         }
         self.admit_stream(session, name, deed).map(drop)
     }

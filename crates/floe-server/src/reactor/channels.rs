@@ -6,6 +6,7 @@ mod reading;
 pub(super) use reading::{unreadable, without_hidden};
 
 use floe_core::Room;
+use floe_core::access::RoomAccess;
 use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
 use floe_log::Disk;
 use floe_proto::token::ChannelToken;
@@ -100,7 +101,8 @@ impl<D: Disk> Reactor<D> {
                     },
                 };
                 let ticket = self.expect(at, context, form, Shown::Created);
-                self.shard.create_channel(now, ticket, new);
+                let user = grant.author.filter(|user| may_own(user));
+                self.shard.create_channel(now, ticket, new, user);
             }
             Ask::Describe(id) => self.describe_channel(at, context, form, id),
             Ask::Change(id, change) => {
@@ -407,7 +409,11 @@ impl<D: Disk> Reactor<D> {
             }),
             Reply::Channel(id) => self.answer_changed(at, context, form, shown, id),
             Reply::Failed(failure) => self.answer_channel_failure(at, context, form, &failure),
-            Reply::Created { .. } | Reply::Appended { .. } | Reply::Refused(_) | Reply::Deleted => {
+            Reply::Created { .. }
+            | Reply::Appended { .. }
+            | Reply::Refused(_)
+            | Reply::Deleted
+            | Reply::Access(_) => {
                 unreachable!("a stream's reply goes to who asked about a stream")
             }
         }
@@ -563,8 +569,13 @@ pub(super) fn known(room: &Room) -> Option<Known<'_>> {
         owner: channel.owner(),
         secret: Some(channel.secret()),
         deleted: channel.deleted_at().is_some(),
-        access: None,
+        access: room.access(),
     })
+}
+
+/// Returns whether a user can own what they make.
+pub(super) fn may_own(user: &str) -> bool {
+    (1..=RoomAccess::USER_BYTES_MAX).contains(&user.len())
 }
 
 pub(super) fn no_channel() -> Failure {

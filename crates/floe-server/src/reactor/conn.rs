@@ -91,6 +91,8 @@ pub enum Expect {
     Location(Location),
     /// In the form that a channel was asked about, with this.
     Channel(Form, Shown),
+    /// With the rules of the room that is called so.
+    Rules(Box<str>),
 }
 
 /// What an answer about a channel shows.

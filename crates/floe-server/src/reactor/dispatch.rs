@@ -6,11 +6,12 @@ use floe_proto::{Code, Millis, Namespace, live_cursor};
 use floe_surfaces::access::{Credentials, Deed, Session, Wanted};
 use floe_surfaces::channels;
 use floe_surfaces::http::{self, Answer, Method, Route};
+use floe_surfaces::room_access;
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
 use floe_surfaces::subscriptions::{self, Asked};
 
 use super::caller::{full_name, is_unspeakable};
-use super::channels::token_in;
+use super::channels::{may_own, token_in};
 use super::conn::{Context, Expect, Following, Location, State};
 use super::live::is_live_path;
 use super::{Reactor, envelope};
@@ -58,6 +59,9 @@ impl<D: Disk> Reactor<D> {
         }
         if channels::owns(path) {
             return self.channel_request(at, context, method, path, named, query, fields, body);
+        }
+        if room_access::owns(path) {
+            return self.access_request(at, context, method, path, named, query, fields, body);
         }
         match Route::parse(path) {
             Route::Stream(name) => {
@@ -176,7 +180,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Answers a browser's question about headers, which it asks without any credentials.
-    fn answer_preflight(&mut self, at: usize, context: Context) {
+    pub(super) fn answer_preflight(&mut self, at: usize, context: Context) {
         self.out.clear();
         http::preflight(&mut self.out, &envelope(&mut self.clock, context));
         self.answer(at, context);
@@ -221,8 +225,10 @@ impl<D: Disk> Reactor<D> {
         path: &str,
         session: &Session,
         name: &[u8],
-        create: Create<'_>,
+        mut create: Create<'_>,
     ) {
+        let user = session.caller().user.clone();
+        create.create.owner = user.filter(|user| may_own(user));
         let location = match (&self.public_url, create.host) {
             (Some(base), _) => Location {
                 host: None,
@@ -271,10 +277,6 @@ impl<D: Disk> Reactor<D> {
         if method == Method::Options {
             return self.answer_preflight(at, context);
         }
-        if named.is_some_and(|named| !named.is_default()) {
-            let message = "subscriptions are of the default namespace alone";
-            return self.answer_error(at, context, Code::UnknownRoute, message);
-        }
         let field = |name: &str| {
             let found = fields
                 .iter()
@@ -293,15 +295,10 @@ impl<D: Disk> Reactor<D> {
                 key.write_jwks(&mut self.out, &envelope(&mut self.clock, context));
                 self.answer(at, context);
             }
-            Ok(Asked::Subscription { id, request }) => {
-                let base = Location {
-                    host: None,
-                    path: base.into(),
-                };
-                let ticket = self.wait(at, context, Some(Box::new(Expect::Location(base))));
-                self.subscriptions
-                    .request(self.clock.wall, ticket, id, request);
-            }
+            Ok(asked) => match self.admit_subscription(at, named, &asked, fields) {
+                Ok(namespace) => self.subscription_request(at, context, &namespace, &base, asked),
+                Err(failure) => self.answer_refused_read(at, context, failure),
+            },
             Err(reject) => {
                 self.metrics.error(reject.code);
                 let envelope = envelope(&mut self.clock, context);
@@ -309,6 +306,52 @@ impl<D: Disk> Reactor<D> {
                 self.answer(at, context);
             }
         }
+    }
+
+    /// Decides whose subscriptions a request is about.
+    ///
+    /// Who holds a wake shows its token in place of a key, and names the namespace in the path.
+    fn admit_subscription(
+        &mut self,
+        at: usize,
+        named: Option<Namespace>,
+        asked: &Asked,
+        fields: &[httparse::Header<'_>],
+    ) -> Result<Namespace, Failure> {
+        let deeds = asked.deeds();
+        if deeds.is_empty() {
+            return Ok(named.unwrap_or_default());
+        }
+        let credentials = Credentials::read(fields.iter().map(|field| (field.name, field.value)));
+        let opened = self.open_session(at, &credentials, named)?;
+        for deed in deeds {
+            let wanted = Wanted::of_namespace(*deed);
+            self.grant(&opened.session, None, &wanted)?;
+        }
+        Ok(opened.session.namespace().cloned().unwrap_or_default())
+    }
+
+    fn subscription_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        namespace: &Namespace,
+        base: &str,
+        mut asked: Asked,
+    ) {
+        let base = subscriptions::base_in(base, namespace);
+        asked.rebase(&base);
+        let Asked::Subscription { id, request } = asked else {
+            return;
+        };
+        let base = Location {
+            host: None,
+            path: base.into(),
+        };
+        let ticket = self.wait(at, context, Some(Box::new(Expect::Location(base))));
+        let now = self.clock.wall;
+        self.subscriptions
+            .request(now, ticket, namespace, id, request);
     }
 
     /// Returns the base of the server's absolute addresses, as far as a request knows it.
@@ -328,7 +371,9 @@ impl<D: Disk> Reactor<D> {
         };
         let base = expect.map(|expect| match *expect {
             Expect::Location(base) => base.path,
-            Expect::Channel(..) => unreachable!("a subscription is no channel"),
+            Expect::Channel(..) | Expect::Rules(_) => {
+                unreachable!("a subscription is no room")
+            }
         });
         let base = base.unwrap_or_default();
         self.out.clear();
@@ -359,6 +404,18 @@ impl<D: Disk> Reactor<D> {
         let location = match expect.map(|expect| *expect) {
             Some(Expect::Channel(form, shown)) => {
                 return self.answer_channel(at, context, form, shown, reply);
+            }
+            Some(Expect::Rules(room)) => {
+                return match reply {
+                    Reply::Access(rules) => self.answer_rules(at, context, &room, &rules),
+                    Reply::Failed(failure) => self.answer_failure(at, context, &failure),
+                    Reply::Created { .. }
+                    | Reply::Appended { .. }
+                    | Reply::Refused(_)
+                    | Reply::Deleted
+                    | Reply::Channel(_)
+                    | Reply::Events(_) => unreachable!("rules were asked for"),
+                };
             }
             Some(Expect::Location(location)) => Some(location),
             None => None,
@@ -397,7 +454,7 @@ impl<D: Disk> Reactor<D> {
             }
             Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
             Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
-            Reply::Channel(_) | Reply::Events(_) => {
+            Reply::Channel(_) | Reply::Events(_) | Reply::Access(_) => {
                 unreachable!("a channel's reply goes to who asked about a channel")
             }
         }
@@ -422,7 +479,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Answers a read that was refused, once what it was refused for is durable.
-    fn answer_refused_read(&mut self, at: usize, context: Context, failure: Failure) {
+    pub(super) fn answer_refused_read(&mut self, at: usize, context: Context, failure: Failure) {
         if self.waits_for_cold(at, context, &failure) {
             return;
         }

@@ -391,7 +391,7 @@ impl<D: Disk> Reactor<D> {
                     &failure.message,
                 );
             }
-            Reply::Created { .. } | Reply::Deleted | Reply::Channel(_) => {
+            Reply::Created { .. } | Reply::Deleted | Reply::Channel(_) | Reply::Access(_) => {
                 unreachable!("a WebSocket creates and deletes nothing")
             }
         }

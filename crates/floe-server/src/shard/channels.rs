@@ -68,7 +68,15 @@ pub enum ChangeChannel {
 
 impl<D: Disk> Shard<D> {
     /// Creates a channel; replies [`Reply::Channel`].
-    pub fn create_channel(&mut self, now: Millis, ticket: Ticket, new: NewChannel) {
+    ///
+    /// `user` owns it, if it is a user who makes it.
+    pub fn create_channel(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        new: NewChannel,
+        user: Option<Box<str>>,
+    ) {
         let id = new.id;
         let name = id.room_name();
         let outcome = self.find(now, name.as_bytes()).and_then(|taken| {
@@ -82,6 +90,7 @@ impl<D: Disk> Shard<D> {
             let json = ContentType::new("application/json");
             let create = Create {
                 channel: Some(Box::new(new)),
+                owner: user,
                 ..Create::new(json, Lifetime::Unlimited)
             };
             self.stage_create(now, name.as_bytes(), &create, true, Payload::NONE)

@@ -73,7 +73,7 @@ impl<D: Disk> Shard<D> {
     pub fn take_cold_work(&mut self, now: Millis) -> Option<Work<D>> {
         // A start reads the last event of the registry if it may be false, so that must be here.
         self.log.set_cold_time(now);
-        if self.told.is_some() || self.log.durable() < self.settled_until {
+        if self.registries.may_be_false(self.log.durable()) {
             return None;
         }
         self.log.take_cold_work(now)

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use floe_core::subscription::{Notification, Outcome};
+use floe_proto::Namespace;
 use floe_surfaces::subscriptions::notification_body;
 use tokio::runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -66,6 +67,8 @@ pub struct Delivery {
     pub url: Box<str>,
     /// Body.
     pub body: Vec<u8>,
+    /// The namespace.
+    pub namespace: Namespace,
     /// The subscription.
     pub id: Arc<str>,
     /// Its wake.
@@ -76,9 +79,12 @@ pub struct Delivery {
     pub timeout: Duration,
 }
 
-impl From<&Notification> for Delivery {
-    fn from(notification: &Notification) -> Self {
+impl Delivery {
+    /// Makes the request that a subscription of a namespace wants to be sent.
+    #[must_use]
+    pub fn new(namespace: Namespace, notification: &Notification) -> Self {
         Self {
+            namespace,
             url: notification.url.clone(),
             body: notification_body(notification),
             id: notification.subscription_id.clone(),
@@ -93,6 +99,8 @@ impl From<&Notification> for Delivery {
 /// [`Input::WebhookAnswered`](floe_core::subscription::Input::WebhookAnswered).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// The namespace.
+    pub namespace: Namespace,
     /// The subscription.
     pub id: Arc<str>,
     /// Its wake.
@@ -235,6 +243,7 @@ impl Shared {
     fn answered(&self, delivery: Delivery, outcome: Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         (self.on_answer)(Answer {
+            namespace: delivery.namespace,
             id: delivery.id,
             wake_id: delivery.wake_id,
             generation: delivery.generation,

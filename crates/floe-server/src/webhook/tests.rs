@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_core::subscription::{Effect, Input, Outcome, Put, Reply, Request, Subscriptions, Target};
-use floe_proto::Millis;
+use floe_proto::{Millis, Namespace};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
 use super::connect::{Connector, Names};
@@ -30,6 +30,7 @@ fn delivery(url: &str) -> Delivery {
     Delivery {
         url: url.into(),
         body: br#"{"wake_id":"w_1"}"#.to_vec(),
+        namespace: Namespace::default(),
         id: "s".into(),
         wake_id: "w_1".into(),
         generation: 3,
@@ -87,6 +88,7 @@ fn a_request_is_signed_over_time_and_body() {
     let connector = Connector::new(&limits());
     let answer = send_with(limits(), connector, sent.clone());
     let expected = Answer {
+        namespace: Namespace::default(),
         id: "s".into(),
         wake_id: "w_1".into(),
         generation: 3,
@@ -387,13 +389,14 @@ fn a_subscription_is_woken_and_acked_by_what_the_receiver_says() {
         panic!("no webhook: {effects:?}")
     };
     let connector = Connector::new(&limits());
-    let answer = send_with(limits(), connector, Delivery::from(notification));
+    let answer = send_with(limits(), connector, Delivery::new(Namespace::default(), notification));
     let request = received.recv().unwrap();
     assert!(request.contains(
         "\"callback_url\":\"http://floe.example/v1/stream/__ds/subscriptions/s/callback\""
     ));
     assert!(request.contains("\"tail_offset\":\"0000000000000002\",\"has_pending\":true"));
     let Answer {
+        namespace: _,
         id,
         wake_id,
         generation,

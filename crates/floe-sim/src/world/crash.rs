@@ -8,7 +8,7 @@ use floe_proto::Millis;
 use floe_server::shard::Shard;
 
 use super::{Violation, World, is_disk_failure};
-use crate::draw::{NAMES, VALUES};
+use crate::draw::{NAMES, REGISTRIES, VALUES};
 use crate::model::{Life, Model, Op};
 
 /// All that can be seen of a server.
@@ -145,9 +145,13 @@ impl World {
                 Err(super::End::Crash) => return Err(format!("{name} cannot be looked at")),
             }
         }
+        for name in REGISTRIES {
+            // The first look at a registry puts a false last event right.
+            let _ = self.shard().describe(Millis(now), name.as_bytes());
+        }
         self.commit_all()
             .map_err(|error| format!("a commit after a start failed: {error}"))?;
-        self.check_registry(false)
+        self.check_registries(false)
     }
 
     fn view(&mut self) -> Result<View, Violation> {

@@ -52,7 +52,8 @@ pub struct World {
     unanswered: Vec<Command>,
     /// Readers that a crash cut off.
     strays: Vec<Reader>,
-    registry: Vec<u8>,
+    /// What each registry has shown.
+    registries: BTreeMap<&'static str, Vec<u8>>,
     /// Whether the disk was told to fail.
     faulty: bool,
     /// Whether space may be too short for some record.
@@ -123,7 +124,7 @@ impl World {
             next_uid: 1,
             unanswered: Vec::new(),
             strays: Vec::new(),
-            registry: Vec::new(),
+            registries: BTreeMap::new(),
             faulty: false,
             work_rests: 0,
             trace,

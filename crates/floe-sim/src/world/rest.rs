@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use floe_core::Start;
 
 use super::{End, Violation, World, is_disk_failure};
-use crate::draw::{NAMES, VALUES};
+use crate::draw::{NAMES, REGISTRIES, VALUES, namespace};
 use crate::jobs::Job;
-
-const REGISTRY: &str = "__registry__";
 
 impl World {
     /// Lets everything end that is on its way, and checks all that follows from it.
@@ -51,7 +49,7 @@ impl World {
                 return Err(format!("{name} cannot expire, though there is space").into());
             }
         }
-        self.check_registry(true)?;
+        self.check_registries(true)?;
         self.settle_down()?;
         Ok(self.check_quiet()?)
     }
@@ -83,7 +81,7 @@ impl World {
         for name in VALUES {
             self.check_value(name)?;
         }
-        self.check_registry(false)
+        self.check_registries(false)
     }
 
     /// Commits until nothing is left, and works until there is no more to do.
@@ -128,29 +126,41 @@ impl World {
         self.settle_down().map_err(End::into_violation)
     }
 
-    /// Compares the listing of all streams with the streams there are.
+    /// Compares the listings of all streams with the streams there are.
     ///
     /// Unless `exact`, streams whose life is over may be listed until somebody notices.
-    pub(super) fn check_registry(&mut self, exact: bool) -> Result<(), Violation> {
+    pub(super) fn check_registries(&mut self, exact: bool) -> Result<(), Violation> {
+        for registry in REGISTRIES {
+            self.check_registry(registry, exact)
+                .map_err(|what| format!("{registry:?}: {what}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_registry(&mut self, registry: &'static str, exact: bool) -> Result<(), Violation> {
         let now = self.now();
+        let shown = self.registries.get(registry).cloned().unwrap_or_default();
         let plan = self
             .shard()
-            .plan_read(now, REGISTRY.as_bytes(), Start::Oldest);
-        match plan {
-            Ok(_) => {}
+            .plan_read(now, registry.as_bytes(), Start::Oldest);
+        let bytes = match plan {
+            Ok(_) => self.read_whole(registry)?,
             Err(failure) if is_disk_failure(&failure) && self.tight => return Ok(()),
-            Err(failure) => return Err(format!("the registry: {failure:?}")),
+            // It comes with the first stream of its namespace.
+            Err(failure) if failure.code.as_str() == "NOT_FOUND" => Vec::new(),
+            Err(failure) => return Err(format!("{failure:?}")),
+        };
+        if !bytes.starts_with(&shown) {
+            return Err("it has lost events that were shown".into());
         }
-        let bytes = self.read_whole(REGISTRY)?;
-        if !bytes.starts_with(&self.registry) {
-            return Err("the registry has lost events that were shown".into());
-        }
-        let (listed, last) = replay(&bytes)?;
+        let own = namespace(registry);
+        let (listed, last) = replay(own, &bytes)?;
         // Without space, a change may fail after its event, which is taken back when there is some.
         let in_doubt = |name: &str| self.tight && !exact && name == last;
-        self.registry = bytes;
+        self.registries.insert(registry, bytes);
         let model = self.truth.staged();
-        for (&uid, stream) in &model.streams {
+        let streams = model.streams.iter();
+        for (&uid, stream) in streams.filter(|(_, stream)| namespace(&stream.name) == own) {
             let may_end = model.may_be_gone(uid, now.0) || model.may_be_kept(uid, now.0);
             match listed.get(&stream.name) {
                 _ if stream.soft_deleted || may_end || in_doubt(&stream.name) => {}
@@ -177,8 +187,8 @@ impl World {
 /// Content type and time of birth of each stream that the registry lists.
 type Listed = BTreeMap<String, (String, u64)>;
 
-/// Reads the events of the registry; returns what it lists, and what it spoke of last.
-fn replay(bytes: &[u8]) -> Result<(Listed, String), Violation> {
+/// Reads the events of a registry; returns what it lists, by full name, and what it spoke of last.
+fn replay(own: &str, bytes: &[u8]) -> Result<(Listed, String), Violation> {
     let mut last = String::new();
     let mut listed = BTreeMap::new();
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
@@ -186,7 +196,7 @@ fn replay(bytes: &[u8]) -> Result<(Listed, String), Violation> {
     let events: Vec<serde_json::Value> = serde_json::from_str(&array)
         .map_err(|error| format!("the registry is not JSON: {error}"))?;
     for event in events {
-        let path = event["key"].as_str().unwrap_or_default().to_owned();
+        let path = format!("{own}{}", event["key"].as_str().unwrap_or_default());
         last.clone_from(&path);
         let what = event["headers"]["operation"].as_str().unwrap_or_default();
         let value = &event["value"];

@@ -20,6 +20,8 @@ pub use reply::write_reply;
 pub use request::{Asked, BODY_BYTES_MAX, Context, read_request};
 pub use webhook_url::{UrlError, WebhookUrl};
 
+use floe_proto::Namespace;
+
 use crate::http::STREAM_ROOT;
 
 /// Returns the base of absolute addresses: the configured one, else from the request's `Host`,
@@ -38,6 +40,16 @@ pub fn base_url(configured: Option<&str>, secure: bool, host: Option<&str>, loca
             let scheme = if secure { "https" } else { "http" };
             format!("{scheme}://{}", host.filter(is_host).unwrap_or(local))
         }
+    }
+}
+
+/// Returns the base of addresses in a namespace; those of the default one have no prefix.
+#[must_use]
+pub fn base_in(base: &str, namespace: &Namespace) -> String {
+    if namespace.is_default() {
+        base.to_owned()
+    } else {
+        format!("{base}/n/{namespace}")
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::reject::Reject;
 use super::webhook_url::WebhookUrl;
+use crate::access::Deed;
 use crate::http::{Method, decode};
 
 /// Largest body of a request about subscriptions.
@@ -26,6 +27,39 @@ pub enum Asked {
         /// What is wanted.
         request: Request,
     },
+}
+
+impl Asked {
+    /// Returns what must be allowed in the namespace; nothing for what is everyone's, or for what a
+    /// wake's own token allows.
+    #[must_use]
+    pub const fn deeds(&self) -> &'static [Deed] {
+        let Self::Subscription { request, .. } = self else {
+            return &[];
+        };
+        match request {
+            Request::Put(_)
+            | Request::Get
+            | Request::Delete
+            | Request::AddStreams(_)
+            | Request::RemoveStream(_) => &[Deed::Manage],
+            // A worker learns of streams anywhere, and says how far they are done.
+            Request::Claim { .. } => &[Deed::Survey, Deed::Append],
+            Request::Ack(_) | Request::Release(_) | Request::Callback(_) => &[],
+        }
+    }
+
+    /// Puts the callbacks of a subscription under another base.
+    pub fn rebase(&mut self, new: &str) {
+        if let Self::Subscription {
+            request: Request::Put(put),
+            ..
+        } = self
+            && let Target::Webhook { base, .. } = &mut put.target
+        {
+            *base = new.into();
+        }
+    }
 }
 
 /// What is known of a request besides its own parts.

@@ -226,8 +226,10 @@ arguments! {
     cold_read_timeout_ms: u64 = "FLOE_COLD_READ_TIMEOUT_MS";
     /// Milliseconds that a stop waits for answers under way.
     stop_timeout_ms: u64 = "FLOE_STOP_TIMEOUT_MS";
-    /// Subscriptions at once. Above: 429 LIMIT_REACHED.
+    /// Subscriptions of one namespace at once. Above: 429 LIMIT_REACHED.
     subscriptions_max: usize = "FLOE_SUBSCRIPTIONS_MAX";
+    /// Subscriptions of all namespaces at once. Above: 429 LIMIT_REACHED.
+    subscriptions_total_max: usize = "FLOE_SUBSCRIPTIONS_TOTAL_MAX";
     /// Streams linked to one subscription. Above: named ones get 429 LIMIT_REACHED, matched ones
     /// are not linked and counted as refused.
     subscription_links_max: usize = "FLOE_SUBSCRIPTION_LINKS_MAX";
