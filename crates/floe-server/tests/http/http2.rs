@@ -16,7 +16,7 @@ use crate::harness::{PATIENCE, TestServer, eventually, get, offset, post, put};
 type Sender = SendRequest<BoxBody<Bytes, std::convert::Infallible>>;
 
 /// Runs a client on a connection of its own.
-fn with_client<F: Future<Output = ()>>(server: &TestServer, client: impl FnOnce(Client) -> F) {
+pub fn with_client<F: Future<Output = ()>>(server: &TestServer, client: impl FnOnce(Client) -> F) {
     let address = server.address();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -34,12 +34,12 @@ fn with_client<F: Future<Output = ()>>(server: &TestServer, client: impl FnOnce(
 }
 
 #[derive(Clone)]
-struct Client {
+pub struct Client {
     sender: Sender,
 }
 
 impl Client {
-    async fn start(
+    pub async fn start(
         &mut self,
         request: http::request::Builder,
         body: BoxBody<Bytes, std::convert::Infallible>,
@@ -56,17 +56,17 @@ impl Client {
         answer
     }
 
-    async fn ask(&mut self, request: http::request::Builder, body: &str) -> Response<Bytes> {
+    pub async fn ask(&mut self, request: http::request::Builder, body: &str) -> Response<Bytes> {
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes())).boxed();
         let (parts, body) = self.start(request, body).await.into_parts();
         Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
     }
 
-    async fn get(&mut self, stream: &str) -> Response<Bytes> {
+    pub async fn get(&mut self, stream: &str) -> Response<Bytes> {
         self.ask(to("GET", stream), "").await
     }
 
-    async fn append(&mut self, stream: &str, text: &str) -> Response<Bytes> {
+    pub async fn append(&mut self, stream: &str, text: &str) -> Response<Bytes> {
         self.ask(
             to("POST", stream).header("content-type", "text/plain"),
             text,
@@ -75,7 +75,7 @@ impl Client {
     }
 }
 
-fn to(method: &str, stream: &str) -> http::request::Builder {
+pub fn to(method: &str, stream: &str) -> http::request::Builder {
     let path = if stream.starts_with('/') {
         stream.to_owned()
     } else {
@@ -86,7 +86,7 @@ fn to(method: &str, stream: &str) -> http::request::Builder {
         .uri(format!("http://floe.test{path}"))
 }
 
-fn code(answer: &Response<Bytes>) -> String {
+pub fn code(answer: &Response<Bytes>) -> String {
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     body["code"].as_str().unwrap().to_owned()
 }
@@ -387,7 +387,7 @@ fn both_versions_see_the_same_streams() {
 }
 
 #[test]
-fn there_are_no_websockets() {
+fn a_get_is_no_websocket() {
     let server = TestServer::start();
     with_client(&server, |mut client| async move {
         let request = to("GET", "/v1/live")

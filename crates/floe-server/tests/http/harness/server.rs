@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use floe_server::{Server, Settings, StartError, Stopper};
 use tempfile::TempDir;
 
-use super::{Connection, Events, Request, Response, get};
+use super::{Connection, Events, Request, Response, Tunnel, get};
 
 /// A server on a folder of its own, stopped when dropped.
 pub struct TestServer {
@@ -16,6 +16,8 @@ pub struct TestServer {
     thread: Option<JoinHandle<Result<(), StartError>>>,
     settings: Settings,
     folder: Option<TempDir>,
+    /// What clients go through, if not straight to the server.
+    tunnel: Option<Tunnel>,
 }
 
 impl TestServer {
@@ -51,7 +53,14 @@ impl TestServer {
             thread: Some(thread),
             settings,
             folder,
+            tunnel: None,
         }
+    }
+
+    /// Lets clients go through a tunnel.
+    pub fn through(mut self, tunnel: Tunnel) -> Self {
+        self.tunnel = Some(tunnel);
+        self
     }
 
     /// Asks the server to stop, without waiting.
@@ -104,7 +113,13 @@ impl TestServer {
         Self::run(self.settings.clone(), self.folder.take())
     }
 
+    /// The address that clients connect to.
     pub fn address(&self) -> SocketAddr {
+        self.tunnel.as_ref().map_or(self.address, Tunnel::address)
+    }
+
+    /// The server's own address.
+    pub fn own_address(&self) -> SocketAddr {
         self.address
     }
 
@@ -114,7 +129,7 @@ impl TestServer {
 
     /// Opens a connection.
     pub fn connect(&self) -> Connection {
-        Connection::new(TcpStream::connect(self.address).unwrap())
+        Connection::new(TcpStream::connect(self.address()).unwrap())
     }
 
     /// Sends a request on a connection of its own.

@@ -7,7 +7,7 @@
 mod access;
 mod appending;
 mod auth;
-mod client;
+pub mod client;
 mod compression;
 mod formats;
 mod handshake;

@@ -1,0 +1,140 @@
+//! Certificates made on the spot, and tunnels that let any client speak TLS.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use floe_server::TlsSettings;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A certificate for `localhost` and its key, in files.
+pub struct Certificate {
+    folder: TempDir,
+    der: Vec<u8>,
+}
+
+impl Certificate {
+    pub fn new() -> Self {
+        let mut made = Self {
+            folder: tempfile::tempdir().unwrap(),
+            der: Vec::new(),
+        };
+        made.renew();
+        made
+    }
+
+    /// Writes another certificate over this one.
+    pub fn renew(&mut self) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        self.der = made.cert.der().to_vec();
+        let settings = self.settings();
+        write_pem(&settings.certificate, "CERTIFICATE", &self.der);
+        let key = made.signing_key.serialized_der();
+        write_pem(&settings.key, "PRIVATE KEY", key);
+    }
+
+    pub fn settings(&self) -> TlsSettings {
+        TlsSettings {
+            certificate: self.folder.path().join("cert.pem"),
+            key: self.folder.path().join("key.pem"),
+        }
+    }
+
+    /// Returns what trusts this certificate alone, and offers `protocols`.
+    pub fn connector(&self, protocols: &[&str]) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(self.der.clone())).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+        config.alpn_protocols = protocols.collect();
+        TlsConnector::from(Arc::new(config))
+    }
+}
+
+/// Connects to a server; an error where the handshake fails.
+pub async fn connect_tls(
+    address: SocketAddr,
+    connector: &TlsConnector,
+    first: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    socket.write_all(first).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    connector.connect(name, socket).await
+}
+
+/// Takes connections and passes them on over TLS.
+pub struct Tunnel {
+    address: SocketAddr,
+    /// The tunnel ends with it.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Tunnel {
+    /// Starts a tunnel to a server; `first` is sent before each handshake.
+    pub fn start(server: SocketAddr, connector: TlsConnector, first: Vec<u8>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    () = pass_on(listener, server, connector, first) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self {
+            address,
+            _stop: stop,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+async fn pass_on(
+    listener: std::net::TcpListener,
+    server: SocketAddr,
+    connector: TlsConnector,
+    first: Vec<u8>,
+) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    loop {
+        let (mut plain, _) = listener.accept().await.unwrap();
+        plain.set_nodelay(true).unwrap();
+        let (connector, first) = (connector.clone(), first.clone());
+        tokio::spawn(async move {
+            if let Ok(mut tls) = connect_tls(server, &connector, &first).await {
+                let _ = tokio::io::copy_bidirectional(&mut plain, &mut tls).await;
+            }
+        });
+    }
+}
+
+fn write_pem(file: &Path, tag: &str, der: &[u8]) {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let text = format!("-----BEGIN {tag}-----\n{text}\n-----END {tag}-----\n");
+    std::fs::write(file, text).unwrap();
+}
