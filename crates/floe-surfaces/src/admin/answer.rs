@@ -40,6 +40,7 @@ pub fn source(caller: &Caller) -> Value {
         Source::Token { issuer, id, .. } => {
             json!({ "kind": "token", "issuer": issuer, "id": id })
         }
+        Source::Webhook => json!({ "kind": "webhook" }),
     }
 }
 
