@@ -76,6 +76,12 @@ impl Live {
         }
     }
 
+    /// Bounds what comes from now on; who and what is there stays.
+    pub fn set_limits(&mut self, limits: &LiveLimits) {
+        self.presence.set_limits(limits.presence);
+        self.memory.set_limits(limits.memory);
+    }
+
     /// What a reader has seen that has seen everything.
     #[must_use]
     pub const fn versions(&self) -> LiveVersions {

@@ -93,6 +93,11 @@ impl Keyed {
         }
     }
 
+    /// Bounds what is set from now on; what is there stays.
+    pub const fn set_limits(&mut self, limits: KeyedLimits) {
+        self.limits = limits;
+    }
+
     /// The version of the newest change.
     #[must_use]
     pub const fn version(&self) -> u64 {
@@ -265,12 +270,13 @@ impl Keyed {
             bytes_max,
             ..
         } = self.limits;
-        let (old_bytes, old_keys) = old.map_or((0, 0), |(bytes, _)| (bytes, 1));
+        let old_bytes = old.map_or(0, |(bytes, _)| bytes);
         if bytes > bytes_max || keys_max == 0 {
             return Err(KeyedError::Bytes { bytes_max });
         }
         loop {
-            let refusal = if self.entries.len() - old_keys >= keys_max {
+            // A key that is there may change, also where there are more than there may be by now.
+            let refusal = if old.is_none() && self.entries.len() >= keys_max {
                 KeyedError::Keys { keys_max }
             } else if self.bytes - old_bytes + bytes > bytes_max {
                 KeyedError::Bytes { bytes_max }

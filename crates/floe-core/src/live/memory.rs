@@ -85,6 +85,12 @@ impl Memory {
         }
     }
 
+    /// Bounds what is set from now on; what is there stays, and as long as it was to.
+    pub const fn set_limits(&mut self, limits: MemoryLimits) {
+        self.limits = limits;
+        self.values.set_limits(limits.keyed);
+    }
+
     /// Sets a value; returns the version of the key's last change.
     ///
     /// # Errors

@@ -127,6 +127,15 @@ impl Presence {
         }
     }
 
+    /// Bounds who comes from now on; those who are there stay.
+    pub fn set_limits(&mut self, limits: PresenceLimits) {
+        // Readers of a crowd know its count alone, also where it is no crowd any more.
+        self.note_crowd();
+        self.limits = limits;
+        self.data.set_limits(limits.keyed);
+        self.note_crowd();
+    }
+
     /// A connection of a user comes, with the user's newest data.
     ///
     /// # Errors

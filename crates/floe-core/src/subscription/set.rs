@@ -53,6 +53,11 @@ impl Subscriptions {
         }
     }
 
+    /// Bounds what is asked for from now on; what is there stays.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Applies one input at time `now`. Each call of `random` gives 128 fresh random bits, from
     /// which tokens are made.
     pub fn handle(&mut self, now: Millis, random: &mut dyn FnMut() -> u128, input: Input<'_>) {

@@ -131,6 +131,35 @@ fn a_crowd_is_counted_and_told_one_by_one_once_it_is_small_again() {
 }
 
 #[test]
+fn new_bounds_turn_a_crowd_into_members_and_back_and_nobody_has_to_go() {
+    let mut clock = Clock::new(|limits| limits.told_max = 1);
+    for (connection, user) in [(1, "ann"), (2, "bob")] {
+        clock.join(connection, user, b"1").unwrap();
+    }
+    let seen = clock.presence().changes_since(0);
+    assert_eq!((seen.count, &seen.told), (2, &Told::CountOnly));
+    let seen = seen.version;
+    let mut limits = LiveLimits::default();
+    limits.presence.keyed.keys_max = 3;
+    clock.live.set_limits(&limits);
+    clock.join(3, "cleo", b"1").unwrap();
+    let all = clock.presence().changes_since(seen);
+    assert!(matches!(&all.told, Told::All(members) if members.len() == 3));
+    let seen = all.version;
+    let refused = clock.join(4, "dan", b"1");
+    assert_eq!(
+        refused,
+        Err(PresenceError::Keyed(KeyedError::Keys { keys_max: 3 }))
+    );
+    limits.presence.told_max = 2;
+    limits.presence.keyed.keys_max = 1;
+    clock.live.set_limits(&limits);
+    clock.live.presence.update(1, b"2").unwrap();
+    assert_eq!(clock.presence().changes_since(seen).told, Told::CountOnly);
+    assert_eq!(clock.users(), ["ann", "bob", "cleo"]);
+}
+
+#[test]
 fn bounds_and_strangers_are_refused_with_their_codes() {
     let mut clock = Clock::new(|limits| {
         limits.keyed.keys_max = 2;
