@@ -7,6 +7,7 @@
 //! first connection.
 
 mod begin;
+mod bounds;
 mod http2;
 mod pipe;
 mod plain;
@@ -25,11 +26,12 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use self::bounds::Bounds;
 use self::rewound::Rewound;
 use self::slots::Slots;
 use crate::metrics::{GatewayMetrics, Refusal};
 use crate::proxy::{Peer, ProxySettings};
-use crate::settings::Settings;
+use crate::settings::{Limits, Settings};
 use crate::tls::Certificates;
 
 /// The event loop's side of the gateway.
@@ -57,10 +59,8 @@ struct Link {
     proxies: ProxySettings,
     /// Connections that are the gateway's.
     connections: AtomicUsize,
-    connections_max: usize,
+    bounds: Bounds,
     slots: Arc<Slots>,
-    handshake_timeout: Duration,
-    stall_timeout: Duration,
     stopping: watch::Sender<bool>,
     metrics: GatewayMetrics,
 }
@@ -85,10 +85,8 @@ impl Gateway {
             certificates,
             proxies: settings.proxies.clone(),
             connections: AtomicUsize::new(0),
-            connections_max: limits.http_connections_max,
+            bounds: Bounds::new(limits),
             slots: Slots::new(limits.handshakes_max),
-            handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
-            stall_timeout: Duration::from_millis(limits.reader_stall_timeout_ms),
             stopping: watch::Sender::new(false),
             metrics,
         };
@@ -96,6 +94,12 @@ impl Gateway {
             link: Arc::new(link),
             runtime: None,
         }
+    }
+
+    /// Bounds what begins from now on.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.link.bounds.set(limits);
+        self.link.slots.set_max(limits.handshakes_max);
     }
 
     /// Returns whether connections from the network begin here.
@@ -219,7 +223,7 @@ impl Held {
         let before = link.connections.fetch_add(1, Ordering::AcqRel);
         let held = Self(Arc::clone(link));
         link.metrics.connections(before + 1);
-        (before < link.connections_max).then_some(held)
+        (before < link.bounds.connections_max()).then_some(held)
     }
 }
 

@@ -17,6 +17,7 @@ mod memory;
 mod metrics;
 mod proxy;
 mod reactor;
+mod reload;
 mod server;
 mod settings;
 pub mod shard;
@@ -28,6 +29,7 @@ mod workers;
 
 pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
+pub use reload::{ReloadError, Reloader};
 pub use server::{Server, StartError, Stopper};
-pub use settings::{Limits, Settings};
+pub use settings::{Limits, SettingError, Settings};
 pub use tls::{Certificates, TlsError, TlsSettings};

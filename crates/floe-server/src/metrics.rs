@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use floe_log::Disk;
 use floe_proto::Code;
@@ -17,10 +18,12 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::gateway::{GatewayMetrics, Refusal};
 
 use self::cold::ColdMetrics;
+use self::config::ConfigMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
 mod cold;
+mod config;
 mod gateway;
 
 /// All metrics of one server.
@@ -53,6 +56,7 @@ pub struct Metrics {
     log: [Gauge; LOG.len()],
     cold: ColdMetrics,
     gateway: GatewayMetrics,
+    config: ConfigMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -179,6 +183,7 @@ impl Metrics {
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
             cold: ColdMetrics::register(&mut registry),
             gateway: GatewayMetrics::register(&mut registry),
+            config: ConfigMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -275,6 +280,16 @@ impl Metrics {
     /// Notes how long recovery took.
     pub fn recovered(&self, seconds: f64) {
         self.recovery_seconds.set(seconds);
+    }
+
+    /// Notes that settings were read again and are good.
+    pub fn reloaded(&self, now: SystemTime) {
+        self.config.reloaded(now);
+    }
+
+    /// Counts settings that were read again and are wrong.
+    pub fn reload_failed(&self) {
+        self.config.failed();
     }
 
     /// Renders everything in the text form of Prometheus.

@@ -15,6 +15,7 @@ mod live;
 mod output;
 mod readers;
 mod receive;
+mod reload;
 mod rules;
 mod socket;
 mod standing;
@@ -48,6 +49,7 @@ use crate::gateway::{Gateway, Handed};
 use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
+use crate::reload::{ReloadSlot, Reloader};
 use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Shard, SlotId};
@@ -115,6 +117,8 @@ pub struct Reactor<D: Disk> {
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
     stop: Arc<AtomicBool>,
+    /// New settings.
+    reloads: ReloadSlot,
     /// Uptime at which a stop no longer waits.
     stop_ms: Option<u64>,
     random: u64,
@@ -200,10 +204,7 @@ impl<D: Disk> Reactor<D> {
             deflater: RefCell::default(),
             access,
             access_epoch: 0,
-            bounds: Bounds {
-                content_chars_max: settings.limits.channel_content_chars_max,
-                ..Bounds::default()
-            },
+            bounds: reload::bounds(&settings.limits),
             views: ViewHost::start(views, &waker, metrics.clone())?,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(
@@ -229,6 +230,7 @@ impl<D: Disk> Reactor<D> {
             sockets: 0,
             passes: VecDeque::new(),
             stop,
+            reloads: ReloadSlot::default(),
             stop_ms: None,
             random: 0x9e37_79b9_7f4a_7c15,
             received: vec![0; 64 << 10],
@@ -237,6 +239,12 @@ impl<D: Disk> Reactor<D> {
             frame_scratch: Vec::new(),
         };
         Ok((reactor, waker))
+    }
+
+    /// Returns a handle that gives it new settings.
+    pub fn reloader(&self, waker: &Arc<Waker>, certificates: Option<Certificates>) -> Reloader {
+        let (slot, waker) = (self.reloads.clone(), Arc::clone(waker));
+        Reloader::new(slot, waker, certificates, self.metrics.clone())
     }
 
     /// Runs until a stop has been asked for and everything under way is done.
@@ -344,6 +352,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Takes what other threads have finished.
     fn collect(&mut self) -> io::Result<()> {
+        self.take_settings();
         for finished in self.workers.take_finished() {
             self.finished(finished)?;
         }

@@ -12,6 +12,7 @@ use mio::Waker;
 use crate::cold::{ColdError, open_store};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
+use crate::reload::Reloader;
 use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::tls::{Certificates, TlsError};
@@ -23,6 +24,7 @@ pub struct Server {
     reactor: Box<Reactor<DirDisk>>,
     stopper: Stopper,
     certificates: Option<Certificates>,
+    reloader: Reloader,
     recovery: Recovery,
     recovery_time: Duration,
 }
@@ -130,12 +132,14 @@ impl Server {
             metrics,
             Arc::clone(&stop),
         )?;
+        let reloader = reactor.reloader(&waker, certificates.clone());
         let stopper = Stopper { stop, waker };
         Ok(Self {
             address,
             reactor: Box::new(reactor),
             stopper,
             certificates,
+            reloader,
             recovery,
             recovery_time,
         })
@@ -163,6 +167,12 @@ impl Server {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// Returns a handle that gives the server new settings while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Serves until a [`Stopper`] says otherwise. Everything acknowledged is durable on return.

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
+use floe_surfaces::access::KeyRing;
 
 use crate::cold::ColdSettings;
 use crate::proxy::ProxySettings;
-use crate::tls::TlsSettings;
+use crate::tls::{Certificates, TlsSettings};
 
 /// Everything that a server is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Settings {
     /// Base of the server's absolute addresses in webhooks and answers, such as
     /// `https://floe.example.com`; by default what the request's `Host` says.
     pub public_url: Option<String>,
-    /// API keys as [`floe_surfaces::access::Access::parse`] reads them; none by default, and then
+    /// API keys as [`floe_surfaces::access::KeyRing::parse`] reads them; none by default, and then
     /// everything is open.
     pub api_keys: String,
     /// Origins whose pages may open live connections, besides the server's own; `*` is all.
@@ -38,6 +39,49 @@ pub struct Settings {
     pub log: floe_log::Options,
     /// Where old data moves.
     pub cold: ColdSettings,
+}
+
+/// A setting that a server does not start with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {message}")]
+pub struct SettingError {
+    /// Name of the setting, such as `api_keys`.
+    pub name: &'static str,
+    /// What is wrong with it. It tells no secret.
+    pub message: String,
+}
+
+impl Settings {
+    /// Returns everything that is wrong with them and can be known without starting.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingError> {
+        let mut problems = Vec::new();
+        if self.proxies.protocol && self.proxies.trusted.is_empty() {
+            problems.push(SettingError {
+                name: "proxy_protocol",
+                message: "only trusted proxies can connect, and trusted_proxies names none".into(),
+            });
+        }
+        if let Some(Err(error)) = self.tls.as_ref().map(Certificates::open) {
+            problems.push(SettingError {
+                name: "tls_cert",
+                message: error.to_string(),
+            });
+        }
+        if let Err(error) = KeyRing::parse(&self.api_keys) {
+            problems.push(SettingError {
+                name: "api_keys",
+                message: error.to_string(),
+            });
+        }
+        problems
+    }
+
+    /// Returns whether whoever reaches the address may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.api_keys.trim().is_empty()
+    }
 }
 
 impl Default for Settings {

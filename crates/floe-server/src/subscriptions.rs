@@ -113,20 +113,13 @@ impl SubscriptionHost {
         };
         let webhooks = webhook::Limits {
             development,
-            in_flight_max: limits.webhooks_in_flight_max,
-            timeout: Duration::from_millis(limits.webhook_timeout_ms),
             ..webhook::Limits::default()
-        };
-        let bounds = Limits {
-            subscriptions_max: limits.subscriptions_max,
-            links_max: limits.subscription_links_max,
-            ..Limits::default()
         };
         let mut host = Self {
             spaces: BTreeMap::new(),
             timers: BTreeSet::new(),
-            bounds,
-            total_max: limits.subscriptions_total_max,
+            bounds: Limits::default(),
+            total_max: 0,
             sender: WebhookSender::new(Arc::clone(&key), webhooks, on_answer),
             key,
             answers,
@@ -136,8 +129,25 @@ impl SubscriptionHost {
             held: VecDeque::new(),
             walks: VecDeque::new(),
         };
+        host.set_limits(limits);
         host.restore(shard, now)?;
         Ok(host)
+    }
+
+    /// Bounds what comes from now on; what is there stays.
+    pub fn set_limits(&mut self, limits: &crate::settings::Limits) {
+        self.bounds = Limits {
+            subscriptions_max: limits.subscriptions_max,
+            links_max: limits.subscription_links_max,
+            ..Limits::default()
+        };
+        for space in self.spaces.values_mut() {
+            space.machine.set_limits(self.bounds);
+        }
+        self.total_max = limits.subscriptions_total_max;
+        let timeout = Duration::from_millis(limits.webhook_timeout_ms);
+        self.sender
+            .set_bounds(limits.webhooks_in_flight_max, timeout);
     }
 
     fn restore<D: Disk>(&mut self, shard: &mut Shard<D>, now: Millis) -> io::Result<()> {

@@ -245,6 +245,12 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         })
     }
 
+    /// Bounds what is asked from now on.
+    pub const fn set_bounds(&mut self, questions_max: usize, wait_ms: u64) {
+        self.questions_max = questions_max;
+        self.wait_ms = wait_ms;
+    }
+
     /// Asks the view, once it has what `wait` asks for; the answer comes from [`turn`](Self::turn).
     ///
     /// # Errors

@@ -55,7 +55,7 @@ pub(super) async fn begin(link: Arc<Link>, held: Held, socket: TcpStream, peer: 
         }
         Begun::Http1(tls, peer) => match link.connect(peer) {
             Ok(local) => {
-                let pipe = Pipe::new(tls, local, link.stall_timeout);
+                let pipe = Pipe::new(tls, local, link.bounds.stall_timeout());
                 tokio::spawn(async move {
                     if let Err(error) = pipe.await {
                         tracing::debug!(%error, "a TLS connection ended");
@@ -77,11 +77,11 @@ fn hand_back(link: &Link, socket: TcpStream, peer: Peer, first: Bytes) -> std::i
 }
 
 async fn begin_in_time(link: &Link, socket: TcpStream, peer: Peer) -> Result<Begun, Refusal> {
-    let waited = tokio::time::timeout(link.handshake_timeout, link.slots.take()).await;
+    let waited = tokio::time::timeout(link.bounds.handshake_timeout(), link.slots.take()).await;
     let mut slot = waited.map_err(|_| Refusal::Crowded)?;
     tokio::select! {
         begun = read_first(link, socket, peer) => begun,
-        () = tokio::time::sleep(link.handshake_timeout) => Err(Refusal::Timeout),
+        () = tokio::time::sleep(link.bounds.handshake_timeout()) => Err(Refusal::Timeout),
         () = slot.lost() => Err(Refusal::Crowded),
     }
 }

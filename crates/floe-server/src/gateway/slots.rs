@@ -1,6 +1,7 @@
 //! How many connections may begin at once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use super::lock;
 /// come at once wait for one another.
 #[derive(Debug)]
 pub(super) struct Slots {
-    max: usize,
+    max: AtomicUsize,
     taken: Mutex<Taken>,
     freed: Notify,
 }
@@ -41,10 +42,15 @@ const FAIR_TIME: Duration = Duration::from_millis(1_000);
 impl Slots {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            max: max.max(1),
+            max: AtomicUsize::new(max.max(1)),
             taken: Mutex::default(),
             freed: Notify::new(),
         })
+    }
+
+    /// Bounds the places that are taken from now on.
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max.max(1), Ordering::Relaxed);
     }
 
     /// Waits for a place.
@@ -63,7 +69,7 @@ impl Slots {
     /// Takes a place, or says when the next holder has had a fair time.
     fn try_take(self: &Arc<Self>) -> Result<Slot, Duration> {
         let mut taken = lock(&self.taken);
-        if taken.slots.len() >= self.max
+        if taken.slots.len() >= self.max.load(Ordering::Relaxed)
             && let Some(oldest) = taken.slots.first_entry()
         {
             let wait = FAIR_TIME.saturating_sub(oldest.get().0.elapsed());

@@ -44,7 +44,7 @@ pub(super) async fn open(
         return Ok(to_http2(response));
     }
     let local = hyper::upgrade::on(&mut response);
-    let stall_timeout = session.link.stall_timeout;
+    let stall_timeout = session.link.bounds.stall_timeout();
     tokio::spawn(async move {
         let (client, local) = match tokio::try_join!(client, local) {
             Ok(both) => both,

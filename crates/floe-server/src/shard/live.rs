@@ -1,6 +1,7 @@
 //! Presence and memory of rooms while somebody is there.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use floe_core::channel::SlowPolicy;
 use floe_core::live::{Leave, Live, LiveLimits, Timer, Timers, Wheel};
@@ -8,6 +9,7 @@ use floe_log::Disk;
 use floe_proto::{Millis, RoomId};
 
 use super::{Shard, SlotId};
+use crate::settings::Limits;
 
 /// The live state of all rooms of a shard, as far as it is not each room's own.
 #[derive(Debug)]
@@ -43,6 +45,17 @@ const CROWD: usize = 2_000;
 const GATHER_CROWD_MS: u64 = 250;
 
 impl<D: Disk> Shard<D> {
+    /// Bounds what comes from now on, in rooms that are live already too.
+    pub fn set_limits(&mut self, limits: Arc<Limits>) {
+        self.live_rooms.limits = limits.live();
+        for (_, slot) in &mut self.slots {
+            if let Some(live) = &mut slot.live {
+                live.set_limits(&self.live_rooms.limits);
+            }
+        }
+        self.limits = limits;
+    }
+
     /// Returns the live state of a room, if there is any.
     pub fn live(&self, id: SlotId) -> Option<&Live> {
         self.slots[id.0 as usize].live.as_deref()

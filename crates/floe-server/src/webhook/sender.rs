@@ -23,6 +23,8 @@ use super::key::SigningKey;
 /// are out without an answer.
 pub struct WebhookSender {
     shared: Arc<Shared>,
+    in_flight_max: usize,
+    timeout: Duration,
     running: Option<Running>,
 }
 
@@ -148,6 +150,8 @@ impl WebhookSender {
         on_answer: impl Fn(Answer) + Send + Sync + 'static,
     ) -> Self {
         Self {
+            in_flight_max: limits.in_flight_max,
+            timeout: limits.timeout,
             shared: Arc::new(Shared {
                 key,
                 limits,
@@ -159,14 +163,20 @@ impl WebhookSender {
         }
     }
 
+    /// Bounds what is sent from now on.
+    pub fn set_bounds(&mut self, in_flight_max: usize, timeout: Duration) {
+        self.in_flight_max = in_flight_max;
+        self.timeout = timeout;
+    }
+
     /// Sends a request, without waiting for anything.
     pub fn send(&mut self, delivery: Delivery) {
         let shared = &self.shared;
-        if shared.in_flight.fetch_add(1, Ordering::Relaxed) >= shared.limits.in_flight_max {
+        if shared.in_flight.fetch_add(1, Ordering::Relaxed) >= self.in_flight_max {
             tracing::warn!(subscription = %delivery.id, "webhook.in_flight_max is reached");
             return shared.answered(delivery, Outcome::Failed);
         }
-        let deadline = Instant::now() + delivery.timeout.min(shared.limits.timeout);
+        let deadline = Instant::now() + delivery.timeout.min(self.timeout);
         let job = Job { delivery, deadline };
         if let Err(job) = self.hand_over(job) {
             self.shared.answered(job.delivery, Outcome::Failed);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use floe_server::{Server, Settings, StartError, Stopper};
+use floe_server::{ReloadError, Reloader, Server, Settings, StartError, Stopper};
 use tempfile::TempDir;
 
 use super::{Connection, Events, Request, Response, Tunnel, get};
@@ -13,6 +13,7 @@ use super::{Connection, Events, Request, Response, Tunnel, get};
 pub struct TestServer {
     address: SocketAddr,
     stopper: Stopper,
+    reloader: Reloader,
     thread: Option<JoinHandle<Result<(), StartError>>>,
     settings: Settings,
     folder: Option<TempDir>,
@@ -43,6 +44,7 @@ impl TestServer {
     fn run(settings: Settings, folder: Option<TempDir>) -> Self {
         let server = Server::open(&settings).unwrap();
         let (mut address, stopper) = (server.address(), server.stopper());
+        let reloader = server.reloader();
         if address.ip().is_unspecified() {
             address.set_ip("127.0.0.1".parse().unwrap());
         }
@@ -50,6 +52,7 @@ impl TestServer {
         Self {
             address,
             stopper,
+            reloader,
             thread: Some(thread),
             settings,
             folder,
@@ -61,6 +64,13 @@ impl TestServer {
     pub fn through(mut self, tunnel: Tunnel) -> Self {
         self.tunnel = Some(tunnel);
         self
+    }
+
+    /// Gives the running server other settings than those of its start, without waiting.
+    pub fn reload(&self, set: impl FnOnce(&mut Settings)) -> Result<(), ReloadError> {
+        let mut settings = self.settings.clone();
+        set(&mut settings);
+        self.reloader.reload(&settings)
     }
 
     /// Asks the server to stop, without waiting.

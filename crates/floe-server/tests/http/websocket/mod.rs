@@ -15,6 +15,7 @@ mod hostile;
 mod joining;
 mod memory;
 mod presence;
+mod reloading;
 mod sharing;
 mod slow;
 mod stopping;

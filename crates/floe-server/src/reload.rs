@@ -1,0 +1,115 @@
+//! New settings for a server that runs.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use floe_surfaces::access::{KeyError, KeyRing};
+use mio::Waker;
+
+use crate::metrics::Metrics;
+use crate::settings::{Limits, Settings};
+use crate::tls::{Certificates, TlsError};
+
+/// Gives new settings to a running server; usable from any thread.
+///
+/// It takes them over between two turns of its loop, and drops no connection for that. What a
+/// connection was promised when it began, such as the largest message of a WebSocket or when a
+/// long-poll ends, stays until it ends.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    slot: ReloadSlot,
+    waker: Arc<Waker>,
+    certificates: Option<Certificates>,
+    metrics: Metrics,
+}
+
+/// Where new settings wait for the event loop. Newer ones take the place of older ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReloadSlot(Arc<Mutex<Option<Box<Reload>>>>);
+
+/// The settings that a running server can take over.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    pub limits: Arc<Limits>,
+    pub keys: KeyRing,
+    pub origins: Vec<String>,
+    pub public_url: Option<String>,
+}
+
+/// Why new settings were not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Write the keys as they should be.
+    #[error("api_keys: {0}")]
+    Keys(#[from] KeyError),
+    /// Mend the files; the certificate from before stays.
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    /// The event loop could not be woken.
+    #[error("cannot wake the server: {0}")]
+    Wake(#[from] io::Error),
+}
+
+impl Reloader {
+    pub(crate) const fn new(
+        slot: ReloadSlot,
+        waker: Arc<Waker>,
+        certificates: Option<Certificates>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            slot,
+            waker,
+            certificates,
+            metrics,
+        }
+    }
+
+    /// Has the server take over its limits, API keys, origins and public address from `settings`, and
+    /// read the files of its certificate again. The other settings are those of its start, whatever
+    /// `settings` says.
+    ///
+    /// # Errors
+    /// See [`ReloadError`]; nothing is changed then.
+    pub fn reload(&self, settings: &Settings) -> Result<(), ReloadError> {
+        let reload = Reload::of(settings)?;
+        if let Some(certificates) = &self.certificates {
+            certificates.reload()?;
+        }
+        self.slot.put(reload);
+        self.waker.wake()?;
+        self.metrics.reloaded(SystemTime::now());
+        Ok(())
+    }
+
+    /// Counts settings that were wrong, and so never came to [`reload`](Self::reload).
+    pub fn failed(&self) {
+        self.metrics.reload_failed();
+    }
+}
+
+impl ReloadSlot {
+    pub fn take(&self) -> Option<Box<Reload>> {
+        self.lock().take()
+    }
+
+    fn put(&self, reload: Reload) {
+        *self.lock() = Some(Box::new(reload));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<Reload>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reload {
+    fn of(settings: &Settings) -> Result<Self, KeyError> {
+        Ok(Self {
+            limits: Arc::new(settings.limits.clone()),
+            keys: KeyRing::parse(&settings.api_keys)?,
+            origins: settings.origins.clone(),
+            public_url: settings.public_url.clone(),
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! New settings for a server that runs: they hold at once, and nobody is dropped for them.
+
+use serde_json::json;
+
+use super::{Client, Heard, TestServer, channel, get, post, put, upgrade};
+use crate::harness::{Response, eventually};
+
+#[test]
+fn new_limits_hold_at_once_for_connections_that_stay() {
+    let server = TestServer::start();
+    let channel = channel(&server);
+    let mut socket = Client::of(&server);
+    socket.join(&channel.room, json!({"presence": "member", "user": "ann"}));
+    server.expect(201, put("log").text("first "));
+    let mut reader = server.follow("log", "-1");
+    assert_eq!(reader.until_up_to_date().0, "first ");
+    let mut writer = server.connect();
+    let says = |content: &str| {
+        let event = json!({"authorId": "bob", "content": content}).to_string();
+        post(&channel.path("/events")).json(&event)
+    };
+    writer.ask(&says("a long message")).expect(201);
+
+    server
+        .reload(|settings| {
+            let limits = &mut settings.limits;
+            limits.channel_content_chars_max = 5;
+            limits.streams_max = 0;
+            limits.presence_members_max = 1;
+            limits.memory_keys_max = 1;
+            limits.query_open_max = 0;
+            limits.subscriptions_max = 0;
+        })
+        .unwrap();
+    eventually("the limit of an event's content holds", || {
+        writer.ask(&says("a long message")).status == 413
+    });
+    let says_more = json!({
+        "type": "append", "room": channel.room, "authorId": "ann", "content": "a long message",
+    });
+    socket.refused(says_more, "EVENT_TOO_LARGE");
+    // In rooms that were live before, too.
+    let set = |key: &str| json!({"type": "memory", "room": channel.room, "op": "set", "key": key, "value": 1});
+    assert_eq!(socket.ask(set("a"))["type"], "ack");
+    socket.refused(set("b"), "LIMIT_REACHED");
+    let mut other = Client::of(&server);
+    let joins = json!({
+        "type": "join", "room": channel.room, "presence": "member", "user": "bob",
+    });
+    other.refused(joins, "LIMIT_REACHED");
+    writer.ask(&put("another")).refused(429, "LIMIT_REACHED");
+    writer
+        .ask(&get(&channel.path("/query")))
+        .refused(503, "OVERLOADED");
+
+    // Those who were there before are there still.
+    writer.ask(&says("short")).expect(201);
+    let heard = socket.wait_for(|frame| {
+        let events = frame["events"].as_array();
+        events.is_some_and(|events| events.iter().any(|event| event["content"] == "short"))
+    });
+    assert_eq!(heard["room"], json!(channel.room));
+    writer.ask(&post("log").text("second")).expect(204);
+    assert_eq!(reader.step().unwrap().data.as_deref(), Some("second"));
+    assert_eq!(
+        server.metric("floe_config_reloads_total{outcome=\"good\"}"),
+        1.0
+    );
+    assert_eq!(
+        server.metric("floe_config_reloads_total{outcome=\"bad\"}"),
+        0.0
+    );
+}
+
+#[test]
+fn new_keys_and_origins_hold_at_once_and_wrong_keys_change_nothing() {
+    let server = TestServer::start();
+    let listing = || server.send(get("/v1/channels"));
+    listing().expect(200);
+    let loaded = server.metric("floe_config_loaded_timestamp_seconds");
+    server
+        .reload(|settings| "no key".clone_into(&mut settings.api_keys))
+        .unwrap_err();
+    listing().expect(200);
+    let asks = |origin: &str| Client::greet(&server, &upgrade().field("Origin", origin));
+    let status = |(_, response): (Client, Response)| response.status;
+    assert_eq!(status(asks("https://a.example")), 403);
+    let (mut before, _) = Client::greet(&server, &upgrade());
+    server
+        .reload(|settings| {
+            settings.origins = vec!["https://a.example".to_owned()];
+        })
+        .unwrap();
+    eventually("the origin may come", || {
+        status(asks("https://a.example")) == 101
+    });
+    assert!(matches!(before.hear(), Heard::Frame(_)));
+    server
+        .reload(|settings| "*:admin:k".clone_into(&mut settings.api_keys))
+        .unwrap();
+    eventually("a key is needed", || listing().status == 401);
+    server.expect(200, get("/v1/channels").field("Authorization", "ApiKey k"));
+    assert!(before.so_far().is_empty());
+    let text = server
+        .expect(200, get("/metrics").field("Authorization", "ApiKey k"))
+        .text();
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse().unwrap()
+    };
+    assert!(value("floe_config_loaded_timestamp_seconds ") > loaded);
+    assert_eq!(value("floe_config_reloads_total{outcome=\"good\"} "), 2.0);
+}
