@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::append::AppendArguments;
 use crate::bench::BenchArguments;
+use crate::config::ConfigCommand;
 use crate::inspect::InspectArguments;
 use crate::serve::ServeArguments;
 use crate::tail::TailArguments;
@@ -35,6 +36,9 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Look after the SQL view of channels.
     Views(ViewsArguments),
+    /// Check and show the settings of the server.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Put a server under load and measure it.
     #[command(after_help = crate::bench::EXAMPLES)]
     Bench(BenchArguments),

@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::config::ConfigError;
+
 /// The documented list.
 pub const LIST: &str = "\
 Exit codes:
@@ -32,6 +34,11 @@ pub fn code_of(result: anyhow::Result<()>) -> ExitCode {
     if is_broken_pipe(&error) {
         // Whoever read our output has had enough; `head` is no failure.
         return ExitCode::SUCCESS;
+    }
+    if let Some(ConfigError::CommandLine(error)) = error.downcast_ref() {
+        // A closed stderr is no reason for another code.
+        let _ = error.print();
+        return ExitCode::from(2);
     }
     eprintln!("floe: {error:#}");
     match error.is::<CheckFailed>() {

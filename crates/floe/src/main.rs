@@ -3,6 +3,7 @@
 mod append;
 mod bench;
 mod cli;
+mod config;
 mod exit;
 mod inspect;
 mod manual;
@@ -12,19 +13,22 @@ mod views;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::{Cli, Command};
+use config::Sources;
 
 fn main() -> ExitCode {
     let arguments = cli::with_default_command(std::env::args_os());
-    let cli = Cli::parse_from(arguments);
-    exit::code_of(run(cli))
+    let sources = Sources::new(arguments);
+    match sources.command_line() {
+        Ok(cli) => exit::code_of(run(cli, sources)),
+        Err(error) => error.exit(),
+    }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli, sources: Sources) -> anyhow::Result<()> {
     match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(_) => serve::run(sources),
+        Command::Config(command) => config::run(&command, &sources),
         Command::Tail(arguments) => on_one_thread(tail::run(&arguments)),
         Command::Append(arguments) => on_one_thread(append::run(&arguments)),
         Command::Inspect(arguments) => inspect::run(&arguments),

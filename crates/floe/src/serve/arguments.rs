@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Command, ValueEnum};
 use floe_server::{Limits, Settings};
 
 use super::cold::ColdArguments;
@@ -13,9 +14,15 @@ use super::tls::TlsArguments;
 ///
 /// SIGTERM and Ctrl-C stop it: it takes no new work, tells live readers to come back, finishes
 /// what is under way and exits with 0. Every option can be given by the environment variable that
-/// stands beside it.
+/// stands beside it, or in a file under its name with underscores; an option goes before the
+/// variable, and that before the file. SIGHUP has the file read again.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
+    /// File of settings, in TOML: `streams_max = 5`.
+    ///
+    /// `floe config check` says whether it is as it must be.
+    #[arg(long, env = "FLOE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Address and port to listen on.
     ///
     /// 0.0.0.0:4437 lets other machines in: encrypted with `--tls-cert`, or put a proxy in front.
@@ -49,6 +56,11 @@ pub struct ServeArguments {
         hide_default_value = true
     )]
     api_keys: String,
+    /// Let other machines in although everyone may do everything.
+    ///
+    /// Without it the server refuses to listen beyond this machine as long as there are no API keys.
+    #[arg(long, env = "FLOE_OPEN", value_parser = BoolishValueParser::new())]
+    pub open: bool,
     /// Origins whose pages may open live connections, besides the server's own.
     ///
     /// Such as `https://app.example.com`, separated by commas; `*` is all.
@@ -92,6 +104,15 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
+}
+
+/// Settings besides the limits that a running server takes over.
+const RELOADED: [&str; 5] = ["api_keys", "log", "open", "origins", "public_url"];
+
+/// Returns whether a running server takes over a setting, so that it needs no restart.
+pub fn is_reloaded(key: &str) -> bool {
+    let limits = LimitArguments::augment_args(Command::new("limits"));
+    RELOADED.contains(&key) || limits.get_arguments().any(|limit| limit.get_id() == key)
 }
 
 impl ServeArguments {
@@ -296,7 +317,8 @@ arguments! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, Parser};
+    use crate::config::key_of;
+    use clap::{Arg, CommandFactory, Parser};
 
     #[test]
     fn without_arguments_the_settings_are_the_defaults() {
@@ -319,7 +341,14 @@ mod tests {
     #[test]
     fn the_table_of_settings_is_the_arguments() {
         let mut table = String::from(
-            "# Settings\n\nEvery setting of `floe serve` is a flag and an environment variable.\n",
+            "# Settings\n\n\
+             Every setting of `floe serve` is a flag, an environment variable, and a key of the file \
+             that `--config` names. The flag goes before the variable, and that before the file. \
+             [floe.toml](floe.toml) is an example of one. `floe config check` says what is wrong with \
+             settings, `floe config print` what they are and where each stands.\n\n\
+             SIGHUP has a running server read its file again. What it says of *Reload*: *yes*, a \
+             running server takes it over at once, and drops no connection for that, nor what a \
+             connection was promised when it began; *no*, it needs a restart.\n",
         );
         let command = Program::command();
         let mut heading = None;
@@ -331,33 +360,10 @@ mod tests {
                 heading = Some(argument.get_help_heading());
                 let title = argument.get_help_heading().unwrap_or("Server");
                 table.push_str(&format!("\n## {title}\n\n"));
-                table.push_str(
-                    "| Flag | Environment | Default | What it does |\n|---|---|---|---|\n",
-                );
+                table.push_str("| Key | Flag | Environment | Default | Reload | What it does |\n");
+                table.push_str("|---|---|---|---|---|---|\n");
             }
-            let long = argument.get_long().unwrap_or_default();
-            let variable = argument
-                .get_env()
-                .map(|name| name.to_string_lossy())
-                .unwrap_or_default();
-            let default: Vec<_> = argument
-                .get_default_values()
-                .iter()
-                .map(|value| value.to_string_lossy())
-                .collect();
-            let help = argument
-                .get_long_help()
-                .or(argument.get_help())
-                .map(ToString::to_string);
-            let help = help
-                .unwrap_or_default()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ");
-            table.push_str(&format!(
-                "| `--{long}` | `{variable}` | {} | {help} |\n",
-                default.join(" ")
-            ));
+            table.push_str(&row(argument));
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SETTINGS.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -370,6 +376,77 @@ mod tests {
         );
     }
 
+    fn row(argument: &Arg) -> String {
+        let long = argument.get_long().unwrap_or_default();
+        let variable = argument.get_env().unwrap_or_default().to_string_lossy();
+        let defaults = argument.get_default_values().iter();
+        let default: Vec<_> = defaults.map(|value| value.to_string_lossy()).collect();
+        let help = argument.get_long_help().or(argument.get_help());
+        let help = help.map(ToString::to_string).unwrap_or_default();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (key, reload) = match key_of(argument) {
+            Some(key) if is_reloaded(&key) => (format!("`{key}`"), "yes"),
+            Some(key) => (format!("`{key}`"), "no"),
+            None => (String::new(), "no"),
+        };
+        let default = default.join(" ");
+        format!("| {key} | `--{long}` | `{variable}` | {default} | {reload} | {help} |\n")
+    }
+
+    /// What a running server takes over, and what it does not.
+    fn halves(settings: Settings) -> (Settings, Settings) {
+        let taken = Settings {
+            limits: settings.limits.clone(),
+            api_keys: settings.api_keys.clone(),
+            origins: settings.origins.clone(),
+            public_url: settings.public_url.clone(),
+            ..Settings::default()
+        };
+        let kept = Settings {
+            limits: Limits::default(),
+            api_keys: String::new(),
+            origins: Vec::new(),
+            public_url: None,
+            ..settings
+        };
+        (taken, kept)
+    }
+
+    #[test]
+    fn what_is_said_to_be_taken_over_is_what_is() {
+        let before = halves(parse(&[]));
+        for argument in Program::command().get_arguments() {
+            let (Some(key), Some(long)) = (key_of(argument), argument.get_long()) else {
+                continue;
+            };
+            let mut changed = [
+                "7",
+                "false",
+                "true",
+                "10.0.0.0/8",
+                "/x",
+                "file:///x",
+                "127.0.0.1:7",
+            ]
+            .iter()
+            .filter_map(|value| try_parse(&[&format!("--{long}={value}")]).ok())
+            .map(halves)
+            .filter(|after| *after != before);
+            match changed.next() {
+                Some((taken, kept)) => {
+                    let is_kept = kept != before.1;
+                    assert_ne!(taken != before.0, is_kept, "{key}");
+                    assert_eq!(is_reloaded(&key), !is_kept, "{key}");
+                }
+                // What is no part of the server's settings, or does not stand alone.
+                None => {
+                    let known = ["open", "log", "log_format", "tls_cert", "tls_key"];
+                    assert!(known.contains(&&*key), "{key}");
+                }
+            }
+        }
+    }
+
     #[derive(Debug, Parser)]
     struct Program {
         #[command(flatten)]
@@ -377,7 +454,11 @@ mod tests {
     }
 
     fn parse(arguments: &[&str]) -> Settings {
+        try_parse(arguments).unwrap()
+    }
+
+    fn try_parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
         let all = std::iter::once("floe").chain(arguments.iter().copied());
-        Program::try_parse_from(all).unwrap().serve.settings()
+        Ok(Program::try_parse_from(all)?.serve.settings())
     }
 }

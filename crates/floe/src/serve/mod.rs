@@ -2,30 +2,37 @@
 
 mod arguments;
 mod cold;
+mod look;
+mod reload;
+mod signals;
 mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::thread;
 
-use anyhow::Context;
-use floe_server::{Server, Stopper};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use floe_server::{Server, Settings};
 use tracing_subscriber::EnvFilter;
 
 pub use arguments::ServeArguments;
 pub use cold::StoreArguments;
+pub use look::look_for_problems;
+
+use crate::config::{Config, Sources};
 
 use arguments::LogFormat;
+use look::Reach;
+use reload::{Reloading, SetFilter};
 
 /// Serves until a signal says otherwise.
-pub fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
-    start_log(arguments)?;
-    let settings = arguments.settings();
+pub fn run(sources: Sources) -> anyhow::Result<()> {
+    let config = sources.load()?;
+    let set_filter = start_log(&config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = config.settings();
     let server = Server::open(&settings)?;
-    stop_on_signals(server.stopper())?;
     let data = std::path::absolute(&settings.data)?;
     let (recovery, recovery_time) = server.recovery();
     tracing::info!(
@@ -35,99 +42,119 @@ pub fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
         recovery_ms = recovery_time.as_millis() as u64,
         "listening"
     );
-    if arguments.log_format == LogFormat::Text {
+    let reach = Reach::of(&settings);
+    match config.arguments.log_format {
         // A closed stderr is no reason not to serve.
-        let _ = print_greeting(
-            &mut io::stderr(),
-            server.address(),
-            settings.tls.is_some(),
-            &data,
-        );
+        LogFormat::Text => {
+            let url = base_url(&settings, server.address());
+            let _ = print_greeting(&mut io::stderr(), &url, &data, reach);
+        }
+        LogFormat::Json => {
+            if let Some(warning) = reach.warning() {
+                tracing::warn!("{warning}");
+            }
+        }
     }
+    let reloading = Reloading::new(sources, config, server.reloader(), set_filter);
+    signals::listen(server.stopper(), reloading)?;
     server.run()?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start_log(arguments: &ServeArguments) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log).context("--log")?;
+/// Starts the log; returns what changes its filter.
+fn start_log(config: &Config) -> anyhow::Result<SetFilter> {
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::try_new(&config.arguments.log)?)
         // Where nobody reads the log any more, the server goes on, and still hears its signals.
         .log_internal_errors(false)
         .with_writer(io::stderr);
-    match arguments.log_format {
+    match config.arguments.log_format {
         LogFormat::Text => {
             use std::io::IsTerminal;
             let is_terminal = io::stderr().is_terminal();
-            log.with_ansi(is_terminal).with_target(false).init();
+            let log = log.with_ansi(is_terminal).with_target(false);
+            let log = log.with_filter_reloading();
+            let filter = log.reload_handle();
+            log.init();
+            Ok(Box::new(move |new| filter.reload(new)))
         }
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_filter_reloading();
+            let filter = log.reload_handle();
+            log.init();
+            Ok(Box::new(move |new| filter.reload(new)))
+        }
     }
-    Ok(())
 }
 
-fn print_greeting(
-    out: &mut impl Write,
-    address: SocketAddr,
-    secure: bool,
-    data: &Path,
-) -> io::Result<()> {
-    let scheme = if secure { "https" } else { "http" };
-    let url = format!("{scheme}://{address}/v1/stream/hello");
+fn base_url(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    format!("{scheme}://{address}")
+}
+
+fn print_greeting(out: &mut impl Write, base: &str, data: &Path, reach: Reach) -> io::Result<()> {
+    let url = format!("{base}/v1/stream/hello");
     write!(
         out,
-        "\n  Floe listens on {scheme}://{address} and keeps its data in {}\n\n  \
-         Try, in another terminal:\n    \
+        "\n  Floe listens on {base} and keeps its data in {}\n\n",
+        data.display()
+    )?;
+    if let Some(warning) = reach.warning() {
+        write!(out, "  ! {warning}\n\n")?;
+    }
+    write!(
+        out,
+        "  Try, in another terminal:\n    \
          curl -X PUT {url} -H 'content-type: text/plain'\n    \
          curl {url} -H 'content-type: text/plain' -d 'first message'\n    \
          curl -N '{url}?offset=-1&live=sse'\n\n  \
-         Ctrl-C stops it.\n\n",
-        data.display()
+         Ctrl-C stops it.\n\n"
     )
-}
-
-/// The first signal stops the server, a second one ends the process where it stands.
-fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
-                if count > 0 {
-                    std::process::exit(128 + signal);
-                }
-                tracing::info!(signal, "stopping");
-                if let Err(error) = stopper.stop() {
-                    tracing::error!(%error, "cannot wake the server to stop it");
-                    std::process::exit(1);
-                }
-            }
-        })?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use floe_server::TlsSettings;
+
+    fn greet(reach: Reach) -> String {
+        let mut out = Vec::new();
+        let data = Path::new("/srv/floe-data");
+        print_greeting(&mut out, "http://127.0.0.1:4437", data, reach).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn the_greeting_names_the_folder_and_three_commands() {
-        let mut out = Vec::new();
-        let address = "127.0.0.1:4437".parse().unwrap();
-        print_greeting(&mut out, address, false, Path::new("/srv/floe-data")).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = greet(Reach::Keys);
         assert_eq!(text.matches("http://127.0.0.1:4437").count(), 4, "{text}");
         assert!(text.contains("data in /srv/floe-data\n"), "{text}");
         assert_eq!(text.matches("    curl ").count(), 3, "{text}");
+        assert!(!text.contains("everything"), "{text}");
+    }
+
+    #[test]
+    fn the_greeting_says_loudly_who_may_do_everything() {
+        let text = greet(Reach::Machine);
+        assert!(text.contains("\n  ! Everyone on this machine may do everything"));
+        let text = greet(Reach::World);
+        assert!(text.contains("\n  ! Everyone who reaches this address may do everything"));
     }
 
     #[test]
     fn the_greeting_says_https_where_the_port_speaks_tls() {
-        let mut out = Vec::new();
         let address = "127.0.0.1:4437".parse().unwrap();
-        print_greeting(&mut out, address, true, Path::new("/srv/floe-data")).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.matches("https://127.0.0.1:4437").count(), 4, "{text}");
+        let mut settings = Settings::default();
+        assert_eq!(base_url(&settings, address), "http://127.0.0.1:4437");
+        settings.tls = Some(TlsSettings {
+            certificate: "a.pem".into(),
+            key: "b.pem".into(),
+        });
+        assert_eq!(base_url(&settings, address), "https://127.0.0.1:4437");
     }
 }
