@@ -267,8 +267,8 @@ fn the_environment_goes_before_the_file_and_may_name_it() {
     let json = |output: Output| -> Vec<(String, serde_json::Value)> {
         let all: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         let all = all["settings"].as_array().unwrap().iter();
-        all.map(|one| (one["name"].to_string(), one["value"].clone()))
-            .filter(|(name, _)| name != "\"api_keys\"")
+        all.map(|one| (one["name"].as_str().unwrap().to_owned(), one["value"].clone()))
+            .filter(|(name, _)| name != "api_keys")
             .collect()
     };
     let first: serde_json::Value = serde_json::from_str(&print(&["--json"])).unwrap();
@@ -279,7 +279,7 @@ fn the_environment_goes_before_the_file_and_may_name_it() {
     assert!(second.len() > 50);
     for (name, value) in second {
         let all = first["settings"].as_array().unwrap();
-        let before = all.iter().find(|one| one["name"].to_string() == name);
+        let before = all.iter().find(|one| one["name"] == name.as_str());
         assert_eq!(before.unwrap()["value"], value, "{name}");
     }
 }

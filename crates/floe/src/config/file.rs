@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use super::key::{Kind, is_list, is_secret, key_of};
+use super::key::{Kind, is_list, is_secret, key_of, says};
 use super::origin::Origin;
 use super::problem::{self, Problems, suggestion};
 use super::setting::Setting;
@@ -176,16 +176,14 @@ impl<T: DeserializeOwned + Serialize + Default> ConfigFile<T> {
 
 /// Returns each table of a list of tables as a list of its own.
 fn parts_of<'t>(value: &Spanned<DeValue<'t>>) -> Vec<Spanned<DeValue<'t>>> {
-    match value.get_ref() {
-        DeValue::Array(all) if all.len() > 1 => all
-            .iter()
-            .map(|one| {
-                let alone = std::iter::once(one.clone()).collect();
-                Spanned::new(one.span(), DeValue::Array(alone))
-            })
-            .collect(),
-        _ => vec![value.clone()],
-    }
+    let Some(all) = value.get_ref().as_array().filter(|all| all.len() > 1) else {
+        return vec![value.clone()];
+    };
+    let alone = |one: &Spanned<DeValue<'t>>| {
+        let list = std::iter::once(one.clone()).collect();
+        Spanned::new(one.span(), DeValue::Array(list))
+    };
+    all.iter().map(alone).collect()
 }
 
 /// Returns what may have been meant, from a message that names what is unknown and what is not.
@@ -206,19 +204,16 @@ fn arguments_of(
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
     let long = argument.get_long()?;
-    let values: Vec<_> = match value.get_ref() {
-        DeValue::Array(values) if is_list(argument) => values.iter().collect(),
-        _ => vec![value],
-    };
+    let list = value.get_ref().as_array().filter(|_| is_list(argument));
+    let values = list.map_or_else(|| vec![value], |list| list.iter().collect());
     let mut arguments = Vec::new();
     let mut is_good = true;
     for value in values {
         match text_of(argument, value.get_ref()) {
-            Ok(text) => match argument.get_action() {
-                ArgAction::SetTrue if text == "false" => {}
-                ArgAction::SetFalse if text == "true" => {}
-                ArgAction::SetTrue | ArgAction::SetFalse => arguments.push(format!("--{long}")),
-                _ => arguments.push(format!("--{long}={text}")),
+            Ok(text) => match says(argument) {
+                None => arguments.push(format!("--{long}={text}")),
+                Some(said) if text == said.to_string() => arguments.push(format!("--{long}")),
+                Some(_) => {}
             },
             Err(message) => {
                 let origin = lines.origin(value.span().start);
@@ -260,9 +255,9 @@ fn text_of(argument: &Arg, value: &DeValue<'_>) -> Result<String, String> {
             found.name()
         ));
     }
-    match argument.get_action() {
-        ArgAction::SetTrue | ArgAction::SetFalse => Ok(text),
-        _ => parse_alone(argument, &text).map(|()| text),
+    match says(argument) {
+        Some(_) => Ok(text),
+        None => parse_alone(argument, &text).map(|()| text),
     }
 }
 

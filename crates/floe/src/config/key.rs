@@ -6,15 +6,19 @@ use clap::{Arg, ArgAction};
 
 /// Returns the name of an argument in a file, where it is a setting.
 pub fn key_of(argument: &Arg) -> Option<String> {
-    let is_setting = match argument.get_action() {
-        ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::SetFalse => {
-            // Where the file is cannot be said in the file.
-            argument.get_id() != "config"
-        }
-        _ => false,
-    };
+    let action = argument.get_action();
+    let takes_value = matches!(action, ArgAction::Set | ArgAction::Append);
+    // Where the file is cannot be said in the file.
+    let is_setting = (takes_value || says(argument).is_some()) && argument.get_id() != "config";
     let long = argument.get_long().filter(|_| is_setting)?;
     Some(long.replace('-', "_"))
+}
+
+/// Returns what a flag without a value says.
+pub fn says(argument: &Arg) -> Option<bool> {
+    let action = argument.get_action();
+    let is_switch = matches!(action, ArgAction::SetTrue | ArgAction::SetFalse);
+    is_switch.then_some(matches!(action, ArgAction::SetTrue))
 }
 
 /// Returns whether a setting takes a list.

@@ -13,9 +13,11 @@ use super::setting::Setting;
 pub fn as_text(config: &Config) -> String {
     let mut text = String::new();
     for setting in &config.all {
-        let value = match setting.shown() {
-            Value::Null => "-".to_owned(),
-            value => value.to_string(),
+        let shown = setting.shown();
+        let value = if shown.is_null() {
+            "-".to_owned()
+        } else {
+            shown.to_string()
         };
         let origin = setting.origin.describe();
         // Writing to a string cannot fail.

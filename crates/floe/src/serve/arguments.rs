@@ -346,9 +346,10 @@ mod tests {
              that `--config` names. The flag goes before the variable, and that before the file. \
              [floe.toml](floe.toml) is an example of one. `floe config check` says what is wrong with \
              settings, `floe config print` what they are and where each stands.\n\n\
-             SIGHUP has a running server read its file again. What it says of *Reload*: *yes*, a \
-             running server takes it over at once, and drops no connection for that, nor what a \
-             connection was promised when it began; *no*, it needs a restart.\n",
+             SIGHUP has a running server read its file again. Settings whose *Reload* is *yes* hold at \
+             once: no connection is dropped for that, and what one was promised when it began stays \
+             as it was. The others need a restart, and the log names them. Where anything in the file \
+             is wrong, nothing changes.\n",
         );
         let command = Program::command();
         let mut heading = None;

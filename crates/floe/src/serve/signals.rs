@@ -22,7 +22,8 @@ pub fn listen(stopper: Stopper, mut reloading: Reloading) -> anyhow::Result<()> 
     let work = move || {
         let mut is_stopping = false;
         for signal in signals.forever() {
-            if signal == SIGHUP && !(had_terminal && !io::stdin().is_terminal()) {
+            let has_hung_up = had_terminal && !io::stdin().is_terminal();
+            if signal == SIGHUP && !has_hung_up {
                 reloading.reload();
                 continue;
             }
