@@ -267,9 +267,14 @@ fn the_environment_goes_before_the_file_and_may_name_it() {
     let json = |output: Output| -> Vec<(String, serde_json::Value)> {
         let all: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         let all = all["settings"].as_array().unwrap().iter();
-        all.map(|one| (one["name"].as_str().unwrap().to_owned(), one["value"].clone()))
-            .filter(|(name, _)| name != "api_keys")
-            .collect()
+        all.map(|one| {
+            (
+                one["name"].as_str().unwrap().to_owned(),
+                one["value"].clone(),
+            )
+        })
+        .filter(|(name, _)| name != "api_keys")
+        .collect()
     };
     let first: serde_json::Value = serde_json::from_str(&print(&["--json"])).unwrap();
     let output = floe()
