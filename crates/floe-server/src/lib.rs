@@ -9,6 +9,7 @@
 //! # Ok::<(), floe_server::StartError>(())
 //! ```
 
+mod access;
 mod clock;
 mod cold;
 mod gateway;
@@ -27,6 +28,9 @@ mod views;
 mod webhook;
 mod workers;
 
+pub use access::{
+    AccessError, AccessSettings, AccessWebhookSettings, IssuerSettings, JwksSettings,
+};
 pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
 pub use reload::{ReloadError, Reloader};

@@ -17,11 +17,14 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use self::gateway::{GatewayMetrics, Refusal};
 
+pub use self::access::AccessFigure;
+use self::access::AccessMetrics;
 use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
+mod access;
 mod cold;
 mod config;
 mod gateway;
@@ -55,6 +58,7 @@ pub struct Metrics {
     memory: [Gauge; MEMORY.len()],
     log: [Gauge; LOG.len()],
     cold: ColdMetrics,
+    access: AccessMetrics,
     gateway: GatewayMetrics,
     config: ConfigMetrics,
 }
@@ -182,6 +186,7 @@ impl Metrics {
             memory: MEMORY.map(|part| memory.get_or_create(&PartLabel { part }).clone()),
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
             cold: ColdMetrics::register(&mut registry),
+            access: AccessMetrics::register(&mut registry),
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -265,6 +270,11 @@ impl Metrics {
     /// Notes work of the cold tier.
     pub fn cold_work(&self, work: &'static str, seconds: f64) {
         self.cold.work(work, seconds);
+    }
+
+    /// Counts something about callers.
+    pub fn access(&self, figure: AccessFigure) {
+        self.access.count(figure);
     }
 
     /// Notes how many connections there are.

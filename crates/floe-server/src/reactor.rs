@@ -13,8 +13,10 @@ mod ending;
 mod http1;
 mod live;
 mod output;
+mod parked;
 mod readers;
 mod receive;
+mod recognised;
 mod reload;
 mod rules;
 mod socket;
@@ -44,6 +46,7 @@ use slab::Slab;
 
 use self::conn::{Conn, Context, Place, State, next_generation};
 use self::socket::Socket;
+use crate::access::Recogniser;
 use crate::clock::Clock;
 use crate::gateway::{Gateway, Handed};
 use crate::memory;
@@ -83,6 +86,8 @@ pub struct Reactor<D: Disk> {
     access: Access,
     /// Changes with `access`, so that what was looked up before is looked up again.
     access_epoch: u64,
+    /// Finds out who asks, with `access` and with what others say.
+    recogniser: Recogniser,
     /// Bounds of what is asked of channels.
     bounds: Bounds,
     views: ViewHost<D::File>,
@@ -171,10 +176,15 @@ impl<D: Disk> Reactor<D> {
         let development = address.ip().is_loopback();
         let keys = KeyRing::parse(&settings.api_keys)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let access = Access {
+        let mut access = Access {
             keys,
             ..Access::default()
         };
+        let tokens_max = settings.limits.access_tokens_max;
+        let mut recogniser = Recogniser::new(tokens_max, &waker, metrics.clone());
+        recogniser
+            .set(&settings.access, &mut access)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let views = ViewSettings {
             folder: Folder::new(settings.data.join("view")),
             options: settings.view.clone(),
@@ -204,6 +214,7 @@ impl<D: Disk> Reactor<D> {
             deflater: RefCell::default(),
             access,
             access_epoch: 0,
+            recogniser,
             bounds: reload::bounds(&settings.limits),
             views: ViewHost::start(views, &waker, metrics.clone())?,
             workers: Workers::start(&waker)?,
@@ -262,6 +273,7 @@ impl<D: Disk> Reactor<D> {
             self.finished(run_commit(job))?;
         }
         self.shard.advance_live(self.clock.wall);
+        self.look_after_access();
         loop {
             self.commit()?;
             match self.poll.poll(&mut events, Some(self.patience())) {
@@ -283,6 +295,7 @@ impl<D: Disk> Reactor<D> {
             self.shard.advance_live(self.clock.wall);
             self.deliver();
             self.look_after_cold();
+            self.look_after_access();
             self.time_out();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
@@ -542,7 +555,6 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns the address of who sends a request.
-    #[allow(dead_code, reason = "what counts by address asks for it")]
     pub(super) fn client_ip(&self, at: usize, fields: &[httparse::Header<'_>]) -> IpAddr {
         self.client(at, fields).ip
     }
@@ -597,7 +609,7 @@ impl<D: Disk> Reactor<D> {
                 self.tell_rooms(at);
                 self.receive(at);
             }
-            State::Waiting(..) | State::Cold(..) | State::LongPoll(_) | State::Draining => {}
+            State::Waiting(..) | State::Parked(_) | State::LongPoll(_) | State::Draining => {}
         }
     }
 

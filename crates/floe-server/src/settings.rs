@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
 use floe_surfaces::access::KeyRing;
 
+use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
 use crate::proxy::ProxySettings;
 use crate::tls::{Certificates, TlsSettings};
@@ -23,6 +24,8 @@ pub struct Settings {
     /// API keys as [`floe_surfaces::access::KeyRing::parse`] reads them; none by default, and then
     /// everything is open.
     pub api_keys: String,
+    /// Whom it believes besides.
+    pub access: AccessSettings,
     /// Origins whose pages may open live connections, besides the server's own; `*` is all.
     pub origins: Vec<String>,
     /// The certificate for TLS; none by default, and then the port speaks HTTP.
@@ -91,6 +94,7 @@ impl Default for Settings {
             data: PathBuf::from("floe-data"),
             public_url: None,
             api_keys: String::new(),
+            access: AccessSettings::default(),
             origins: Vec::new(),
             tls: None,
             proxies: ProxySettings::default(),
@@ -202,6 +206,11 @@ pub struct Limits {
     /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
     /// `VIEW_BEHIND`.
     pub query_wait_ms: u64,
+    /// Milliseconds that a request waits until it is known who asks; 5 s. Later: 503
+    /// `ACCESS_UNAVAILABLE`.
+    pub access_timeout_ms: u64,
+    /// Signed tokens that are remembered once checked; 10 000. Above: the oldest are checked again.
+    pub access_tokens_max: usize,
 }
 
 impl Default for Limits {
@@ -251,6 +260,8 @@ impl Default for Limits {
             typing_ttl_ms: 3_000,
             query_open_max: 1_000,
             query_wait_ms: 5_000,
+            access_timeout_ms: 5_000,
+            access_tokens_max: 10_000,
         }
     }
 }

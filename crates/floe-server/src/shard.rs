@@ -29,6 +29,7 @@ use floe_log::{
 use floe_proto::{ChannelId, Code, Millis, NameHash, RoomId};
 use slab::Slab;
 
+use crate::access::ErrandId;
 use crate::identity_hash::IdentityHash;
 use crate::settings::Limits;
 
@@ -92,6 +93,8 @@ pub struct Failure {
     /// What must be fetched first, and then it may be asked again; see
     /// [`Shard::wait_for_cold`].
     pub cold: Option<ColdWant>,
+    /// What is under way and must end first, and then it may be asked again.
+    pub errand: Option<ErrandId>,
 }
 
 impl Failure {
@@ -101,6 +104,7 @@ impl Failure {
             code,
             message: message.into(),
             cold: None,
+            errand: None,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Access {
     pub revoked: Revocations,
     /// Whose signed tokens are believed.
     pub issuers: Issuers,
+    /// Whether somebody else is asked about what is not known here.
+    pub asks: bool,
 }
 
 impl Access {
@@ -47,7 +49,7 @@ impl Access {
     #[must_use]
     pub fn is_open(&self) -> bool {
         let none = self.keys.is_empty() && self.stored.is_empty() && self.issuers.is_empty();
-        none && !self.closed
+        none && !self.closed && !self.asks
     }
 
     /// Returns whether someone who looks after the whole server is recognised by something that the

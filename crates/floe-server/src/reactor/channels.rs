@@ -491,7 +491,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Refuses a request, once all that the refusal tells of is durable.
     fn refuse_channel(&mut self, at: usize, context: Context, form: Form, failure: Failure) {
-        if self.waits_for_cold(at, context, &failure) {
+        if self.parks(at, context, &failure) {
             return;
         }
         let ticket = self.expect(at, context, form, Shown::Success);
@@ -505,7 +505,7 @@ impl<D: Disk> Reactor<D> {
         form: Form,
         failure: &Failure,
     ) {
-        if self.waits_for_cold(at, context, failure) {
+        if self.parks(at, context, failure) {
             return;
         }
         self.metrics.error(failure.code);

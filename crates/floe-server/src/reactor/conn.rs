@@ -1,15 +1,16 @@
 //! One connection and what it is doing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use floe_surfaces::channels::{Form, Hidden};
 use floe_surfaces::streams::SseStyle;
 
 use super::caller::Opened;
-use super::cold::ColdRequest;
 use super::http1::ChunkScan;
 use super::live::Live;
 use super::output::Output;
+use super::parked::Parked;
 use super::socket::Socket;
 use crate::proxy::Peer;
 use crate::shard::{SlotId, Ticket};
@@ -20,6 +21,8 @@ pub struct Conn<F> {
     pub socket: Socket,
     /// Who is at the other end.
     pub peer: Peer,
+    /// Address of who sent the request: the peer's, or whom a trusted proxy names.
+    pub client: IpAddr,
     /// Tells this connection from others that had its place before.
     pub generation: u32,
     pub state: State,
@@ -54,8 +57,8 @@ pub enum State {
     Receiving,
     /// A command was staged; its reply comes once it is durable.
     Waiting(Context, Option<Box<Expect>>),
-    /// A request that is served again once cold data was fetched.
-    Cold(Context, Option<Box<ColdRequest>>),
+    /// A request that is served again once something was fetched.
+    Parked(Parked),
     /// Parked until a stream moves.
     LongPoll(LongPoll),
     /// Following a stream.
@@ -173,6 +176,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
         Self {
             socket,
             peer,
+            client: peer.ip,
             generation,
             state: State::Receiving,
             session: None,
@@ -238,7 +242,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             State::Receiving
             | State::Waiting(..)
             | State::Live(_)
-            | State::Cold(..)
+            | State::Parked(_)
             | State::Closing
             | State::Draining => None,
         }

@@ -29,8 +29,9 @@ impl<D: Disk> Reactor<D> {
         body: &[u8],
     ) {
         self.metrics.request(Method::parse(method));
+        self.conns[at].client = self.client_ip(at, fields);
         self.answer_request(at, context, method, target, fields, body);
-        self.keep_cold(at, method, target, fields, body);
+        self.keep_parked(at, method, target, fields, body);
     }
 
     /// Serves a request, perhaps once more.
@@ -467,7 +468,7 @@ impl<D: Disk> Reactor<D> {
         match std::mem::replace(&mut conn.state, State::Receiving) {
             State::Waiting(context, expect) => Some((context, expect)),
             State::Receiving
-            | State::Cold(..)
+            | State::Parked(_)
             | State::LongPoll(_)
             | State::Sse(_)
             | State::Live(_)
@@ -480,7 +481,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Answers a read that was refused, once what it was refused for is durable.
     pub(super) fn answer_refused_read(&mut self, at: usize, context: Context, failure: Failure) {
-        if self.waits_for_cold(at, context, &failure) {
+        if self.parks(at, context, &failure) {
             return;
         }
         let ticket = self.wait(at, context, None);
@@ -488,7 +489,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     pub(super) fn answer_failure(&mut self, at: usize, context: Context, failure: &Failure) {
-        if self.waits_for_cold(at, context, failure) {
+        if self.parks(at, context, failure) {
             return;
         }
         self.answer_error(at, context, failure.code, &failure.message);

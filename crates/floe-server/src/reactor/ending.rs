@@ -59,7 +59,7 @@ impl<D: Disk> Reactor<D> {
             }
             // A reply always comes; the disk decides when.
             State::Waiting(..) => self.set_deadline(at, u64::MAX),
-            State::Cold(..) => self.end_cold(at),
+            State::Parked(_) => self.end_parked(at),
             State::Receiving | State::Closing | State::Draining => self.close(at),
         }
     }
@@ -86,7 +86,7 @@ impl<D: Disk> Reactor<D> {
                     State::Receiving if conn.input.is_empty() && conn.output.is_empty() => {
                         self.close(at)
                     }
-                    State::Cold(..) => self.end_cold(at),
+                    State::Parked(_) => self.end_parked(at),
                     State::Receiving | State::Waiting(..) | State::Closing | State::Draining => {}
                 }
             }

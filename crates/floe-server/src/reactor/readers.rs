@@ -318,7 +318,7 @@ impl<D: Disk> Reactor<D> {
             Some(
                 State::Receiving
                 | State::Waiting(..)
-                | State::Cold(..)
+                | State::Parked(_)
                 | State::Closing
                 | State::Draining,
             )

@@ -344,7 +344,7 @@ impl<D: Disk> Reactor<D> {
         }
         match conn.state {
             State::Receiving if !conn.output.is_empty() => {}
-            State::Waiting(..) | State::Cold(..) | State::Closing => {}
+            State::Waiting(..) | State::Parked(_) | State::Closing => {}
             State::Receiving
             | State::LongPoll(_)
             | State::Sse(_)

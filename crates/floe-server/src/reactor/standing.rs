@@ -18,7 +18,6 @@ impl<D: Disk> Reactor<D> {
     /// Judges all who listen anew: what callers are recognised by has changed.
     ///
     /// Those who stand are not disturbed; the others are told why, and end.
-    #[allow(dead_code, reason = "what changes access comes with the next commits")]
     pub(super) fn judge_all(&mut self) {
         self.access_epoch += 1;
         self.judge(None);
@@ -77,7 +76,7 @@ impl<D: Disk> Reactor<D> {
             return;
         }
         let judged = self
-            .renew(&opened)
+            .renew(at, &opened)
             .and_then(|opened| self.judge_in(&opened.session, slot, Deed::Read));
         if let Err(failure) = judged {
             self.end_reader(at, failure);
@@ -114,7 +113,7 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         let opened = Arc::clone(&live.opened);
-        match self.renew(&opened) {
+        match self.renew(at, &opened) {
             Ok(opened) => self.take_session(at, &opened, slot),
             Err(failure) => self.dismiss(at, failure.code, &failure.message),
         }

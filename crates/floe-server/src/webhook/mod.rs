@@ -9,6 +9,7 @@ mod exchange;
 mod key;
 mod sender;
 
+pub(crate) use connect::{ConnectError, Connector};
 pub use key::SigningKey;
 pub use sender::{Answer, Delivery, Limits, WebhookSender};
 

@@ -389,7 +389,11 @@ fn a_subscription_is_woken_and_acked_by_what_the_receiver_says() {
         panic!("no webhook: {effects:?}")
     };
     let connector = Connector::new(&limits());
-    let answer = send_with(limits(), connector, Delivery::new(Namespace::default(), notification));
+    let answer = send_with(
+        limits(),
+        connector,
+        Delivery::new(Namespace::default(), notification),
+    );
     let request = received.recv().unwrap();
     assert!(request.contains(
         "\"callback_url\":\"http://floe.example/v1/stream/__ds/subscriptions/s/callback\""

@@ -187,6 +187,11 @@ impl Issuers {
         self.own.insert(name, own);
     }
 
+    /// Takes over what others have of the server's own secrets.
+    pub fn take_own(&mut self, others: &mut Self) {
+        self.own = std::mem::take(&mut others.own);
+    }
+
     /// Finds out who shows a token, and what for.
     ///
     /// # Errors

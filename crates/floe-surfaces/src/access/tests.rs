@@ -583,7 +583,7 @@ fn wrong_settings_are_refused_and_no_key_is_ever_printed() {
     assert_eq!(
         printed,
         "Access { keys: KeyRing { keys: 7, .. }, stored: KeyRing { keys: 0, .. }, \
-         closed: false, revoked: Revocations { all: {} }, issuers: Issuers { issuers: {}, own: 0, .. } } \
+         closed: false, revoked: Revocations { all: {} }, issuers: Issuers { issuers: {}, own: 0, .. }, asks: false } \
          Credentials { bearer: true, token: false, share: false, ticket: false }"
     );
 }

@@ -123,6 +123,7 @@ impl ServeArguments {
             data: self.data.clone(),
             public_url: self.public_url.clone(),
             api_keys: self.api_keys.clone(),
+            access: floe_server::AccessSettings::default(),
             origins: self.origins.clone(),
             live_compression: self.live_compression,
             tls: self.tls.tls(),
@@ -288,6 +289,10 @@ arguments! {
     memory_bytes_max: usize = "FLOE_MEMORY_BYTES_MAX";
     /// Milliseconds that a value in the memory lives at most, and where it says nothing.
     memory_ttl_ms_max: u64 = "FLOE_MEMORY_TTL_MS_MAX";
+    /// Milliseconds that a request waits until it is known who asks. Later: 503 ACCESS_UNAVAILABLE.
+    access_timeout_ms: u64 = "FLOE_ACCESS_TIMEOUT_MS";
+    /// Signed tokens that are remembered once checked. Above: the oldest are checked again.
+    access_tokens_max: usize = "FLOE_ACCESS_TOKENS_MAX";
     /// Milliseconds that a user is typing after saying so.
     typing_ttl_ms: u64 = "FLOE_TYPING_TTL_MS";
     /// Questions to the SQL view under way. Above: 503 OVERLOADED.

@@ -271,6 +271,14 @@ impl KeySet {
         Ok(set)
     }
 
+    /// Adds the keys of another set, as far as there is place.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.keys.extend(other.keys.iter().cloned());
+        self.keys.truncate(Self::KEYS_MAX);
+        self
+    }
+
     /// Returns the keys for an algorithm that may have signed a token that names this one.
     pub(super) fn find(
         &self,
