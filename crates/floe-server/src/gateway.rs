@@ -59,6 +59,8 @@ struct Link {
     proxies: ProxySettings,
     /// Connections that are the gateway's.
     connections: AtomicUsize,
+    /// Those of them that may still have something to send.
+    unfinished: AtomicUsize,
     bounds: Bounds,
     slots: Arc<Slots>,
     stopping: watch::Sender<bool>,
@@ -85,6 +87,7 @@ impl Gateway {
             certificates,
             proxies: settings.proxies.clone(),
             connections: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
             bounds: Bounds::new(limits),
             slots: Slots::new(limits.handshakes_max),
             stopping: watch::Sender::new(false),
@@ -144,7 +147,7 @@ impl Gateway {
             return;
         };
         let until = Instant::now() + Duration::from_millis(FINISH_MS);
-        while self.link.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
+        while self.link.unfinished.load(Ordering::Acquire) > 0 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
         runtime.shutdown_background();
@@ -216,21 +219,36 @@ impl Link {
 
 /// One of the connections that the gateway may have.
 #[derive(Debug)]
-struct Held(Arc<Link>);
+struct Held {
+    link: Arc<Link>,
+    finished: bool,
+}
 
 impl Held {
     fn take(link: &Arc<Link>) -> Option<Self> {
         let before = link.connections.fetch_add(1, Ordering::AcqRel);
-        let held = Self(Arc::clone(link));
+        link.unfinished.fetch_add(1, Ordering::AcqRel);
         link.metrics.connections(before + 1);
+        let held = Self {
+            link: Arc::clone(link),
+            finished: false,
+        };
         (before < link.bounds.connections_max()).then_some(held)
+    }
+
+    /// Says that everything has been sent, and that a stop need not wait for the connection.
+    fn finish(&mut self) {
+        if !std::mem::replace(&mut self.finished, true) {
+            self.link.unfinished.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.connections(before - 1);
+        self.finish();
+        let before = self.link.connections.fetch_sub(1, Ordering::AcqRel);
+        self.link.metrics.connections(before - 1);
     }
 }
 

@@ -55,12 +55,11 @@ pub(super) async fn begin(link: Arc<Link>, held: Held, socket: TcpStream, peer: 
         }
         Begun::Http1(tls, peer) => match link.connect(peer) {
             Ok(local) => {
-                let pipe = Pipe::new(tls, local, link.bounds.stall_timeout());
+                let pipe = Pipe::new(tls, local, link.bounds.stall_timeout(), Some(held));
                 tokio::spawn(async move {
                     if let Err(error) = pipe.await {
                         tracing::debug!(%error, "a TLS connection ended");
                     }
-                    drop(held);
                 });
             }
             Err(error) => tracing::warn!(%error, "a TLS connection was not handed on"),
@@ -83,6 +82,7 @@ async fn begin_in_time(link: &Link, socket: TcpStream, peer: Peer) -> Result<Beg
         begun = read_first(link, socket, peer) => begun,
         () = tokio::time::sleep(link.bounds.handshake_timeout()) => Err(Refusal::Timeout),
         () = slot.lost() => Err(Refusal::Crowded),
+        () = link.stopped() => Err(Refusal::Stopping),
     }
 }
 

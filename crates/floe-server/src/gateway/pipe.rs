@@ -10,6 +10,8 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::Held;
+
 /// Copies both ways until both have ended. While nothing is under way it owns no buffer.
 ///
 /// A client that says it has nothing more to send still gets its answer. The event loop's end is
@@ -20,6 +22,8 @@ pub(super) struct Pipe<C, L> {
     up: Flow,
     down: Flow,
     stall_timeout: Duration,
+    /// The connection's place, if it is one of its own.
+    held: Option<Held>,
     timer: Option<(Wait, Pin<Box<Sleep>>)>,
 }
 
@@ -65,13 +69,14 @@ thread_local! {
 impl<C, L> Pipe<C, L> {
     /// Joins a client and its connection to the event loop. A client that takes nothing for
     /// `stall_timeout` is given up.
-    pub(super) fn new(client: C, local: L, stall_timeout: Duration) -> Self {
+    pub(super) fn new(client: C, local: L, stall_timeout: Duration, held: Option<Held>) -> Self {
         Self {
             client,
             local,
             up: Flow::default(),
             down: Flow::default(),
             stall_timeout,
+            held,
             timer: None,
         }
     }
@@ -123,6 +128,11 @@ where
         if let Poll::Ready(Err(error)) = this.down.poll(context, &mut this.local, &mut this.client)
         {
             return Poll::Ready(Err(error));
+        }
+        if this.down.stage == Stage::Done
+            && let Some(held) = &mut this.held
+        {
+            held.finish();
         }
         if this.up.stage == Stage::Done && this.down.stage == Stage::Done {
             return Poll::Ready(Ok(()));

@@ -53,7 +53,12 @@ pub(super) async fn open(
                 return;
             }
         };
-        let pipe = Pipe::new(TokioIo::new(client), TokioIo::new(local), stall_timeout);
+        let pipe = Pipe::new(
+            TokioIo::new(client),
+            TokioIo::new(local),
+            stall_timeout,
+            None,
+        );
         if let Err(error) = pipe.await {
             tracing::debug!(%error, "a WebSocket over HTTP/2 ended");
         }

@@ -33,10 +33,12 @@ pub enum Refusal {
     ProxyHeader,
     /// It is not from a trusted proxy.
     Untrusted,
+    /// The server is stopping.
+    Stopping,
 }
 
 impl Refusal {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::Timeout, "timeout"),
         (Self::Crowded, "crowded"),
         (Self::Closed, "closed"),
@@ -44,6 +46,7 @@ impl Refusal {
         (Self::Tls, "tls"),
         (Self::ProxyHeader, "proxy_header"),
         (Self::Untrusted, "untrusted"),
+        (Self::Stopping, "stopping"),
     ];
 }
 

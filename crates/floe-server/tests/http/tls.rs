@@ -1,8 +1,8 @@
 //! TLS: HTTP/1.1 and HTTP/2 over it, and clients that shake hands badly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use floe_server::{Server, Settings};
+use floe_server::{Server, Settings, TrustedProxies};
 use http::StatusCode;
 use serde_json::json;
 
@@ -345,6 +345,47 @@ fn a_stop_ends_waiting_readers_with_an_answer() {
             });
         }
         server.stop();
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_who_has_had_its_answer() {
+    let certificate = Certificate::new();
+    let mut server = start(&certificate, HTTP1, |_| {});
+    let mut idle: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for connection in &mut idle {
+        connection.ask(&get("/healthz")).expect(200);
+    }
+    let mut slow = plain(&server);
+    slow.write(HALF_HELLO);
+    let started = Instant::now();
+    server.stop();
+    assert!(
+        started.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn the_peer_of_a_local_connection_is_that_of_the_encrypted_one() {
+    let certificate = Certificate::new();
+    for (trusted, scheme) in [("127.0.0.1", "http"), ("10.0.0.0/8", "https")] {
+        let set = |settings: &mut Settings| {
+            settings.proxies.trusted = TrustedProxies::parse(trusted).unwrap();
+        };
+        let location = format!("{scheme}://floe.test/v1/stream/log");
+        // A trusted proxy says otherwise than the connection itself.
+        let server = start(&certificate, HTTP1, set);
+        let create = put("log").field("X-Forwarded-Proto", "http").text("x");
+        let created = server.expect(201, create);
+        assert_eq!(created.header("location"), Some(location.as_str()));
+        let server = start(&certificate, &["h2"], set);
+        with_client(&server, |mut client| async move {
+            let create = to("PUT", "log").header("x-forwarded-proto", "http");
+            let created = client.ask(create, "").await;
+            assert_eq!(created.headers()["location"], location.as_str());
+        });
     }
 }
 
