@@ -119,6 +119,8 @@ pub struct Reactor<D: Disk> {
     readers: usize,
     /// WebSockets.
     sockets: usize,
+    /// Bytes of requests and frames that have begun to arrive.
+    received_held: usize,
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
     stop: Arc<AtomicBool>,
@@ -239,6 +241,7 @@ impl<D: Disk> Reactor<D> {
             work_after_ms: 0,
             readers: 0,
             sockets: 0,
+            received_held: 0,
             passes: VecDeque::new(),
             stop,
             reloads: ReloadSlot::default(),
@@ -681,6 +684,7 @@ impl<D: Disk> Reactor<D> {
     fn close(&mut self, at: usize) {
         self.unpark(at);
         let mut conn = self.conns.remove(at);
+        self.received_held -= conn.held;
         let _ = self.poll.registry().deregister(&mut conn.socket);
         self.metrics.connections(self.conns.len());
         if self.conns.is_empty() {

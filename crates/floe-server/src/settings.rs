@@ -127,6 +127,9 @@ pub struct Limits {
     /// Connections that may be doing so at once; 1 000. Above: they wait for their turn, as long as
     /// the time-out, and one that has taken over a second for it makes room.
     pub handshakes_max: usize,
+    /// Bytes of requests and frames that have begun to arrive, on all connections; 256 MiB. Above:
+    /// those that hold more than 64 KiB get 503 `OVERLOADED`.
+    pub received_bytes_max: usize,
     /// Bytes of a decoded stream path; 1 024. Above: 414 `PATH_TOO_LONG`.
     pub stream_path_bytes_max: usize,
     /// Streams of the server; 100 million. Above: creates get 429 `LIMIT_REACHED`.
@@ -221,6 +224,7 @@ impl Default for Limits {
             http_request_timeout_ms: 30_000,
             http_idle_timeout_ms: 75_000,
             http_connections_max: 60_000,
+            received_bytes_max: 256 << 20,
             handshake_timeout_ms: 10_000,
             handshakes_max: 1_000,
             stream_path_bytes_max: 1024,

@@ -30,6 +30,8 @@ pub struct Conn<F> {
     pub session: Option<Arc<Opened>>,
     /// Bytes received and not yet understood.
     pub input: Vec<u8>,
+    /// Bytes of it, and of a frame, that have been counted.
+    pub held: usize,
     /// Bytes of input that must be there before another look makes sense.
     pub needed: usize,
     /// Where the scan of a chunked body stands.
@@ -181,6 +183,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             state: State::Receiving,
             session: None,
             input: Vec::new(),
+            held: 0,
             needed: 0,
             chunks: ChunkScan::default(),
             output: Output::new(),

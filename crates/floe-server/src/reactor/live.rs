@@ -435,6 +435,11 @@ impl<D: Disk> Reactor<D> {
 }
 
 impl Live {
+    /// Returns the bytes of a frame that has begun to arrive.
+    pub(super) fn memory(&self) -> usize {
+        self.decoder.memory()
+    }
+
     /// Returns whether the connection follows a room.
     pub(super) fn follows(&self, slot: SlotId) -> bool {
         self.joins.iter().any(|join| join.slot == slot)

@@ -12,6 +12,9 @@ use super::http1::{self, BodyLen, ChunkScan, FIELDS_MAX, unchunk};
 /// How HTTP/2 with prior knowledge begins (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Bytes that every connection may hold, whatever the others do.
+const HELD_FREE: usize = 64 << 10;
+
 /// What became of the first request in a buffer.
 enum Taken {
     /// It was dispatched; this many bytes are done with.
@@ -25,6 +28,46 @@ enum Taken {
 impl<D: Disk> Reactor<D> {
     /// Reads what a socket has, and serves the requests in it.
     pub(super) fn receive(&mut self, at: usize) {
+        self.receive_some(at);
+        self.weigh(at);
+    }
+
+    /// Counts what a connection holds of a request or frame that has begun to arrive, and refuses it
+    /// where all connections hold too much together.
+    ///
+    /// Many uploads that never end cost their clients, and not those who ask for little.
+    fn weigh(&mut self, at: usize) {
+        let Some(conn) = self.conns.get_mut(at) else {
+            return;
+        };
+        let held = conn.input.len() + conn.live().map_or(0, |live| live.memory());
+        self.received_held = self.received_held - conn.held + held;
+        conn.held = held;
+        if self.received_held <= self.limits.received_bytes_max || held <= HELD_FREE {
+            return;
+        }
+        let message = "all requests under way have more than received.bytes_max together";
+        match conn.state {
+            State::Live(_) => self.dismiss(at, Code::Overloaded, message),
+            State::Receiving => {
+                conn.input = Vec::new();
+                self.refuse(at, Context::default(), Code::Overloaded, message);
+            }
+            // What comes before its turn is bounded by a head.
+            State::Waiting(..)
+            | State::Cold(..)
+            | State::LongPoll(_)
+            | State::Sse(_)
+            | State::Closing
+            | State::Draining => {}
+        }
+        if let Some(conn) = self.conns.get_mut(at) {
+            self.received_held -= conn.held;
+            conn.held = 0;
+        }
+    }
+
+    fn receive_some(&mut self, at: usize) {
         loop {
             let Some(conn) = self.conns.get_mut(at) else {
                 return;
@@ -324,6 +367,7 @@ impl<D: Disk> Reactor<D> {
             return Taken::Ended;
         }
         let mut conn = self.conns.remove(at);
+        self.received_held -= conn.held;
         let _ = self.poll.registry().deregister(&mut conn.socket);
         self.metrics.connections(self.conns.len());
         if let super::Socket::Tcp(socket) = conn.socket

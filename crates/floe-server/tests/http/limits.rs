@@ -117,6 +117,30 @@ fn a_connection_beyond_http_connections_max_is_503_and_closed() {
 }
 
 #[test]
+fn uploads_beyond_received_bytes_max_are_503_and_small_requests_go_on() {
+    let server = limited(|limits| limits.received_bytes_max = 150_000);
+    server.expect(201, put("log").content_type("text/plain"));
+    let large = post("log").text(&"x".repeat(100_000)).bytes();
+    let (most, rest) = large.split_at(large.len() - 10);
+    let mut first = server.connect();
+    first.write(most);
+    eventually("it has arrived", || {
+        server.metric("floe_received_bytes_total") >= most.len() as f64
+    });
+    let mut second = server.connect();
+    second.write(most);
+    second.answer().refused(503, "OVERLOADED");
+    let before = server.read_all("log").len();
+    server.expect(204, post("log").text("small"));
+    first.write(rest);
+    first.answer().expect(204);
+    assert_eq!(server.read_all("log").len(), before + 100_005);
+    let mut again = server.connect();
+    again.write(&large);
+    again.answer().expect(204);
+}
+
+#[test]
 fn a_reader_beyond_stream_readers_max_or_readers_max_is_429() {
     let server = limited(|limits| {
         limits.stream_readers_max = 2;

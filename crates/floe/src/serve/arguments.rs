@@ -211,6 +211,9 @@ arguments! {
     http_idle_timeout_ms: u64 = "FLOE_HTTP_IDLE_TIMEOUT_MS";
     /// Connections at once. Above: 503 OVERLOADED, and closed.
     http_connections_max: usize = "FLOE_HTTP_CONNECTIONS_MAX";
+    /// Bytes of requests and frames that have begun to arrive, on all connections. Above: those that
+    /// hold more than 64 KiB get 503 OVERLOADED.
+    received_bytes_max: usize = "FLOE_RECEIVED_BYTES_MAX";
     /// Milliseconds in which a connection must have said its PROXY header and shaken hands for TLS.
     /// Later: closed.
     handshake_timeout_ms: u64 = "FLOE_HANDSHAKE_TIMEOUT_MS";
