@@ -55,7 +55,7 @@ impl<D: Disk> Reactor<D> {
             }
             // What comes before its turn is bounded by a head.
             State::Waiting(..)
-            | State::Cold(..)
+            | State::Parked(_)
             | State::LongPoll(_)
             | State::Sse(_)
             | State::Closing
