@@ -215,7 +215,9 @@ impl<D: Disk> Reactor<D> {
         if let Request::Create(create) = request
             && let Some(fork) = &create.fork
         {
-            if is_unspeakable(&fork.source) {
+            let own = session.namespace().cloned().unwrap_or_default();
+            let is_own = fork.namespace.as_ref().is_none_or(|named| *named == own);
+            if !is_own || is_unspeakable(&fork.source) {
                 return Err(Failure::new(Code::NotFound, "there is no such stream"));
             }
             self.admit_stream(session, &fork.source, Deed::Read)?;

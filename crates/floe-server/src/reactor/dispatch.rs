@@ -218,6 +218,10 @@ impl<D: Disk> Reactor<D> {
         self.shard.append(now, ticket, name, append, payload(body));
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a request"
+    )]
     fn create(
         &mut self,
         at: usize,
@@ -265,6 +269,10 @@ impl<D: Disk> Reactor<D> {
         self.shard.create(now, ticket, name, new);
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a request"
+    )]
     fn reserved_request(
         &mut self,
         at: usize,

@@ -114,7 +114,7 @@ pub struct Answer {
 }
 
 struct Running {
-    deliveries: Option<UnboundedSender<Job>>,
+    deliveries: Option<UnboundedSender<Box<Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -177,7 +177,7 @@ impl WebhookSender {
             return shared.answered(delivery, Outcome::Failed);
         }
         let deadline = Instant::now() + delivery.timeout.min(self.timeout);
-        let job = Job { delivery, deadline };
+        let job = Box::new(Job { delivery, deadline });
         if let Err(job) = self.hand_over(job) {
             self.shared.answered(job.delivery, Outcome::Failed);
         }
@@ -194,7 +194,7 @@ impl WebhookSender {
         self.running.is_some()
     }
 
-    fn hand_over(&mut self, job: Job) -> Result<(), Job> {
+    fn hand_over(&mut self, job: Box<Job>) -> Result<(), Box<Job>> {
         if self.running.is_none() {
             match Running::start(&self.shared) {
                 Ok(running) => self.running = Some(running),
@@ -262,9 +262,9 @@ impl Shared {
     }
 }
 
-async fn run(shared: &Arc<Shared>, mut jobs: UnboundedReceiver<Job>) {
+async fn run(shared: &Arc<Shared>, mut jobs: UnboundedReceiver<Box<Job>>) {
     while let Some(job) = jobs.recv().await {
-        tokio::spawn(deliver(shared.clone(), job));
+        tokio::spawn(deliver(shared.clone(), *job));
     }
 }
 

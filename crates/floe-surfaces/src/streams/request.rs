@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use floe_core::{Append, ContentType, Lifetime, Producer, Start};
-use floe_proto::{Code, Millis, Offset};
+use floe_proto::{Code, Millis, Namespace, Offset};
 
 use crate::http::{self, Method};
 use crate::json::Messages;
@@ -48,6 +48,8 @@ pub struct Create<'a> {
 pub struct ForkFrom<'a> {
     /// Percent-decoded path of the source.
     pub source: Cow<'a, [u8]>,
+    /// The namespace that stands before the path, which can only be the request's own.
+    pub namespace: Option<Namespace>,
     /// Where to fork; `None` is the tail.
     pub at: Option<u64>,
     /// Units to inherit beyond `at`.
@@ -287,9 +289,12 @@ impl<'a> Fields<'a> {
                 None => Ok(None),
             };
         };
-        let path = from
-            .strip_prefix(http::STREAM_ROOT)
-            .unwrap_or_else(|| from.trim_start_matches('/'));
+        let (namespace, path) = match http::split_namespace(from) {
+            Ok((Some(namespace), path)) => (Some(namespace), path.strip_prefix(http::STREAM_ROOT)),
+            Ok((None, _)) | Err(_) => (None, from.strip_prefix(http::STREAM_ROOT)),
+        };
+        let namespace = namespace.filter(|_| path.is_some());
+        let path = path.unwrap_or_else(|| from.trim_start_matches('/'));
         let source =
             http::decode(path).ok_or_else(|| reject("Stream-Forked-From is not a path"))?;
         let at = match self.fork_offset {
@@ -310,7 +315,12 @@ impl<'a> Fields<'a> {
         if beyond > 0 && self.fork_offset.is_none() {
             return Err(reject("Stream-Fork-Sub-Offset needs Stream-Fork-Offset"));
         }
-        Ok(Some(ForkFrom { source, at, beyond }))
+        Ok(Some(ForkFrom {
+            source,
+            namespace,
+            at,
+            beyond,
+        }))
     }
 }
 

@@ -46,6 +46,60 @@ fn answer(reply: &Reply) -> (String, Value) {
     (head.to_owned(), body)
 }
 
+#[test]
+fn administration_takes_rights_and_who_holds_a_wake_shows_its_token() {
+    use crate::access::Deed;
+    let put = json!({"type": "webhook", "webhook": {"url": "http://127.0.0.1/"}, "pattern": "a"});
+    let held = json!({"wake_id": "w_1", "generation": 1});
+    let manage: &[Deed] = &[Deed::Manage];
+    let rows: [(Method, &str, Value, &[Deed]); 10] = [
+        (Method::Put, "subscriptions/s", put.clone(), manage),
+        (Method::Get, "subscriptions/s", json!({}), manage),
+        (Method::Delete, "subscriptions/s", json!({}), manage),
+        (
+            Method::Post,
+            "subscriptions/s/streams",
+            json!({"streams": ["a"]}),
+            manage,
+        ),
+        (
+            Method::Delete,
+            "subscriptions/s/streams/a",
+            json!({}),
+            manage,
+        ),
+        (
+            Method::Post,
+            "subscriptions/s/claim",
+            json!({"worker": "w"}),
+            &[Deed::Survey, Deed::Append],
+        ),
+        (Method::Post, "subscriptions/s/ack", held.clone(), &[]),
+        (Method::Post, "subscriptions/s/release", held.clone(), &[]),
+        (Method::Post, "subscriptions/s/callback", held, &[]),
+        (Method::Get, "jwks.json", json!({}), &[]),
+    ];
+    for (method, path, body, deeds) in rows {
+        assert_eq!(read(method, path, &body).unwrap().deeds(), deeds, "{path}");
+    }
+    let acme = "acme".parse().unwrap();
+    assert_eq!(base_in(BASE, &Namespace::default()), BASE);
+    assert_eq!(base_in(BASE, &acme), format!("{BASE}/n/acme"));
+    let mut asked = read(Method::Put, "subscriptions/s", &put).unwrap();
+    asked.rebase("http://b/n/acme");
+    let Asked::Subscription {
+        request: Request::Put(put),
+        ..
+    } = asked
+    else {
+        panic!("no put");
+    };
+    let Target::Webhook { base, .. } = put.target else {
+        panic!("no webhook");
+    };
+    assert_eq!(&*base, "http://b/n/acme");
+}
+
 fn view() -> View {
     View {
         id: "a b".into(),

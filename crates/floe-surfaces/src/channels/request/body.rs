@@ -30,10 +30,12 @@ pub(super) fn read<'a>(
     let params = Params::read(query, endpoint.params, form.is_kept())?;
     // The server names the author of a token's bearer, so that what the request says is not read.
     let named = fields.credentials.token().is_some();
+    let shown = fields.credentials.bearer().is_some() || fields.credentials.share().is_some();
     let source = Source {
         form,
         bounds,
         named,
+        shown,
     };
     if form.is_kept() {
         let mut members = Members::read(body)?;
@@ -61,7 +63,10 @@ pub(super) fn read<'a>(
 struct Source<'b> {
     form: Form,
     bounds: &'b Bounds,
+    /// Whether a channel's token names the author.
     named: bool,
+    /// Whether credentials were shown that may name the author.
+    shown: bool,
 }
 
 impl Source<'_> {
@@ -329,7 +334,12 @@ impl Source<'_> {
         if self.named {
             return Ok(None);
         }
-        let author = given.ok_or_else(|| Fault::missing("authorId"))?;
+        let author = match given {
+            Some(author) => author,
+            // Whoever asks may be known by name; who is not is refused by whoever finds that out.
+            None if self.shown => return Ok(None),
+            None => return Err(Fault::missing("authorId")),
+        };
         chars("authorId", author, self.bounds.author_chars_max).map(Some)
     }
 

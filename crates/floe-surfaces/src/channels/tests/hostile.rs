@@ -82,7 +82,9 @@ proptest! {
         match read_request(method, &path, query.as_deref(), fields.into_iter(), &body, &bounds) {
             Ok(Asked { ask: Ask::Append(_, append), credentials, .. }) => {
                 prop_assert!(!append.contents.is_empty());
-                prop_assert!(append.author_id.is_some() != credentials.token().is_some());
+                let shown = credentials.token().or(credentials.bearer()).is_some();
+                prop_assert!(append.author_id.is_some() || shown);
+                prop_assert!(append.author_id.is_none() || credentials.token().is_none());
             }
             Ok(Asked { ask: Ask::Read(_, read), .. }) => {
                 prop_assert!((1..=bounds.limit_max).contains(&read.limit));
