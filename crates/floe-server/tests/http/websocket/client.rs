@@ -83,6 +83,14 @@ impl Client {
         Self::open(server, &request)
     }
 
+    /// Connects by another path, and reads the welcome.
+    #[track_caller]
+    pub fn at(server: &TestServer, path: &str) -> Self {
+        let mut request = upgrade();
+        request.target = path.into();
+        Self::open(server, &request)
+    }
+
     #[track_caller]
     fn open(server: &TestServer, request: &Request) -> Self {
         let (mut client, _) = Self::greet(server, request);

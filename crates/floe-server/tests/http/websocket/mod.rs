@@ -22,7 +22,8 @@ mod stopping;
 
 use serde_json::{Value, json};
 
-use client::{Client, Heard, upgrade};
+pub use client::Client;
+use client::{Heard, upgrade};
 
 use crate::harness::{Request, TestServer, delete, get, post, put};
 
