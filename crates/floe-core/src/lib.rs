@@ -36,6 +36,7 @@ pub mod directory;
 mod fold;
 mod lifetime;
 pub mod live;
+pub mod rate;
 mod record;
 mod room;
 pub mod subscription;
