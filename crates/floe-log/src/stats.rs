@@ -145,6 +145,22 @@ impl<D: Disk> Log<D> {
         })
     }
 
+    /// Returns the bytes of payload that a room holds, in segments and in memory; reads its rows.
+    ///
+    /// # Errors
+    /// [`ReadError::NoRoom`], or what the disk says.
+    pub fn payload_bytes(&self, room: RoomId) -> Result<u64, ReadError> {
+        let entry = self.entry(room)?;
+        let mut bytes = 0;
+        for run in &entry.runs {
+            bytes += self.segments.get(run.segment).row(run.row)?.payload_len;
+        }
+        let frames = self.memories(entry).into_iter().flatten();
+        let in_memory = frames.flat_map(|frames| frames.iter());
+        let in_memory = in_memory.map(|frame| u64::from(frame.header.payload_len));
+        Ok(bytes + in_memory.sum::<u64>())
+    }
+
     /// Returns the rooms with records in memory, each with the first unit of the oldest of them, in
     /// the order of their numbers. After [`open`](Self::open) these are the rooms replayed.
     #[must_use]

@@ -101,6 +101,10 @@ pub enum Code {
     TlsRequired,
     /// What knows the caller does not answer.
     AccessUnavailable,
+    /// The caller goes faster than a rate limit allows.
+    RateLimited,
+    /// A namespace holds as much as its quota allows.
+    QuotaExceeded,
 }
 
 /// What a caller should do after a failure.
@@ -116,7 +120,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -164,6 +168,8 @@ impl Code {
         Self::ColdUnavailable,
         Self::TlsRequired,
         Self::AccessUnavailable,
+        Self::RateLimited,
+        Self::QuotaExceeded,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -380,6 +386,16 @@ impl Code {
                 400,
                 "The port speaks TLS: the address begins with `https`.",
             ),
+            Self::RateLimited => (
+                "RATE_LIMITED",
+                429,
+                "The caller goes faster than a limit allows; the message names it.",
+            ),
+            Self::QuotaExceeded => (
+                "QUOTA_EXCEEDED",
+                507,
+                "The namespace holds as many rooms or bytes as it may; reads and deletes go on.",
+            ),
         }
     }
 
@@ -425,7 +441,9 @@ impl Code {
             | Self::ViewUnavailable
             | Self::QueryTimeout
             | Self::ColdUnavailable
-            | Self::AccessUnavailable => Retry::Later,
+            | Self::AccessUnavailable
+            | Self::RateLimited
+            | Self::QuotaExceeded => Retry::Later,
             Self::InvalidRequest
             | Self::InvalidJson
             | Self::EmptyBody

@@ -14,9 +14,11 @@ mod clock;
 mod cold;
 mod gateway;
 mod identity_hash;
+mod limiter;
 mod memory;
 mod metrics;
 mod proxy;
+mod quotas;
 mod reactor;
 mod reload;
 mod server;
@@ -32,7 +34,9 @@ pub use access::{
     AccessError, AccessSettings, AccessWebhookSettings, IssuerSettings, JwksSettings,
 };
 pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
+pub use floe_surfaces::limits::{CountKind, RateKind, Scope};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
+pub use quotas::{QuotaError, Quotas, ScopeQuotas};
 pub use reload::{ReloadError, Reloader};
 pub use server::{Server, StartError, Stopper};
 pub use settings::{Limits, SettingError, Settings};

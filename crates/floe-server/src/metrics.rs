@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::http::Method;
+use floe_surfaces::limits::{CountKind, Scope};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -21,6 +22,7 @@ pub use self::access::AccessFigure;
 use self::access::AccessMetrics;
 use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
+use self::limits::LimitMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
@@ -28,6 +30,7 @@ mod access;
 mod cold;
 mod config;
 mod gateway;
+mod limits;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -59,6 +62,7 @@ pub struct Metrics {
     log: [Gauge; LOG.len()],
     cold: ColdMetrics,
     access: AccessMetrics,
+    limits: LimitMetrics,
     gateway: GatewayMetrics,
     config: ConfigMetrics,
 }
@@ -187,6 +191,7 @@ impl Metrics {
             log: LOG.map(|part| log.get_or_create(&PartLabel { part }).clone()),
             cold: ColdMetrics::register(&mut registry),
             access: AccessMetrics::register(&mut registry),
+            limits: LimitMetrics::register(&mut registry),
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -275,6 +280,22 @@ impl Metrics {
     /// Counts something about callers.
     pub fn access(&self, figure: AccessFigure) {
         self.access.count(figure);
+    }
+
+    /// Counts what a limit or quota refused.
+    pub fn limited(&self, scope: Scope, kind: &'static str) {
+        self.limits.refused(scope, kind);
+    }
+
+    /// Counts what quotas of what is stored refused.
+    pub fn quota_refused(&self, kind: CountKind, count: u64) {
+        self.limits
+            .refused_so_many(Scope::Namespace, kind.as_str(), count);
+    }
+
+    /// Notes how much limits remember.
+    pub fn limit_keys(&self, sizes: [(Scope, usize); 4]) {
+        self.limits.keys(sizes);
     }
 
     /// Notes how many connections there are.

@@ -11,6 +11,7 @@ mod conn;
 mod dispatch;
 mod ending;
 mod http1;
+mod limits;
 mod live;
 mod output;
 mod parked;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floe_log::{Disk, Progress};
-use floe_proto::Code;
+use floe_proto::{Code, Millis};
 use floe_surfaces::access::{Access, KeyRing};
 use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
@@ -49,13 +50,14 @@ use self::socket::Socket;
 use crate::access::Recogniser;
 use crate::clock::Clock;
 use crate::gateway::{Gateway, Handed};
+use crate::limiter::Limiter;
 use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
 use crate::reload::{ReloadSlot, Reloader};
 use crate::settings::Limits;
 use crate::settings::Settings;
-use crate::shard::{Shard, SlotId};
+use crate::shard::{Failure, Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
 use crate::tls::Certificates;
 use crate::views::{ViewHost, ViewSettings};
@@ -95,6 +97,7 @@ pub struct Reactor<D: Disk> {
     gateway: Gateway,
     clock: Clock,
     limits: Arc<Limits>,
+    limiter: Limiter,
     metrics: Metrics,
     /// Commits under way.
     commits: usize,
@@ -193,6 +196,8 @@ impl<D: Disk> Reactor<D> {
             questions_max: settings.limits.query_open_max,
             wait_ms: settings.limits.query_wait_ms,
         };
+        let quotas = Arc::new(settings.quotas.clone());
+        shard.set_quotas(Arc::clone(&quotas));
         shard.note_for_view();
         let subscriptions = SubscriptionHost::open(
             &mut shard,
@@ -228,6 +233,7 @@ impl<D: Disk> Reactor<D> {
             ),
             clock,
             limits: Arc::new(settings.limits.clone()),
+            limiter: Limiter::new(quotas),
             metrics,
             commits: 0,
             commit_seconds: 0.0,
@@ -299,6 +305,7 @@ impl<D: Disk> Reactor<D> {
             self.deliver();
             self.look_after_cold();
             self.look_after_access();
+            self.shard.count_on();
             self.time_out();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
@@ -310,7 +317,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns how long this turn may sleep.
     fn patience(&self) -> Duration {
-        if !self.passes.is_empty() {
+        if !self.passes.is_empty() || self.shard.is_counting() {
             return Duration::ZERO;
         }
         let mut wake_ms = self.deadline_ms;
@@ -442,6 +449,7 @@ impl<D: Disk> Reactor<D> {
         }
         self.take_cold_work();
         let next = self.shard.tick(self.clock.wall);
+        self.limiter.sweep(Millis(self.clock.uptime_ms));
         self.loaded_most = self.loaded_most.max(self.shard.loaded());
         if self.shard.loaded() + LOADED_TRIM < self.loaded_most {
             self.loaded_most = self.shard.loaded();
@@ -477,6 +485,13 @@ impl<D: Disk> Reactor<D> {
 
     fn accepted(&mut self, socket: mio::net::TcpStream, ip: IpAddr) {
         let peer = Peer::new(ip, &self.trusted_proxies);
+        if let Err(failure) = self.admit_connect(peer) {
+            if self.gateway.greets() {
+                // Nothing can be said before the handshake.
+                return self.metrics.error(failure.code);
+            }
+            return self.turn_away(&mut Socket::Tcp(socket), &failure);
+        }
         if !self.gateway.greets() {
             self.open(Socket::Tcp(socket), peer);
         } else if !self.gateway.greet(socket, peer) {
@@ -500,23 +515,17 @@ impl<D: Disk> Reactor<D> {
     fn open(&mut self, mut socket: Socket, peer: Peer) -> Option<usize> {
         let most = self.limits.http_connections_max.min(Place::CONNECTIONS_MAX);
         if self.conns.len() >= most {
-            self.metrics.error(Code::Overloaded);
-            self.out.clear();
-            let envelope = Envelope {
-                date: self.clock.date(),
-                cors: false,
-                close: true,
-                head: false,
-            };
-            http::error(
-                &mut self.out,
-                &envelope,
-                Code::Overloaded,
-                "http.connections_max is reached",
-            );
-            let _ = socket.write(&self.out);
+            let failure = Failure::new(Code::Overloaded, "http.connections_max is reached");
+            self.turn_away(&mut socket, &failure);
             return None;
         }
+        let account = match self.admit_connection(peer) {
+            Ok(account) => account,
+            Err(failure) => {
+                self.turn_away(&mut socket, &failure);
+                return None;
+            }
+        };
         self.generation = next_generation(self.generation);
         let deadline_ms = self.clock.uptime_ms + self.limits.http_idle_timeout_ms;
         let entry = self.conns.vacant_entry();
@@ -528,12 +537,28 @@ impl<D: Disk> Reactor<D> {
             .register(&mut socket, Token(at), interests)
         {
             tracing::warn!(%error, "a connection could not be polled");
+            self.close_account(account);
             return None;
         }
-        entry.insert(Conn::new(socket, peer, self.generation, deadline_ms));
+        let mut conn = Conn::new(socket, peer, self.generation, deadline_ms);
+        conn.account = account;
+        entry.insert(conn);
         self.deadline_ms = self.deadline_ms.min(deadline_ms);
         self.metrics.connections(self.conns.len());
         Some(at)
+    }
+
+    /// Tells a connection that there is no room for it, before any work is done for it.
+    fn turn_away(&mut self, socket: &mut Socket, failure: &Failure) {
+        self.metrics.error(failure.code);
+        self.out.clear();
+        let context = Context {
+            close: true,
+            ..Context::default()
+        };
+        let envelope = envelope(&mut self.clock, context.after(failure));
+        http::error(&mut self.out, &envelope, failure.code, &failure.message);
+        let _ = socket.write(&self.out);
     }
 
     /// Takes a connection on whose first bytes have been read.
@@ -686,6 +711,7 @@ impl<D: Disk> Reactor<D> {
         let mut conn = self.conns.remove(at);
         self.received_held -= conn.held;
         let _ = self.poll.registry().deregister(&mut conn.socket);
+        self.close_account(conn.account.take());
         self.metrics.connections(self.conns.len());
         if self.conns.is_empty() {
             self.deadline_ms = u64::MAX;
@@ -828,5 +854,6 @@ fn envelope(clock: &mut Clock, context: Context) -> Envelope<'_> {
         cors: context.cors,
         close: context.close,
         head: context.head,
+        pace: context.pace,
     }
 }

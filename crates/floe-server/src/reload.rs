@@ -8,6 +8,7 @@ use floe_surfaces::access::{KeyError, KeyRing};
 use mio::Waker;
 
 use crate::metrics::Metrics;
+use crate::quotas::Quotas;
 use crate::settings::{Limits, Settings};
 use crate::tls::{Certificates, TlsError};
 
@@ -35,6 +36,7 @@ pub(crate) struct Reload {
     pub keys: KeyRing,
     pub origins: Vec<String>,
     pub public_url: Option<String>,
+    pub quotas: Arc<Quotas>,
 }
 
 /// Why new settings were not taken over.
@@ -66,7 +68,7 @@ impl Reloader {
         }
     }
 
-    /// Has the server take over its limits, API keys, origins and public address from `settings`, and
+    /// Has the server take over its limits, quotas, API keys, origins and public address from `settings`, and
     /// read the files of its certificate again. The other settings are those of its start, whatever
     /// `settings` says.
     ///
@@ -110,6 +112,7 @@ impl Reload {
             keys: KeyRing::parse(&settings.api_keys)?,
             origins: settings.origins.clone(),
             public_url: settings.public_url.clone(),
+            quotas: Arc::new(settings.quotas.clone()),
         })
     }
 }

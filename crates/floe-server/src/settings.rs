@@ -9,6 +9,7 @@ use floe_surfaces::access::KeyRing;
 use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
 use crate::proxy::ProxySettings;
+use crate::quotas::Quotas;
 use crate::tls::{Certificates, TlsSettings};
 
 /// Everything that a server is started with.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub view: floe_views::Options,
     /// Bounds.
     pub limits: Limits,
+    /// How much each caller may have and do.
+    pub quotas: Quotas,
     /// Bounds of the log.
     pub log: floe_log::Options,
     /// Where old data moves.
@@ -77,6 +80,12 @@ impl Settings {
                 message: error.to_string(),
             });
         }
+        if let Err(error) = self.quotas.check() {
+            problems.push(SettingError {
+                name: "limits",
+                message: error.to_string(),
+            });
+        }
         problems
     }
 
@@ -101,6 +110,7 @@ impl Default for Settings {
             live_compression: false,
             view: floe_views::Options::default(),
             limits: Limits::default(),
+            quotas: Quotas::default(),
             log: floe_log::Options::default(),
             cold: ColdSettings::default(),
         }
@@ -271,6 +281,62 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns every bound by the name of its setting.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("http.body_bytes_max", self.http_body_bytes_max as u64),
+            ("http.head_bytes_max", self.http_head_bytes_max as u64),
+            ("http.request_timeout_ms", self.http_request_timeout_ms),
+            ("http.idle_timeout_ms", self.http_idle_timeout_ms),
+            ("http.connections_max", self.http_connections_max as u64),
+            ("handshake.timeout_ms", self.handshake_timeout_ms),
+            ("handshakes.max", self.handshakes_max as u64),
+            ("stream.path_bytes_max", self.stream_path_bytes_max as u64),
+            ("streams.max", self.streams_max as u64),
+            ("stream.producers_max", self.stream_producers_max as u64),
+            ("read.chunk_bytes_max", self.read_chunk_bytes_max as u64),
+            ("sse.event_bytes_max", self.sse_event_bytes_max as u64),
+            ("stream.readers_max", self.stream_readers_max as u64),
+            ("readers.max", self.readers_max as u64),
+            ("reader.stall_timeout_ms", self.reader_stall_timeout_ms),
+            ("long_poll.timeout_ms", self.long_poll_timeout_ms),
+            ("sse.timeout_ms", self.sse_timeout_ms),
+            ("sse.heartbeat_ms", self.sse_heartbeat_ms),
+            ("room.idle_timeout_ms", self.room_idle_timeout_ms),
+            ("rooms.loaded_max", self.rooms_loaded_max as u64),
+            ("cold.read_timeout_ms", self.cold_read_timeout_ms),
+            ("stop.timeout_ms", self.stop_timeout_ms),
+            ("subscriptions.max", self.subscriptions_max as u64),
+            ("subscription.links_max", self.subscription_links_max as u64),
+            ("webhooks.in_flight_max", self.webhooks_in_flight_max as u64),
+            ("webhook.timeout_ms", self.webhook_timeout_ms),
+            (
+                "channel.content_chars_max",
+                self.channel_content_chars_max as u64,
+            ),
+            ("channel.purge_after_ms", self.channel_purge_after_ms),
+            ("live.message_bytes_max", self.live_message_bytes_max.into()),
+            ("live.rooms_max", self.live_rooms_max as u64),
+            ("live.commands_max", self.live_commands_max as u64),
+            ("live.ping_ms", self.live_ping_ms),
+            ("presence.members_max", self.presence_members_max as u64),
+            ("presence.told_max", self.presence_told_max as u64),
+            (
+                "presence.data_bytes_max",
+                self.presence_data_bytes_max as u64,
+            ),
+            ("presence.grace_ms", self.presence_grace_ms),
+            ("memory.keys_max", self.memory_keys_max as u64),
+            ("memory.value_bytes_max", self.memory_value_bytes_max as u64),
+            ("memory.bytes_max", self.memory_bytes_max as u64),
+            ("memory.ttl_ms_max", self.memory_ttl_ms_max),
+            ("typing.ttl_ms", self.typing_ttl_ms),
+            ("query.open_max", self.query_open_max as u64),
+            ("query.wait_ms", self.query_wait_ms),
+        ]
+    }
+
     /// Returns the bounds of presence and memory in one room.
     #[must_use]
     pub fn live(&self) -> LiveLimits {
@@ -296,6 +362,27 @@ impl Limits {
                 ttl_ms_max: self.memory_ttl_ms_max,
                 typing_ttl_ms: self.typing_ttl_ms,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_is_told_by_its_name() {
+        let limits = Limits::default();
+        let debug = format!("{limits:#?}");
+        let fields: Vec<_> = debug
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .collect();
+        let named = limits.named();
+        assert_eq!(named.len(), fields.len());
+        for ((field, value), (name, bound)) in fields.into_iter().zip(named) {
+            assert_eq!(field.trim(), name.replace('.', "_"));
+            assert_eq!(value.trim_end_matches(','), bound.to_string());
         }
     }
 }

@@ -14,6 +14,7 @@ mod delete;
 mod fetch;
 mod live;
 mod registry;
+mod tally;
 mod value;
 mod viewed;
 
@@ -95,6 +96,8 @@ pub struct Failure {
     pub cold: Option<ColdWant>,
     /// What is under way and must end first, and then it may be asked again.
     pub errand: Option<ErrandId>,
+    /// Milliseconds before which another try fails; 0 where nobody knows.
+    pub retry_after_ms: u64,
 }
 
 impl Failure {
@@ -105,6 +108,7 @@ impl Failure {
             message: message.into(),
             cold: None,
             errand: None,
+            retry_after_ms: 0,
         }
     }
 
@@ -143,6 +147,8 @@ pub struct Shard<D: Disk> {
     changes: Option<Vec<Change>>,
     meta: Vec<u8>,
     cold: cold::ColdWaits,
+    /// What namespaces store.
+    tally: tally::Tally,
 }
 
 /// A loaded room.
@@ -241,6 +247,7 @@ impl<D: Disk> Shard<D> {
             changes: None,
             meta: Vec::new(),
             cold: cold::ColdWaits::default(),
+            tally: tally::Tally::default(),
         };
         Ok((shard, recovery))
     }
@@ -423,6 +430,16 @@ impl<D: Disk> Shard<D> {
             .unwrap_or_default()
     }
 
+    /// Hashes the name of something that is no room, so that nobody outside can aim at a collision.
+    pub fn key_of(&self, kind: &str, name: &[u8]) -> NameHash {
+        self.log.hash(kind, name)
+    }
+
+    /// Hashes the full name of a room.
+    pub fn room_key(&self, name: &[u8]) -> NameHash {
+        self.log.hash(NAMESPACE, name)
+    }
+
     /// End of what is staged.
     pub fn staged(&self) -> Lsn {
         self.log.staged()
@@ -578,6 +595,8 @@ impl<D: Disk> Shard<D> {
                 | Code::Internal
                 | Code::Corrupt
                 | Code::ColdUnavailable
+                | Code::RateLimited
+                | Code::QuotaExceeded
         );
         let tells = !of_the_server && self.log.staged() > self.log.durable();
         let reply = Reply::Failed(failure);
@@ -600,6 +619,7 @@ impl<D: Disk> Shard<D> {
         payload: Payload<'_>,
         now: Millis,
     ) -> Result<Lsn, Failure> {
+        let before = self.held_before(id);
         let slot = &mut self.slots[id.0 as usize];
         self.meta.clear();
         record.encode(&mut self.meta);
@@ -610,6 +630,7 @@ impl<D: Disk> Shard<D> {
             .map_err(|error| stage_failure(&error))?;
         slot.room.apply(record, size, now);
         slot.in_flight += 1;
+        self.count_change(id, before, size.bytes);
         Ok(lsn)
     }
 

@@ -19,6 +19,7 @@ const ENVELOPE: Envelope<'_> = Envelope {
     cors: false,
     close: true,
     head: false,
+    pace: floe_surfaces::limits::Pace::NONE,
 };
 
 fn main() -> std::io::Result<()> {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use floe_proto::{Code, Namespace, ParseNamespaceError, Retry};
 
+use crate::limits::Pace;
+
 /// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -139,6 +141,17 @@ pub struct Envelope<'a> {
     pub close: bool,
     /// Whether the request was a HEAD, which is answered without a body.
     pub head: bool,
+    /// How fast whoever asked may go on.
+    pub pace: Pace,
+}
+
+impl Envelope<'_> {
+    /// Returns the value of `Retry-After` of a failure, if it has one.
+    #[must_use]
+    pub fn retry_after(&self, code: Code) -> Option<u64> {
+        let later = code.retry() == Retry::Later && matches!(code.http_status(), 429 | 503 | 507);
+        later.then_some(u64::from(self.pace.retry_after_s).max(1))
+    }
 }
 
 /// Writes the head of one answer, field by field.
@@ -161,6 +174,7 @@ impl<'a> Answer<'a> {
         if envelope.close {
             out.extend_from_slice(b"Connection: close\r\n");
         }
+        envelope.pace.write(out);
         Self {
             out,
             head_only: envelope.head,
@@ -258,11 +272,9 @@ pub fn error_with<'a>(
     let answer = Answer::start(out, envelope, code.http_status())
         .field("Content-Type", b"application/json")
         .field("Cache-Control", b"no-store");
-    let answer = match code.retry() {
-        Retry::Later if matches!(code.http_status(), 429 | 503 | 507) => {
-            answer.field("Retry-After", b"1")
-        }
-        Retry::Later | Retry::Never | Retry::Reconnect => answer,
+    let answer = match envelope.retry_after(code) {
+        Some(seconds) => answer.number("Retry-After", seconds),
+        None => answer,
     };
     fields(answer).body(&body);
 }
@@ -329,7 +341,8 @@ const ALWAYS: &[u8] =
 const CORS: &[u8] = b"Access-Control-Allow-Origin: *\r\n\
     Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, \
     Stream-Closed, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, \
-    Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Retry-After\r\n";
+    Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Retry-After, \
+    RateLimit, RateLimit-Policy\r\n";
 
 const ALLOW_HEADERS: &[u8] = b"Content-Type, Authorization, If-None-Match, Last-Event-ID, \
     Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, \
@@ -344,6 +357,7 @@ mod tests {
         cors: false,
         close: false,
         head: false,
+        pace: Pace::NONE,
     };
 
     #[test]

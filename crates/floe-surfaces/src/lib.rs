@@ -10,6 +10,7 @@
 //! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
+//! - [`limits`]: what limits are called and how they are told.
 //! - [`room_access`]: who owns a room, who is a member, whether everyone reads.
 //! - [`streams`]: the Durable Streams protocol.
 //! - [`live`]: the live protocol of rooms, which is spoken over it.
@@ -20,6 +21,7 @@ pub mod admin;
 pub mod channels;
 pub mod http;
 pub mod json;
+pub mod limits;
 pub mod live;
 pub mod room_access;
 pub mod streams;

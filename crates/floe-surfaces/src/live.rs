@@ -34,7 +34,8 @@ pub use origin::origin_allowed;
 pub use room::RoomName;
 pub use server::{
     Ack, Joined, Limits, Welcome, write_ack, write_authenticated, write_closed, write_error,
-    write_goodbye, write_joined, write_left, write_live, write_pong, write_welcome,
+    write_error_later, write_goodbye, write_joined, write_left, write_live, write_pong,
+    write_welcome,
 };
 
 use crate::ws::Opcode;

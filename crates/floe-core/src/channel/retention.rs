@@ -111,6 +111,11 @@ impl Marks {
         self.retained_at = self.retained_at.max(now);
     }
 
+    /// Bytes of what is kept, as far as marks tell.
+    pub const fn kept_bytes(&self) -> u64 {
+        self.end.bytes - self.base.bytes
+    }
+
     fn last(&self) -> Mark {
         self.marks.back().copied().unwrap_or(self.base)
     }
@@ -223,6 +228,20 @@ impl Room {
         // What is not durable was shown to nobody yet.
         let start = channel.marks.start(retention, now).min(self.visible().tail);
         (start > self.start()).then_some(Record::Retain { start })
+    }
+
+    /// Returns the bytes that the room holds itself, of what is kept; `None` where only the log
+    /// knows, as of a stream of JSON messages.
+    #[must_use]
+    pub fn kept_bytes(&self) -> Option<u64> {
+        match self.channel() {
+            Some(channel) => Some(channel.marks.kept_bytes()),
+            None if self.is_json() => None,
+            None => {
+                let from = self.start().max(self.own_start());
+                Some(self.staged().tail.saturating_sub(from))
+            }
+        }
     }
 
     /// Returns when the host must look at the room even if nobody uses it.

@@ -141,6 +141,7 @@ pub(super) fn to_http2(mut response: Response<Incoming>) -> Response<Body> {
 pub(super) fn refuse(cors: bool, code: Code, message: &str) -> Response<Body> {
     let mut head = Vec::new();
     let envelope = Envelope {
+        pace: floe_surfaces::limits::Pace::NONE,
         date: &httpdate::fmt_http_date(SystemTime::now()),
         cors,
         close: false,

@@ -14,6 +14,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(super) async fn refuse(mut socket: TcpStream) {
     let mut out = Vec::new();
     let envelope = Envelope {
+        pace: floe_surfaces::limits::Pace::NONE,
         date: &httpdate::fmt_http_date(SystemTime::now()),
         cors: false,
         close: true,

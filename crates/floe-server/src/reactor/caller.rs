@@ -198,11 +198,11 @@ impl<D: Disk> Reactor<D> {
         token: Option<&str>,
         name: &[u8],
         request: &Request<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Grant>, Failure> {
         let room = Room::at(name);
         if let Room::Channel(_) = room {
             let wanted = Wanted::in_room(Deed::Read, room);
-            return self.grant(session, token, &wanted).map(drop);
+            return self.grant(session, token, &wanted).map(Some);
         }
         let deed = match request {
             Request::Create(_) => Deed::Create,
@@ -231,9 +231,9 @@ impl<D: Disk> Reactor<D> {
                 .in_room(room)
                 .intersects(deed.rights())
         {
-            return Ok(());
+            return Ok(None);
         }
-        self.admit_stream(session, name, deed).map(drop)
+        self.admit_stream(session, name, deed).map(Some)
     }
 
     /// Decides what a session may do with the stream at a path.

@@ -5,6 +5,8 @@ mod reading;
 
 pub(super) use reading::{unreadable, without_hidden};
 
+use std::sync::Arc;
+
 use floe_core::Room;
 use floe_core::access::RoomAccess;
 use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
@@ -16,7 +18,9 @@ use floe_surfaces::channels::{self, Ask, Asked, Form, Place, WaitFor};
 use floe_surfaces::http::Method;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::caller::Opened;
 use super::conn::{Context, Expect, Shown};
+use super::limits::Payer;
 use super::{Reactor, envelope};
 use crate::shard::{Appended, ChangeChannel, Failure, NewEvent, NewEvents, Reply, Ticket};
 use crate::views::{Answer, Ask as ViewAsk, Lag, Wait};
@@ -30,7 +34,7 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn channel_request(
         &mut self,
         at: usize,
-        context: Context,
+        mut context: Context,
         method: Method,
         path: &str,
         named: Option<Namespace>,
@@ -58,24 +62,41 @@ impl<D: Disk> Reactor<D> {
         credentials.query(query.unwrap_or_default());
         let wanted = Wanted::of(&ask);
         let by_token = credentials.token().is_some();
-        let opened = if by_token || wanted.deed == Deed::Nothing {
+        let for_anyone = wanted.deed == Deed::Nothing && !matches!(ask, Ask::Limits);
+        let opened = if by_token || for_anyone {
             self.anonymous_session(at, named, by_token)
         } else {
             self.open_session(at, &credentials, named)
         };
-        let granted =
-            opened.and_then(|opened| self.grant(&opened.session, credentials.token(), &wanted));
-        match granted {
-            Ok(grant) => self.channel_ask(at, context, form, grant, ask, fields),
-            Err(failure) => self.refuse_channel(at, context, form, failure),
+        let granted = opened.and_then(|opened| {
+            let grant = self.grant(&opened.session, credentials.token(), &wanted)?;
+            Ok((opened, grant))
+        });
+        let (opened, grant) = match granted {
+            Ok(granted) => granted,
+            Err(failure) => return self.refuse_channel(at, context, form, failure),
+        };
+        if self.limiter.is_on() && wanted.deed != Deed::Nothing {
+            let payer = Payer::of(&opened, Some(&grant));
+            let room = ask.channel().map(ChannelId::room_name);
+            let room = room.as_ref().map(String::as_bytes);
+            if let Err(failure) = self.charge(at, &mut context, &payer, room, ask.body_bytes()) {
+                return self.answer_channel_failure(at, context, form, &failure);
+            }
         }
+        self.channel_ask(at, context, form, &opened, grant, ask, fields);
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are who asks, what, and how to answer"
+    )]
     fn channel_ask(
         &mut self,
         at: usize,
         context: Context,
         form: Form,
+        opened: &Arc<Opened>,
         grant: Grant,
         ask: Ask<'_>,
         fields: &[httparse::Header<'_>],
@@ -88,6 +109,7 @@ impl<D: Disk> Reactor<D> {
             Ask::Ping => self.show(at, context, |out, envelope| {
                 channels::write_pong(out, envelope, now);
             }),
+            Ask::Limits => self.tell_limits(at, context, opened),
             Ask::OpenApi => self.show(at, context, channels::write_openapi),
             Ask::Create(create) => {
                 let new = NewChannel {
@@ -509,7 +531,7 @@ impl<D: Disk> Reactor<D> {
             return;
         }
         self.metrics.error(failure.code);
-        self.show(at, context, |out, envelope| {
+        self.show(at, context.after(failure), |out, envelope| {
             channels::write_error(out, envelope, form, failure.code, &failure.message);
         });
     }

@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use floe_surfaces::channels::{Form, Hidden};
+use floe_surfaces::limits::Pace;
 use floe_surfaces::streams::SseStyle;
 
 use super::caller::Opened;
 use super::http1::ChunkScan;
+use super::limits::Account;
 use super::live::Live;
 use super::output::Output;
 use super::parked::Parked;
 use super::socket::Socket;
 use crate::proxy::Peer;
-use crate::shard::{SlotId, Ticket};
+use crate::shard::{Failure, SlotId, Ticket};
 
 /// One connection. While idle it owns no buffer.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Conn<F> {
     pub state: State,
     /// Who asked last, for what was asked.
     pub session: Option<Arc<Opened>>,
+    /// How it stands with what it may, once that has been asked.
+    pub account: Option<Box<Account>>,
     /// Bytes received and not yet understood.
     pub input: Vec<u8>,
     /// Bytes of it, and of a frame, that have been counted.
@@ -85,8 +89,65 @@ pub struct Context {
     pub head: bool,
     /// Whether the client speaks HTTP/1.0.
     pub old: bool,
+    /// How fast the caller may go on.
+    pub pace: Pace,
+    /// Whether the request was taken out of what its caller may, so that it is not once more.
+    pub charged: bool,
     /// Whether the client came by `https`.
     pub secure: bool,
+}
+
+/// What is kept of a context while a reader is parked, of which there are many; how fast its
+/// caller may go on is another matter by then.
+#[derive(Debug, Clone, Copy)]
+pub struct Brief {
+    close: bool,
+    cors: bool,
+    head: bool,
+    old: bool,
+    secure: bool,
+}
+
+impl Brief {
+    /// Returns the context that it was.
+    pub const fn context(self) -> Context {
+        let Self {
+            close,
+            cors,
+            head,
+            old,
+            secure,
+        } = self;
+        Context {
+            close,
+            cors,
+            head,
+            old,
+            secure,
+            pace: Pace::NONE,
+            charged: true,
+        }
+    }
+}
+
+impl Context {
+    /// Returns what is kept of it while a reader is parked.
+    pub const fn brief(self) -> Brief {
+        Brief {
+            close: self.close,
+            cors: self.cors,
+            head: self.head,
+            old: self.old,
+            secure: self.secure,
+        }
+    }
+
+    /// Says when a failure may be tried again.
+    pub fn after(mut self, failure: &Failure) -> Self {
+        let seconds = failure.retry_after_ms.div_ceil(1_000);
+        self.pace.retry_after_s = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self
+    }
 }
 
 /// How to answer a command, where it takes more than what came of it.
@@ -136,7 +197,7 @@ pub struct Location {
 /// A parked long-poll.
 #[derive(Debug, Clone, Copy)]
 pub struct LongPoll {
-    pub context: Context,
+    pub context: Brief,
     pub slot: SlotId,
     pub from: u64,
     pub cursor: u64,
@@ -182,6 +243,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             generation,
             state: State::Receiving,
             session: None,
+            account: None,
             input: Vec::new(),
             held: 0,
             needed: 0,

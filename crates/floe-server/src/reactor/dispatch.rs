@@ -13,6 +13,7 @@ use floe_surfaces::subscriptions::{self, Asked};
 use super::caller::{full_name, is_unspeakable};
 use super::channels::{may_own, token_in};
 use super::conn::{Context, Expect, Following, Location, State};
+use super::limits::Payer;
 use super::live::is_live_path;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_channel, is_reserved};
@@ -22,7 +23,7 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn dispatch(
         &mut self,
         at: usize,
-        context: Context,
+        mut context: Context,
         method: &str,
         target: &str,
         fields: &[httparse::Header<'_>],
@@ -30,6 +31,13 @@ impl<D: Disk> Reactor<D> {
     ) {
         self.metrics.request(Method::parse(method));
         self.conns[at].client = self.client_ip(at, fields);
+        // Who watches whether the server lives is never too fast.
+        if self.limiter.is_on()
+            && target != HEALTH
+            && let Err(failure) = self.admit_request(at, &mut context)
+        {
+            return self.answer_failure(at, context, &failure);
+        }
         self.answer_request(at, context, method, target, fields, body);
         self.keep_parked(at, method, target, fields, body);
     }
@@ -104,6 +112,10 @@ impl<D: Disk> Reactor<D> {
                 }
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
+                self.metrics.limit_keys(self.limiter.sizes());
+                for (kind, count) in self.shard.take_refusals() {
+                    self.metrics.quota_refused(kind, count);
+                }
                 let text = self.metrics.render(&self.shard, self.readers, counts, lag);
                 self.answer_text(at, context, method, METRICS_TYPE, &text);
             }
@@ -115,7 +127,7 @@ impl<D: Disk> Reactor<D> {
     fn stream_request(
         &mut self,
         at: usize,
-        context: Context,
+        mut context: Context,
         credentials: &Credentials<'_>,
         stream: Stream<'_>,
         request: Request<'_>,
@@ -149,13 +161,20 @@ impl<D: Disk> Reactor<D> {
         };
         let admitted = opened.and_then(|opened| {
             self.admit_stream_request(&opened.session, token, name, &request)
-                .map(|()| opened)
+                .map(|grant| (opened, grant))
         });
-        let opened = match admitted {
-            Ok(opened) => opened,
+        let (opened, grant) = match admitted {
+            Ok(admitted) => admitted,
             Err(failure) => return self.answer_refused_read(at, context, failure),
         };
         let name = &*full_name(&opened.session, name);
+        if self.limiter.is_on() {
+            let payer = Payer::of(&opened, grant.as_ref());
+            let bytes = request.body_bytes();
+            if let Err(failure) = self.charge(at, &mut context, &payer, Some(name), bytes) {
+                return self.answer_failure(at, context, &failure);
+            }
+        }
         let now = self.clock.wall;
         match request {
             Request::Append { append, body } => self.append(at, context, now, name, &append, body),
@@ -500,6 +519,7 @@ impl<D: Disk> Reactor<D> {
         if self.parks(at, context, failure) {
             return;
         }
+        let context = context.after(failure);
         self.answer_error(at, context, failure.code, &failure.message);
     }
 
@@ -676,6 +696,9 @@ struct Stream<'a> {
 
 /// Bodies up to this size are copied behind their head, to leave in one system call.
 const COPY_BYTES_MAX: u64 = 32 << 10;
+
+/// Where a server says that it lives.
+const HEALTH: &str = "/healthz";
 
 /// The text form that the metrics have (OpenMetrics 1.0).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -21,8 +21,9 @@ use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsErr
 
 use super::caller::Opened;
 use super::conn::{Context, Place, State};
+use super::limits::Payer;
 use super::{Reactor, envelope};
-use crate::shard::{Reply, SlotId, Ticket};
+use crate::shard::{Failure, Reply, SlotId, Ticket};
 
 pub(super) use telling::{SharedFrames, member};
 
@@ -70,6 +71,8 @@ pub(super) struct Join {
     user: Option<Box<str>>,
     /// When the token ends that let it in.
     pub(super) ends_at: Option<Millis>,
+    /// The namespace that the room is of.
+    namespace: Option<Namespace>,
     presence: PresenceMode,
     presence_seen: u64,
     /// The prefix of the keys that are wanted.
@@ -92,7 +95,7 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn open_live(
         &mut self,
         at: usize,
-        context: Context,
+        mut context: Context,
         method: Method,
         named: Option<Namespace>,
         query: Option<&str>,
@@ -132,6 +135,10 @@ impl<D: Disk> Reactor<D> {
             Ok(opened) => opened,
             Err(failure) => return self.answer_failure(at, context, &failure),
         };
+        let payer = Payer::of(&opened, None);
+        if let Err(failure) = self.charge(at, &mut context, &payer, None, 0) {
+            return self.answer_failure(at, context, &failure);
+        }
         let format = Format::of_protocol(accept.protocol);
         ws::write_accept(&mut self.out, &envelope(&mut self.clock, context), &accept);
         let conn = &mut self.conns[at];
@@ -209,9 +216,10 @@ impl<D: Disk> Reactor<D> {
         let Some(conn) = self.conns.get(at) else {
             return true;
         };
-        conn.live().is_none_or(|live| {
-            !conn.output.is_empty() || live.awaited.len() >= self.limits.live_commands_max
-        })
+        self.held_ms(at) > 0
+            || conn.live().is_none_or(|live| {
+                !conn.output.is_empty() || live.awaited.len() >= self.limits.live_commands_max
+            })
     }
 
     fn heard_item(&mut self, at: usize, item: Item<'_>) {
@@ -291,6 +299,7 @@ impl<D: Disk> Reactor<D> {
             self.shard.leave_live(join.slot, ticket.0, leave, now);
         }
         self.readers -= 1;
+        self.uncount_reader(Place::of(ticket).at);
         self.shard.remove_reader(join.slot, ticket);
         self.note_left(join.slot);
     }
@@ -305,6 +314,7 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if uptime_ms < live.silent_ms {
+            // Or it is read again, after it went too fast.
             let deadline_ms = live.silent_ms.min(self.outlives_ms(at));
             return self.set_deadline(at, deadline_ms);
         }
@@ -335,7 +345,9 @@ impl<D: Disk> Reactor<D> {
             if let Some(live) = self.live_mut(at) {
                 live.silent_ms = silent_ms;
             }
-            self.set_deadline(at, silent_ms.min(self.outlives_ms(at)));
+            let held_ms = Some(self.held_ms(at)).filter(|held_ms| *held_ms > 0);
+            let deadline_ms = silent_ms.min(self.outlives_ms(at));
+            self.set_deadline(at, deadline_ms.min(held_ms.unwrap_or(u64::MAX)));
         }
     }
 
@@ -382,14 +394,7 @@ impl<D: Disk> Reactor<D> {
             }
             Reply::Failed(failure) => {
                 self.metrics.error(failure.code);
-                live::write_error(
-                    &mut self.out,
-                    format,
-                    id,
-                    Some(room),
-                    failure.code,
-                    &failure.message,
-                );
+                write_failure(&mut self.out, format, id, Some(room), &failure);
             }
             Reply::Created { .. } | Reply::Deleted | Reply::Channel(_) | Reply::Access(_) => {
                 unreachable!("a WebSocket creates and deletes nothing")
@@ -470,6 +475,21 @@ impl Join {
     /// Returns whether the token that let the connection in has ended.
     fn has_ended(&self, now: Millis) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
+    }
+}
+
+/// Writes an `error` frame for a failure.
+fn write_failure(
+    out: &mut Vec<u8>,
+    format: Format,
+    id: Option<&FrameId<'_>>,
+    room: Option<&str>,
+    failure: &Failure,
+) {
+    let (code, message) = (failure.code, &*failure.message);
+    match failure.retry_after_ms {
+        0 => live::write_error(out, format, id, room, code, message),
+        ms => live::write_error_later(out, format, id, room, (code, message), ms),
     }
 }
 

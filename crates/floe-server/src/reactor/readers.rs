@@ -70,11 +70,11 @@ impl<D: Disk> Reactor<D> {
             streams::write_up_to_date(&mut self.out, &envelope, plan.span.edge, cursor);
             return self.answer(at, context);
         }
-        if let Err(failure) = self.admit_reader(plan.slot) {
+        if let Err(failure) = self.admit_reader(at, plan.slot) {
             return self.answer_failure(at, context, &failure);
         }
         let poll = LongPoll {
-            context,
+            context: context.brief(),
             slot: plan.slot,
             from: plan.span.from,
             cursor,
@@ -90,7 +90,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Begins an event stream.
     pub(super) fn start_sse(&mut self, at: usize, context: Context, plan: ReadPlan, cursor: u64) {
-        if let Err(failure) = self.admit_reader(plan.slot) {
+        if let Err(failure) = self.admit_reader(at, plan.slot) {
             return self.answer_failure(at, context, &failure);
         }
         let style = SseStyle::of(self.shard.room(plan.slot).content_type());
@@ -126,7 +126,7 @@ impl<D: Disk> Reactor<D> {
         (form, following): (Form, Following),
         channel: ChannelId,
     ) -> Result<(), Failure> {
-        self.admit_reader(plan.slot)?;
+        self.admit_reader(at, plan.slot)?;
         let sse = Sse {
             slot: plan.slot,
             next: plan.span.from,
@@ -166,7 +166,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    pub(super) fn admit_reader(&self, slot: SlotId) -> Result<(), Failure> {
+    pub(super) fn admit_reader(&mut self, at: usize, slot: SlotId) -> Result<(), Failure> {
         if self.readers >= self.limits.readers_max {
             return Err(Failure::new(
                 Code::LimitReached,
@@ -179,7 +179,7 @@ impl<D: Disk> Reactor<D> {
                 "the stream has stream.readers_max live readers",
             ));
         }
-        Ok(())
+        self.charge_reader(at, slot)
     }
 
     fn park(&mut self, at: usize, state: State, slot: SlotId, timeout_ms: u64) {
@@ -193,6 +193,7 @@ impl<D: Disk> Reactor<D> {
         let reader = conn.ticket(at);
         self.shard.add_reader(slot, reader);
         self.readers += 1;
+        self.count_reader(at);
         let deadline_ms = self.clock.uptime_ms + timeout_ms;
         self.set_deadline(at, deadline_ms);
     }
@@ -213,6 +214,7 @@ impl<D: Disk> Reactor<D> {
             conn.state = State::Receiving;
             let reader = conn.ticket(at);
             self.readers -= 1;
+            self.uncount_reader(at);
             self.shard.remove_reader(slot, reader);
             self.note_left(slot);
         }
@@ -336,7 +338,13 @@ impl<D: Disk> Reactor<D> {
         }
         self.unpark(at);
         if let Following::Channel { .. } = poll.following {
-            return self.answer_polled(at, poll.context, poll.slot, poll.from, poll.following);
+            return self.answer_polled(
+                at,
+                poll.context.context(),
+                poll.slot,
+                poll.from,
+                poll.following,
+            );
         }
         match self.fetch_shown(poll.slot, poll.from, self.limits.read_chunk_bytes_max) {
             Ok(fetched) => {
@@ -349,7 +357,7 @@ impl<D: Disk> Reactor<D> {
                 };
                 self.answer_fetched(
                     at,
-                    poll.context,
+                    poll.context.context(),
                     plan,
                     fetched,
                     Some(poll.cursor),
@@ -357,7 +365,7 @@ impl<D: Disk> Reactor<D> {
                     None,
                 );
             }
-            Err(failure) => self.answer_failure(at, poll.context, &failure),
+            Err(failure) => self.answer_failure(at, poll.context.context(), &failure),
         }
     }
 
@@ -369,9 +377,10 @@ impl<D: Disk> Reactor<D> {
         let poll = *poll;
         let edge = self.shard.room(poll.slot).visible();
         self.unpark(at);
+        let context = poll.context.context();
         let context = Context {
-            close: poll.context.close || self.stop_ms.is_some(),
-            ..poll.context
+            close: context.close || self.stop_ms.is_some(),
+            ..context
         };
         if let Following::Channel { .. } = poll.following {
             return self.answer_polled(at, context, poll.slot, poll.from, poll.following);
@@ -386,7 +395,7 @@ impl<D: Disk> Reactor<D> {
         let Some(State::LongPoll(poll)) = self.conns.get(at).map(|conn| &conn.state) else {
             return;
         };
-        let (context, following) = (poll.context, poll.following);
+        let (context, following) = (poll.context.context(), poll.following);
         self.unpark(at);
         match following {
             Following::Stream => {

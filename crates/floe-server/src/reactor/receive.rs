@@ -265,6 +265,7 @@ impl<D: Disk> Reactor<D> {
             head: method == "HEAD",
             old: framing.old,
             secure: self.client(at, request.headers).secure,
+            ..Context::default()
         };
         let body_bytes_max = self.limits.http_body_bytes_max;
         let encoded = &data[framing.head_len..];
@@ -369,6 +370,7 @@ impl<D: Disk> Reactor<D> {
         let mut conn = self.conns.remove(at);
         self.received_held -= conn.held;
         let _ = self.poll.registry().deregister(&mut conn.socket);
+        self.close_account(conn.account.take());
         self.metrics.connections(self.conns.len());
         if let super::Socket::Tcp(socket) = conn.socket
             && !self.gateway.serve_http2(socket, conn.peer, data)

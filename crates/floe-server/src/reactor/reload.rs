@@ -21,6 +21,7 @@ impl<D: Disk> Reactor<D> {
             keys,
             origins,
             public_url,
+            quotas,
         } = *reload;
         self.access.keys = keys;
         self.access_epoch += 1;
@@ -33,6 +34,7 @@ impl<D: Disk> Reactor<D> {
         self.gateway.set_limits(&limits);
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;
+        self.set_quotas(quotas);
     }
 }
 

@@ -87,7 +87,7 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn end_reader(&mut self, at: usize, failure: Failure) {
         match self.conns.get(at).map(|conn| &conn.state) {
             Some(State::LongPoll(poll)) => {
-                let (context, following) = (poll.context, poll.following);
+                let (context, following) = (poll.context.context(), poll.following);
                 self.unpark(at);
                 match following {
                     Following::Channel { form, .. } => {

@@ -53,6 +53,10 @@ impl<D: Disk> Shard<D> {
             let message = "the stream knows stream.producers_max producers already";
             return self.refuse(ticket, Failure::new(Code::LimitReached, message));
         }
+        let bytes = payload.bytes.len() as u64;
+        if let Err(failure) = self.check_growth(id, bytes) {
+            return self.refuse(ticket, failure);
+        }
         match self.stage(id, record, payload, now) {
             Ok(lsn) => self.queue(lsn, id, Some((ticket, reply(append.units > 0)))),
             Err(failure) => self.refuse(ticket, failure),

@@ -87,6 +87,7 @@ impl<D: Disk> Shard<D> {
                 let message = "the server has streams.max streams";
                 return Err(Failure::new(Code::LimitReached, message));
             }
+            self.check_new_room(&new.owner, 0)?;
             let json = ContentType::new("application/json");
             let create = Create {
                 channel: Some(Box::new(new)),
@@ -195,6 +196,10 @@ impl<D: Disk> Shard<D> {
             bytes: &bytes,
             lens: &lens,
         };
+        // Who deletes makes room, in the end.
+        if new.kind != EventKind::Deletion {
+            self.check_growth(slot, bytes.len() as u64)?;
+        }
         let lsn = self.stage(slot, &record, payload, now)?;
         appended.events = bytes.into();
         let reply = Reply::Events(appended);

@@ -2,7 +2,7 @@
 
 use floe_core::{ContentType, Create, Fork, Record, Room};
 use floe_log::{Disk, Payload};
-use floe_proto::{Code, Millis};
+use floe_proto::{Code, Millis, Namespace};
 
 use super::{
     Failure, NAMESPACE, Reply, Shard, SlotId, Ticket, data_size, is_internal, stage_failure,
@@ -92,6 +92,8 @@ impl<D: Disk> Shard<D> {
                 "the server holds streams.max streams",
             ));
         }
+        let (namespace, _) = Namespace::split(name);
+        self.check_new_room(namespace, payload.bytes.len() as u64)?;
         let source = match fork {
             Some(fork) => Some(self.resolve_fork(now, &mut create, fork)?),
             None => None,
@@ -178,6 +180,7 @@ impl<D: Disk> Shard<D> {
         let slot = &mut self.slots[id.0 as usize];
         slot.used_s = super::seconds(now);
         slot.in_flight += 1;
+        self.count_created(id, size.bytes);
         self.queue(lsn, id, None);
         Ok(id)
     }

@@ -82,6 +82,7 @@ impl<D: Disk> Shard<D> {
 
     /// Stages the end of one room; returns it with the room it is a fork of.
     fn remove_one(&mut self, id: SlotId, now: Millis) -> Result<Option<(RoomId, RoomId)>, Failure> {
+        let held = self.held_at_last(id);
         let slot = &mut self.slots[id.0 as usize];
         let (room, source) = (slot.room.id(), slot.room.source());
         let lsn = self
@@ -92,6 +93,7 @@ impl<D: Disk> Shard<D> {
         slot.in_flight += 1;
         self.names.remove(&slot.name);
         self.deleted_until = lsn;
+        self.count_removed(id, held);
         self.queue(lsn, id, None);
         Ok(source.map(|(source, _)| (room, source)))
     }

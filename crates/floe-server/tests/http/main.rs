@@ -21,6 +21,7 @@ mod metrics;
 mod namespaces;
 mod producers;
 mod proxies;
+mod quotas;
 mod read;
 mod registry;
 mod rules;

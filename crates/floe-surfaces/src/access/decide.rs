@@ -95,7 +95,7 @@ impl<'a> Wanted<'a> {
         let channel = ask.channel();
         let room = channel.map(Room::Channel);
         let deed = match ask {
-            Ask::Preflight | Ask::Ping | Ask::OpenApi => Deed::Nothing,
+            Ask::Preflight | Ask::Ping | Ask::OpenApi | Ask::Limits => Deed::Nothing,
             Ask::Create(_) => Deed::Create,
             Ask::List(_) => Deed::Survey,
             Ask::Query(_) | Ask::Search(_) if channel.is_none() => Deed::Survey,

@@ -36,6 +36,8 @@ pub enum Ask<'a> {
     Ping,
     /// The description of this surface.
     OpenApi,
+    /// The limits that apply to the caller, and how much of them is left.
+    Limits,
     /// Make a channel.
     Create(Create),
     /// List the channels of a namespace.
@@ -357,7 +359,26 @@ impl Ask<'_> {
             | Self::Poll { channel, .. } => Some(*channel),
             Self::Query(Found { place, .. }) => place.channel(),
             Self::Search(Found { place, .. }) => place.channel(),
-            Self::Preflight | Self::Ping | Self::OpenApi | Self::Create(_) | Self::List(_) => None,
+            Self::Preflight
+            | Self::Ping
+            | Self::OpenApi
+            | Self::Limits
+            | Self::Create(_)
+            | Self::List(_) => None,
+        }
+    }
+
+    /// Returns the bytes of content that it brings.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        if let Self::Append(_, append) = self {
+            append.contents.iter().map(|content| content.len()).sum()
+        } else if let Self::Edit(_, edit) = self {
+            edit.content.len()
+        } else if let Self::React(_, react) = self {
+            react.reaction.len()
+        } else {
+            0
         }
     }
 
@@ -374,6 +395,7 @@ impl Ask<'_> {
             Self::Preflight
             | Self::Ping
             | Self::OpenApi
+            | Self::Limits
             | Self::Describe(_)
             | Self::Change(..)
             | Self::Append(..)

@@ -47,7 +47,7 @@ pub fn owns(path: &str) -> bool {
         || path.starts_with("/log/")
         || path.strip_prefix("/v1/").is_some_and(|rest| {
             rest.strip_prefix("channels").is_some_and(under)
-                || matches!(rest, "query" | "search" | "openapi.json")
+                || matches!(rest, "query" | "search" | "limits" | "openapi.json")
         })
 }
 
@@ -56,6 +56,7 @@ pub fn owns(path: &str) -> bool {
 pub(super) enum Operation {
     Ping,
     OpenApi,
+    Limits,
     Create,
     List,
     Describe,
@@ -191,7 +192,7 @@ pub(super) const KEPT: [Endpoint; 8] = {
 };
 
 /// Routes under `/v1/`, the busiest first.
-pub(super) const V1: [Endpoint; 23] = {
+pub(super) const V1: [Endpoint; 24] = {
     use Method::{Delete, Get, Patch, Post, Put};
     [
         route(Post, "channels/{channelId}/events", Operation::Append, &[]),
@@ -261,6 +262,7 @@ pub(super) const V1: [Endpoint; 23] = {
         ),
         route(Get, "query", Operation::QueryAll, FILTERS_ALL),
         route(Get, "search", Operation::SearchAll, SEARCH_ALL),
+        route(Get, "limits", Operation::Limits, &[]),
         route(Get, "openapi.json", Operation::OpenApi, &[]),
     ]
 };

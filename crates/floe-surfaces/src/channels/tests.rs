@@ -19,6 +19,7 @@ const ENVELOPE: Envelope<'_> = Envelope {
     cors: false,
     close: false,
     head: false,
+    pace: crate::limits::Pace::NONE,
 };
 
 /// A request, written down.

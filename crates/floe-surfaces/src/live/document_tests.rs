@@ -190,6 +190,10 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
         let message = "only its author may edit an event";
         write_error(out, format, id(6), Some(ROOM), Code::Forbidden, message);
     });
+    say(&|out| {
+        let failure = (Code::RateLimited, "user: 10 frames per second");
+        write_error_later(out, format, id(7), Some(ROOM), failure, 250);
+    });
     say(&|out| write_closed(out, format, ROOM, Code::Gone, "the channel was deleted"));
     say(&|out| write_goodbye(out, format, Code::Stopping, "the server is stopping"));
     say(&|out| write_pong(out, format, id(20)));
@@ -263,7 +267,7 @@ fn the_close_codes_are_those_of_the_codes() {
         assert_eq!(code.map(Code::close_code), Some(number), "{line}");
         rows += 1;
     }
-    assert_eq!(rows, 7);
+    assert_eq!(rows, 8);
     let words = [Retry::Never, Retry::Later, Retry::Reconnect].map(retry_word);
     for word in words {
         assert!(DOCUMENT.contains(&format!("\n| `{word}` | ")), "{word}");

@@ -173,6 +173,23 @@ pub fn write_authenticated(
     });
 }
 
+/// Appends an `error` frame for a request that came too soon.
+pub fn write_error_later(
+    out: &mut Vec<u8>,
+    format: Format,
+    id: Option<&FrameId<'_>>,
+    room: Option<&str>,
+    (code, message): (Code, &str),
+    retry_after_ms: u64,
+) {
+    frame(out, format, "error", |map| {
+        map.id(id);
+        map.maybe_text("room", room);
+        failure(map, code, message);
+        map.number("retryAfterMs", retry_after_ms);
+    });
+}
+
 /// Appends a `pong` frame: the answer to a ping.
 pub fn write_pong(out: &mut Vec<u8>, format: Format, id: Option<&FrameId<'_>>) {
     frame(out, format, "pong", |map| map.id(id));

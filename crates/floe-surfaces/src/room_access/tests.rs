@@ -156,6 +156,7 @@ fn an_answer_can_be_sent_back() {
         cors: false,
         close: false,
         head: false,
+        pace: crate::limits::Pace::NONE,
     };
     let mut out = Vec::new();
     write_rules(&mut out, &envelope, &rules);

@@ -30,6 +30,18 @@ pub enum Request<'a> {
     Preflight,
 }
 
+impl Request<'_> {
+    /// Returns the bytes that it brings for the stream.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self {
+            Self::Create(create) => create.body.bytes.len(),
+            Self::Append { body, .. } => body.bytes.len(),
+            Self::Read(_) | Self::Describe | Self::Delete | Self::Preflight => 0,
+        }
+    }
+}
+
 /// A request to create.
 #[derive(Debug)]
 pub struct Create<'a> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use floe_core::subscription::Refusal;
-use floe_proto::{Code, Retry};
+use floe_proto::Code;
 use serde_json::{Map, Value, json};
 
 use crate::http::{Answer, Envelope};
@@ -76,10 +76,10 @@ fn write_error(
         .field("Content-Type", b"application/json")
         .field("Cache-Control", b"no-store");
     let bearer: Option<&[u8]> = (status == 401).then_some(b"Bearer");
-    let later = code.retry() == Retry::Later && matches!(status, 429 | 503 | 507);
-    let after: Option<&[u8]> = later.then_some(b"1");
-    answer
-        .maybe("WWW-Authenticate", bearer)
-        .maybe("Retry-After", after)
-        .body(body.to_string().as_bytes());
+    let answer = answer.maybe("WWW-Authenticate", bearer);
+    let answer = match envelope.retry_after(code) {
+        Some(seconds) => answer.number("Retry-After", seconds),
+        None => answer,
+    };
+    answer.body(body.to_string().as_bytes());
 }

@@ -33,6 +33,7 @@ fn answer(reply: &Reply) -> (String, Value) {
         cors: false,
         close: false,
         head: false,
+        pace: crate::limits::Pace::NONE,
     };
     let mut out = Vec::new();
     write_reply(&mut out, &envelope, reply, BASE, &PublicKey::new([7; 32]));

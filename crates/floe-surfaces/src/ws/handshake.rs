@@ -245,6 +245,7 @@ mod tests {
         cors: false,
         close: false,
         head: false,
+        pace: crate::limits::Pace::NONE,
     };
 
     #[test]

@@ -7,6 +7,7 @@
 mod command;
 mod file;
 mod key;
+mod limits;
 mod origin;
 mod print;
 mod problem;
@@ -142,8 +143,11 @@ impl Config {
     /// Returns what the server is started with.
     pub fn settings(&self) -> Settings {
         // A table that is added here has to be used.
-        let FileTables {} = self.tables;
-        self.arguments.settings()
+        let FileTables { limits, namespace } = &self.tables;
+        Settings {
+            quotas: limits.quotas(namespace),
+            ..self.arguments.settings()
+        }
     }
 
     /// Returns where a setting stands.

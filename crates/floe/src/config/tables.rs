@@ -4,6 +4,8 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::limits::{LimitTables, NamespaceTables};
+
 /// The tables of a file.
 ///
 /// A new one is a field here, which may be left out of a file (`#[serde(default)]`), and refuses
@@ -11,7 +13,14 @@ use serde::{Deserialize, Serialize};
 /// `(set)`, since `floe config print` shows tables as they serialize.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct FileTables {}
+pub struct FileTables {
+    /// What callers may have and do.
+    #[serde(default)]
+    pub limits: LimitTables,
+    /// What single namespaces have instead.
+    #[serde(default)]
+    pub namespace: NamespaceTables,
+}
 
 /// Returns the names of a struct's fields, as they are in a file.
 pub fn names_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {

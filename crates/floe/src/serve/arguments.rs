@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Command, ValueEnum};
-use floe_server::{Limits, Settings};
+use floe_server::{Limits, Quotas, Settings};
 
 use super::cold::ColdArguments;
 use super::tls::TlsArguments;
@@ -107,7 +107,15 @@ pub enum LogFormat {
 }
 
 /// Settings besides the limits that a running server takes over.
-const RELOADED: [&str; 5] = ["api_keys", "log", "open", "origins", "public_url"];
+const RELOADED: [&str; 7] = [
+    "api_keys",
+    "limits",
+    "log",
+    "namespace",
+    "open",
+    "origins",
+    "public_url",
+];
 
 /// Returns whether a running server takes over a setting, so that it needs no restart.
 pub fn is_reloaded(key: &str) -> bool {
@@ -130,6 +138,8 @@ impl ServeArguments {
             proxies: self.tls.proxies(),
             view: self.view.options(),
             limits: self.limits.limits(),
+            // The file has tables for them.
+            quotas: Quotas::default(),
             log: self.bounds.options(),
             cold: self.cold.settings(),
         }

@@ -38,6 +38,7 @@ impl<D: Disk> Reactor<D> {
             live::write_authenticated(out, format, id.as_ref(), user, ends_at);
         });
         self.take_session(at, &opened, None);
+        self.settle_session(at, &opened);
         self.await_sound(at);
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use floe_core::live::{Leave, Memory, MemoryError, SetValue};
 use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
-use floe_proto::{Code, EventKind, Rights};
+use floe_proto::{Code, EventKind, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Wanted};
 use floe_surfaces::json::Messages;
+use floe_surfaces::limits::RateKind;
 use floe_surfaces::live::{
     self, After, AppendBody, ClientFrame, Command, Draft, Format, FrameId, MemoryOp, PresenceMode,
     RoomName,
@@ -26,6 +27,8 @@ struct Writer {
     author: Option<Box<str>>,
     /// In whose name where it says nothing.
     user: Option<Box<str>>,
+    /// The namespace of the room, where that is known to be another than the connection's.
+    namespace: Option<Namespace>,
 }
 
 impl<D: Disk> Reactor<D> {
@@ -35,10 +38,13 @@ impl<D: Disk> Reactor<D> {
             let message = "the message is of the other kind than the subprotocol's";
             return self.tell_error(at, None, None, Code::InvalidFrame, message);
         }
+        let admitted = self.charge_live(at, RateKind::Frames, 1, None, None);
         let mut scratch = std::mem::take(&mut self.frame_scratch);
-        match live::read_frame(format, payload, &mut scratch) {
-            Ok(frame) => self.command(at, frame),
-            Err(error) => {
+        match (live::read_frame(format, payload, &mut scratch), admitted) {
+            (Ok(frame), Ok(())) => self.command(at, frame),
+            (Ok(frame), Err(failure)) => self.too_fast(at, frame.id.as_ref(), None, &failure),
+            (Err(error), Err(failure)) => self.too_fast(at, error.id.as_ref(), None, &failure),
+            (Err(error), Ok(())) => {
                 let id = error.id.as_ref();
                 self.tell_error(at, id, None, error.code, &error.message);
             }
@@ -94,11 +100,12 @@ impl<D: Disk> Reactor<D> {
             ));
         }
         let Grant {
+            namespace,
             rights,
             author,
             ends_at,
-            ..
         } = self.grant_of(at, join)?;
+        self.settle_live(at, &namespace, author.as_deref())?;
         let start = match join.after {
             After::Now => Start::Now,
             After::Start => Start::Oldest,
@@ -107,7 +114,7 @@ impl<D: Disk> Reactor<D> {
         let plan = self
             .shard
             .plan_read(self.clock.wall, &self.room_name(at, &join.room), start)?;
-        self.admit_reader(plan.slot)?;
+        self.admit_reader(at, plan.slot)?;
         if join.presence == PresenceMode::Member && !rights.contains(Rights::PRESENCE) {
             return Err(forbidden());
         }
@@ -139,6 +146,7 @@ impl<D: Disk> Reactor<D> {
             author,
             user,
             ends_at,
+            namespace: Some(namespace),
             presence: join.presence,
             // A snapshot comes first.
             presence_seen: NOTHING_SEEN,
@@ -234,6 +242,7 @@ impl<D: Disk> Reactor<D> {
             live.joins.push(join);
         }
         self.readers += 1;
+        self.count_reader(at);
         if watches {
             // What is there is told even if it is nothing.
             self.shard.change_live(slot, self.clock.wall, |_, _| ());
@@ -279,6 +288,7 @@ impl<D: Disk> Reactor<D> {
             rights,
             author,
             user,
+            namespace,
         } = writer;
         let single;
         let drafts: &[Draft<'_>] = match &append.body {
@@ -310,11 +320,27 @@ impl<D: Disk> Reactor<D> {
             .filter_map(|event| event.content)
             .map(str::len)
             .sum();
+        let full = channel.room_name();
+        if let Err(failure) = self.charge_append(at, full.as_bytes(), namespace.as_ref(), bytes) {
+            return self.fail(at, id, name, failure);
+        }
         self.metrics.append(bytes as u64);
         let ticket = self.await_command(at, id, name, 0);
         if let Err(failure) = self.shard.append_events(now, ticket, channel, &new) {
             self.shard.refuse_cold(ticket, failure);
         }
+    }
+
+    /// Takes what is appended out of what everyone concerned may.
+    fn charge_append(
+        &mut self,
+        at: usize,
+        room: &[u8],
+        namespace: Option<&Namespace>,
+        bytes: usize,
+    ) -> Result<(), Failure> {
+        let kind = RateKind::AppendBytes;
+        self.charge_live(at, kind, bytes as u64, Some(room), namespace)
     }
 
     /// Decides as whom the connection writes to a room, which it need not have joined.
@@ -328,6 +354,7 @@ impl<D: Disk> Reactor<D> {
                 rights: join.rights,
                 author: join.author.clone(),
                 user: join.user.clone(),
+                namespace: join.namespace.clone(),
             });
         }
         let grant = self.grant_in(at, room, Deed::Enter, None)?;
@@ -335,6 +362,7 @@ impl<D: Disk> Reactor<D> {
             rights: grant.rights,
             user: grant.author.clone(),
             author: grant.author,
+            namespace: Some(grant.namespace),
         })
     }
 
@@ -415,6 +443,9 @@ impl<D: Disk> Reactor<D> {
             bytes: &messages.bytes,
             lens: &messages.lens,
         };
+        if let Err(failure) = self.charge_append(at, &stream, None, messages.bytes.len()) {
+            return self.fail(at, id, name, failure);
+        }
         self.metrics.append(messages.bytes.len() as u64);
         let ticket = self.await_command(at, id, name, units as u64);
         self.shard
@@ -633,8 +664,26 @@ impl<D: Disk> Reactor<D> {
 
     /// Refuses a command, once all that the refusal tells of is durable.
     fn fail(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str, failure: Failure) {
+        if failure.code == Code::RateLimited {
+            return self.too_fast(at, id.as_ref(), Some(room), &failure);
+        }
         let ticket = self.await_command(at, id, room, 0);
         self.shard.refuse(ticket, failure);
+    }
+
+    /// Refuses a frame that came too soon, and reads no more of them for a moment.
+    fn too_fast(
+        &mut self,
+        at: usize,
+        id: Option<&FrameId<'_>>,
+        room: Option<&str>,
+        failure: &Failure,
+    ) {
+        self.metrics.error(failure.code);
+        self.tell(at, |out, format| {
+            super::write_failure(out, format, id, room, failure);
+        });
+        self.slow_down(at, failure.retry_after_ms);
     }
 
     pub(super) fn tell_error(

@@ -127,6 +127,7 @@ impl Source<'_> {
             }
             Operation::Ping
             | Operation::OpenApi
+            | Operation::Limits
             | Operation::Describe
             | Operation::Change
             | Operation::Event

@@ -28,6 +28,7 @@ pub(super) fn read<'a>(
     Ok(match endpoint.operation {
         Operation::Ping => Ask::Ping,
         Operation::OpenApi => Ask::OpenApi,
+        Operation::Limits => Ask::Limits,
         Operation::Subscribe => subscribe(form, id, params, fields)?,
         Operation::Poll => {
             let channel = channel(id)?;

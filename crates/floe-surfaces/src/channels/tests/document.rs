@@ -404,6 +404,24 @@ fn answers_are_as_the_document_says() {
         };
         write_presence(out, &ENVELOPE, &presence);
     });
+    check("get", "/v1/limits", &|out| {
+        let mut own = crate::limits::Limits::default();
+        own.counts.push(crate::limits::CountState {
+            scope: crate::limits::Scope::User,
+            kind: crate::limits::CountKind::Readers,
+            most: Some(3),
+            used: 1,
+            complete: false,
+        });
+        let told = crate::limits::Told {
+            namespace: "acme",
+            namespaces: vec![("acme".to_owned(), own.clone())],
+            own,
+            more: false,
+            bounds: &[("readers.max", 1)],
+        };
+        crate::limits::write_limits(out, &ENVELOPE, &told);
+    });
     check("get", "/v1/openapi.json", &|out| {
         write_openapi(out, &ENVELOPE)
     });
