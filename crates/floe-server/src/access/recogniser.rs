@@ -184,9 +184,12 @@ impl Recogniser {
             self.epoch = epoch;
             self.tokens.clear();
         }
+        // A token is good for what it is for: one in a link is not one in a field.
+        let is_link = shown.credentials.bearer().is_none();
+        let place: &[u8] = if is_link { b"share" } else { b"token" };
         let token = shown
             .token()
-            .map(|token| digest(&[b"token", token.as_bytes()]));
+            .map(|token| digest(&[place, token.as_bytes()]));
         if let Some(token) = &token
             && let Some((caller, until)) = self.tokens.get(token, now.wall)
         {
