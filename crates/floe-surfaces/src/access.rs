@@ -155,10 +155,13 @@ impl Unrecognised {
 
 impl From<TokenError> for Unrecognised {
     fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::KeyNotHere(issuer) => Self::KeyNotHere(issuer),
-            TokenError::UnknownIssuer => Self::Unknown(error.denied()),
-            _ => Self::Denied(error.denied()),
+        let denied = error.denied();
+        if let TokenError::KeyNotHere(issuer) = error {
+            Self::KeyNotHere(issuer)
+        } else if error == TokenError::UnknownIssuer {
+            Self::Unknown(denied)
+        } else {
+            Self::Denied(denied)
         }
     }
 }

@@ -36,11 +36,11 @@ pub fn source(caller: &Caller) -> Value {
     match &caller.source {
         Source::Open => json!({ "kind": "open" }),
         Source::Anonymous => json!({ "kind": "anonymous" }),
+        Source::Webhook => json!({ "kind": "webhook" }),
         Source::Key(id) => json!({ "kind": "key", "id": id }),
         Source::Token { issuer, id, .. } => {
             json!({ "kind": "token", "issuer": issuer, "id": id })
         }
-        Source::Webhook => json!({ "kind": "webhook" }),
     }
 }
 

@@ -23,6 +23,10 @@ impl<'a> Params<'a> {
         let mut list: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Credentials are read elsewhere, and may stand in any query.
+            if matches!(key, "share" | "ticket") {
+                continue;
+            }
             let Some(name) = allowed.iter().find(|name| **name == key) else {
                 if lenient {
                     continue;

@@ -7,11 +7,16 @@
 /// no origin is no browser. Besides the origin whose host and port are those of the request,
 /// `allowed` names origins as browsers write them (`https://app.example.com`); `*` is all.
 #[must_use]
-pub fn origin_allowed(origin: Option<&[u8]>, host: Option<&[u8]>, allowed: &[String]) -> bool {
+pub fn origin_allowed<T: AsRef<str>>(
+    origin: Option<&[u8]>,
+    host: Option<&[u8]>,
+    allowed: &[T],
+) -> bool {
     let Some(origin) = origin else {
         return true;
     };
-    let named = |allowed: &String| {
+    let named = |allowed: &T| {
+        let allowed = allowed.as_ref();
         allowed == "*"
             || allowed
                 .trim_end_matches('/')
@@ -39,6 +44,8 @@ fn same(origin: &[u8], host: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const NONE: &[&str] = &[];
+
     fn allowed(origin: &str, host: &str, list: &[&str]) -> bool {
         let list: Vec<_> = list.iter().map(|origin| (*origin).to_owned()).collect();
         origin_allowed(Some(origin.as_bytes()), Some(host.as_bytes()), &list)
@@ -46,14 +53,18 @@ mod tests {
 
     #[test]
     fn a_page_of_the_same_host_is_welcome() {
-        assert!(allowed("http://localhost:4437", "localhost:4437", &[]));
-        assert!(allowed("https://Chat.example.com", "chat.example.com", &[]));
+        assert!(allowed("http://localhost:4437", "localhost:4437", NONE));
+        assert!(allowed(
+            "https://Chat.example.com",
+            "chat.example.com",
+            NONE
+        ));
         assert!(allowed(
             "https://chat.example.com",
             "chat.example.com:443",
             &[]
         ));
-        assert!(allowed("http://[::1]:80", "[::1]", &[]));
+        assert!(allowed("http://[::1]:80", "[::1]", NONE));
     }
 
     #[test]
@@ -70,11 +81,11 @@ mod tests {
             "null",
             "",
         ] {
-            assert!(!allowed(origin, "localhost:4437", &[]), "{origin}");
+            assert!(!allowed(origin, "localhost:4437", NONE), "{origin}");
         }
-        assert!(!origin_allowed(Some(b"http://a"), None, &[]));
-        assert!(!allowed("http://", "", &[]));
-        assert!(!allowed("http://a:443", "a", &[]));
+        assert!(!origin_allowed(Some(b"http://a"), None, NONE));
+        assert!(!allowed("http://", "", NONE));
+        assert!(!allowed("http://a:443", "a", NONE));
     }
 
     #[test]
@@ -92,6 +103,6 @@ mod tests {
 
     #[test]
     fn who_names_no_origin_is_no_browser() {
-        assert!(origin_allowed(None, Some(b"localhost"), &[]));
+        assert!(origin_allowed(None, Some(b"localhost"), NONE));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Map;
 
 use super::answers::{LAG, answer, bytes, event, found, meta};
 use super::*;
+use crate::admin;
 use crate::channels::answer::OPENAPI;
 use crate::channels::route::{Endpoint, KEPT, PING, V1};
 
@@ -67,10 +68,11 @@ fn parameters<'a>(document: &'a Value, operation: &'a Value, place: &str) -> Vec
 #[test]
 fn every_route_is_in_the_document_and_nothing_else() {
     let document = document();
-    let routes: BTreeSet<_> = routes()
-        .into_iter()
-        .map(|(path, _, endpoint)| (path, word(endpoint.method).to_owned()))
-        .collect();
+    let channels = routes().into_iter();
+    let channels = channels.map(|(path, _, endpoint)| (path, word(endpoint.method).to_owned()));
+    let others = admin::ROUTES.iter();
+    let others = others.map(|route| (route.path.to_owned(), word(route.method).to_owned()));
+    let routes: BTreeSet<_> = channels.chain(others).collect();
     let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
@@ -105,6 +107,43 @@ fn every_parameter_of_a_route_is_in_the_document_and_no_other() {
             .split('/')
             .filter_map(|segment| Some(segment.strip_prefix('{')?.strip_suffix('}')?.to_owned()));
         assert_eq!(names("path"), in_path.collect(), "{path}");
+    }
+}
+
+/// Routes of administration: their parameters, names and examples.
+#[test]
+fn administration_is_documented_as_it_is_read() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    for route in &admin::ROUTES {
+        let operation = &document["paths"][route.path][word(route.method)];
+        assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()));
+        let named = |place| -> BTreeSet<&str> {
+            let found = parameters(&document, operation, place).into_iter();
+            found.map(|one| one["name"].as_str().unwrap()).collect()
+        };
+        let taken = route.params.iter().copied();
+        assert_eq!(named("query"), taken.collect(), "{}", route.path);
+        let mut target = route.path.to_owned();
+        for parameter in parameters(&document, operation, "path") {
+            let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+            target = target.replace(&name, parameter["example"].as_str().unwrap());
+        }
+        assert!(!target.contains('{'), "{target}");
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let body = content.get("example").map(Value::to_string);
+        let body = body.unwrap_or_default();
+        if !body.is_empty() {
+            conforms(
+                &document,
+                &content["schema"],
+                &content["example"],
+                route.path,
+            );
+        }
+        let fields = std::iter::empty();
+        let asked = admin::read_request(route.method, &target, None, fields, body.as_bytes());
+        assert!(asked.is_ok(), "{target} {body}: {asked:?}");
     }
 }
 
