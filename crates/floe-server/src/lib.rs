@@ -12,6 +12,7 @@
 mod access;
 mod clock;
 mod cold;
+mod directory;
 mod gateway;
 mod identity_hash;
 mod limiter;

@@ -4,6 +4,7 @@
 //! staged to the committer, and sends what has become durable. Nothing in a turn
 //! waits, but for one quick commit of a lone writer.
 
+mod admin;
 mod caller;
 mod channels;
 mod cold;
@@ -22,6 +23,7 @@ mod reload;
 mod rules;
 mod socket;
 mod standing;
+mod tickets;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floe_log::{Disk, Progress};
-use floe_proto::{Code, Millis};
+use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Access, KeyRing};
 use floe_surfaces::channels::Bounds;
 use floe_surfaces::http::{self, Envelope};
@@ -49,6 +51,7 @@ use self::conn::{Conn, Context, Place, State, next_generation};
 use self::socket::Socket;
 use crate::access::Recogniser;
 use crate::clock::Clock;
+use crate::directory::DirectoryHost;
 use crate::gateway::{Gateway, Handed};
 use crate::limiter::Limiter;
 use crate::memory;
@@ -72,6 +75,13 @@ pub struct Reactor<D: Disk> {
     generation: u32,
     shard: Shard<D>,
     subscriptions: SubscriptionHost,
+    directory: DirectoryHost,
+    /// Namespaces whose own tokens are believed.
+    own_issuers: Vec<Namespace>,
+    tickets: tickets::Tickets,
+    refusals: admin::RefusalsLogged,
+    /// When the first of the connections' credentials ends, or earlier.
+    ends_next: Millis,
     /// Base of the server's absolute addresses, where the operator has set one.
     public_url: Option<String>,
     /// The address listened on.
@@ -199,6 +209,7 @@ impl<D: Disk> Reactor<D> {
         let quotas = Arc::new(settings.quotas.clone());
         shard.set_quotas(Arc::clone(&quotas));
         shard.note_for_view();
+        let directory = DirectoryHost::open(&mut shard, clock.wall)?;
         let subscriptions = SubscriptionHost::open(
             &mut shard,
             clock.wall,
@@ -206,13 +217,18 @@ impl<D: Disk> Reactor<D> {
             &settings.limits,
             &waker,
         )?;
-        let reactor = Self {
+        let mut reactor = Self {
             poll,
             listener: Some(listener),
             conns: Slab::new(),
             generation: 0,
             shard,
             subscriptions,
+            directory,
+            own_issuers: Vec::new(),
+            tickets: tickets::Tickets::default(),
+            refusals: admin::RefusalsLogged::default(),
+            ends_next: Millis(u64::MAX),
             public_url: settings.public_url.clone(),
             address,
             origins: settings.origins.clone(),
@@ -258,6 +274,7 @@ impl<D: Disk> Reactor<D> {
             scratch: Scratch::default(),
             frame_scratch: Vec::new(),
         };
+        reactor.keep_directory();
         Ok((reactor, waker))
     }
 
@@ -300,6 +317,7 @@ impl<D: Disk> Reactor<D> {
             }
             self.reply();
             self.notify();
+            self.answer_directory();
             self.answer_views();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
@@ -307,6 +325,7 @@ impl<D: Disk> Reactor<D> {
             self.look_after_access();
             self.shard.count_on();
             self.time_out();
+            self.end_outlived_readers();
             self.look_after_rooms()?;
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
                 break;
@@ -317,10 +336,11 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns how long this turn may sleep.
     fn patience(&self) -> Duration {
-        if !self.passes.is_empty() || self.shard.is_counting() {
+        let busy = self.shard.is_counting() || self.directory.is_busy();
+        if !self.passes.is_empty() || busy {
             return Duration::ZERO;
         }
-        let mut wake_ms = self.deadline_ms;
+        let mut wake_ms = self.deadline_ms.min(self.uptime_of(self.ends_next));
         if self.shard.loaded() > 0 || !self.conns.is_empty() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
         }
@@ -359,6 +379,7 @@ impl<D: Disk> Reactor<D> {
             self.finished(run_commit(job))?;
             self.reply();
             self.notify();
+            self.answer_directory();
             self.deliver();
         }
         Ok(())

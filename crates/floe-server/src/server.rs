@@ -145,6 +145,11 @@ impl Server {
         })
     }
 
+    /// Returns whether everyone may do everything.
+    pub fn is_open(&self) -> bool {
+        self.reactor.is_open()
+    }
+
     /// Returns the address that is listened on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_core::access::Role;
 use floe_log::Disk;
@@ -20,9 +21,11 @@ use crate::shard::{AUDIT, Failure, REGISTRY, is_internal};
 #[derive(Debug)]
 pub struct Opened {
     pub session: Session,
-    /// What was shown.
+    /// What was shown; by a ticket what was shown for it.
     bearer: Box<str>,
     share: Box<str>,
+    /// The ticket that opened it, which is good for the connection that showed it first.
+    ticket: Box<str>,
     /// The namespace that was named.
     named: Option<Namespace>,
     /// The state of what callers are recognised by.
@@ -31,6 +34,8 @@ pub struct Opened {
     until: Millis,
     /// Whether a channel's token says it all.
     pub by_token: bool,
+    /// When the last use of its key was noted last, in milliseconds of wall time.
+    used_noted_ms: AtomicU64,
 }
 
 impl Opened {
@@ -39,13 +44,34 @@ impl Opened {
         self.named.as_ref()
     }
 
+    /// Returns a session of anyone.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self {
+            session: Session::new(Caller::open(), None).expect("everyone may"),
+            bearer: Box::default(),
+            share: Box::default(),
+            ticket: Box::default(),
+            named: None,
+            epoch: 0,
+            until: Millis(u64::MAX),
+            by_token: false,
+            used_noted_ms: AtomicU64::new(0),
+        }
+    }
+
     fn is_same(
         &self,
         credentials: &Credentials<'_>,
         named: Option<&Namespace>,
         epoch: u64,
     ) -> bool {
+        if let Some(ticket) = credentials.ticket() {
+            let fits = named.is_none() || self.named.as_ref() == named;
+            return self.epoch == epoch && fits && same(&self.ticket, ticket);
+        }
         self.epoch == epoch
+            && self.ticket.is_empty()
             && same(&self.bearer, credentials.bearer().unwrap_or_default())
             && same(&self.share, credentials.share().unwrap_or_default())
             && self.named.as_ref() == named
@@ -71,22 +97,77 @@ impl<D: Disk> Reactor<D> {
             && now < opened.until
             && !opened.session.caller().has_ended(now)
         {
-            return Ok(Arc::clone(opened));
+            let opened = Arc::clone(opened);
+            self.note_used(&opened);
+            return Ok(opened);
         }
         conn.session = None;
+        if let Some(ticket) = credentials.ticket() {
+            return self.redeem(at, ticket, named);
+        }
         let (caller, until) = self.recognise(at, credentials, named.as_ref())?;
         let text = |shown: Option<&str>| shown.unwrap_or_default().into();
         let opened = Arc::new(Opened {
             session: Session::new(caller, named.clone()).map_err(refused)?,
             bearer: text(credentials.bearer()),
             share: text(credentials.share()),
+            ticket: Box::default(),
             named,
             epoch,
             until,
             by_token: false,
+            used_noted_ms: AtomicU64::new(0),
         });
         self.conns[at].session = Some(Arc::clone(&opened));
+        self.note_used(&opened);
+        self.note_end(&opened);
         Ok(opened)
+    }
+
+    /// Takes a ticket, and opens a session as whoever drew it, if they are still believed.
+    fn redeem(
+        &mut self,
+        at: usize,
+        ticket: &str,
+        named: Option<Namespace>,
+    ) -> Result<Arc<Opened>, Failure> {
+        let wrong = || {
+            Failure::new(
+                Code::Unauthorized,
+                "the ticket is not good, or not any more",
+            )
+        };
+        let drawn = self.tickets.take(self.clock.wall, ticket);
+        let drawn = self.renew(at, &drawn.ok_or_else(wrong)?)?;
+        let named = named.or_else(|| drawn.named.clone());
+        let opened = Arc::new(Opened {
+            session: Session::new(drawn.session.caller().clone(), named.clone())
+                .map_err(refused)?,
+            bearer: drawn.bearer.clone(),
+            share: drawn.share.clone(),
+            ticket: ticket.into(),
+            named,
+            epoch: self.access_epoch,
+            until: drawn.until,
+            by_token: false,
+            used_noted_ms: AtomicU64::new(0),
+        });
+        self.conns[at].session = Some(Arc::clone(&opened));
+        self.note_used(&opened);
+        self.note_end(&opened);
+        Ok(opened)
+    }
+
+    /// Notes that a key was used, once a minute for each connection.
+    fn note_used(&mut self, opened: &Opened) {
+        let now = self.clock.wall;
+        let noted_ms = opened.used_noted_ms.load(Ordering::Relaxed);
+        if now.0.saturating_sub(noted_ms) >= USED_NOTED_MS
+            && let Source::Key(id) = &opened.session.caller().source
+        {
+            opened.used_noted_ms.store(now.0, Ordering::Relaxed);
+            self.directory.note_used(now, id);
+        }
     }
 
     /// Finds out who a session is of now, if it was opened before something changed.
@@ -116,10 +197,12 @@ impl<D: Disk> Reactor<D> {
             session: Session::new(caller, opened.named.clone()).map_err(refused)?,
             bearer: opened.bearer.clone(),
             share: opened.share.clone(),
+            ticket: opened.ticket.clone(),
             named: opened.named.clone(),
             epoch: self.access_epoch,
             until,
             by_token: opened.by_token,
+            used_noted_ms: AtomicU64::new(0),
         }))
     }
 
@@ -136,11 +219,13 @@ impl<D: Disk> Reactor<D> {
             session,
             bearer: Box::default(),
             share: Box::default(),
+            ticket: Box::default(),
             // What stands here is for this request alone.
             named: None,
             epoch: u64::MAX,
             until: Millis(0),
             by_token,
+            used_noted_ms: AtomicU64::new(0),
         });
         self.conns[at].session = Some(Arc::clone(&opened));
         Ok(opened)
@@ -252,6 +337,9 @@ impl<D: Disk> Reactor<D> {
         self.grant(session, None, &wanted)
     }
 }
+
+/// Milliseconds for which the use of a key by one connection is noted once.
+const USED_NOTED_MS: u64 = 60_000;
 
 /// Returns the full name of the room at a path, as a session means it. A channel's name is the same
 /// in every namespace: who may see it is decided by its owner.

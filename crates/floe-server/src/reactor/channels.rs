@@ -12,7 +12,7 @@ use floe_core::access::RoomAccess;
 use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
 use floe_log::Disk;
 use floe_proto::token::ChannelToken;
-use floe_proto::{ChannelId, Code, EventKind, Namespace};
+use floe_proto::{ChannelId, Code, EventKind, Namespace, Retention};
 use floe_surfaces::access::{Deed, Grant, Known, Wanted};
 use floe_surfaces::channels::{self, Ask, Asked, Form, Place, WaitFor};
 use floe_surfaces::http::Method;
@@ -112,13 +112,19 @@ impl<D: Disk> Reactor<D> {
             Ask::Limits => self.tell_limits(at, context, opened),
             Ask::OpenApi => self.show(at, context, channels::write_openapi),
             Ask::Create(create) => {
+                // A namespace may have settled what its channels keep that name nothing themselves.
+                let settled = self.settings_of(&grant.namespace);
+                let retention = match settled {
+                    Some(settled) if create.retention == Retention::default() => settled.retention,
+                    Some(_) | None => create.retention,
+                };
                 let new = NewChannel {
                     id: ChannelId(self.random_bytes()),
                     name: create.name,
                     owner: grant.namespace.as_str().into(),
                     secret: new_secret(&self.random_bytes::<32>()),
                     settings: ChannelSettings {
-                        retention: create.retention,
+                        retention,
                         slow: create.slow,
                     },
                 };
@@ -537,7 +543,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Writes an answer and sends it.
-    fn show(
+    pub(super) fn show(
         &mut self,
         at: usize,
         context: Context,
@@ -558,7 +564,7 @@ impl<D: Disk> Reactor<D> {
         self.channel_room(id)?.channel()
     }
 
-    fn random_bytes<const N: usize>(&self) -> [u8; N] {
+    pub(super) fn random_bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         // The system's generator is there from the start on every system that the server runs on.
         SystemRandom::new()

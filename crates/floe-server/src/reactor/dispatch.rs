@@ -4,6 +4,7 @@ use floe_core::Append;
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, Namespace, live_cursor};
 use floe_surfaces::access::{Credentials, Deed, Session, Wanted};
+use floe_surfaces::admin;
 use floe_surfaces::channels;
 use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::room_access;
@@ -65,6 +66,9 @@ impl<D: Disk> Reactor<D> {
         };
         if is_live_path(path) {
             return self.open_live(at, context, method, named, query, fields);
+        }
+        if admin::owns(path) {
+            return self.admin_request(at, context, method, path, named, query, fields, body);
         }
         if channels::owns(path) {
             return self.channel_request(at, context, method, path, named, query, fields, body);

@@ -124,14 +124,24 @@ impl<D: Disk> Reactor<D> {
                 return self.answer(at, context);
             }
         };
-        if !live::origin_allowed(accept.origin, accept.host, &self.origins) {
-            let message = "this page's origin may not open live connections";
-            return self.answer_error(at, context, Code::OriginRejected, message);
-        }
+        let known_origin = live::origin_allowed(accept.origin, accept.host, &self.origins);
         let mut credentials = Credentials::read(headers());
         credentials.query_token(query.and_then(super::channels::token_in).map(Into::into));
         credentials.query(query.unwrap_or_default());
-        let opened = match self.open_session(at, &credentials, named) {
+        let opened = self.open_session(at, &credentials, named);
+        let may_come = known_origin
+            || opened.as_ref().is_ok_and(|opened| {
+                let namespace = opened.session.namespace().cloned().unwrap_or_default();
+                let settings = self.settings_of(&namespace);
+                settings.is_some_and(|settings| {
+                    live::origin_allowed(accept.origin, accept.host, &settings.origins)
+                })
+            });
+        if !may_come {
+            let message = "this page's origin may not open live connections";
+            return self.answer_error(at, context, Code::OriginRejected, message);
+        }
+        let opened = match opened {
             Ok(opened) => opened,
             Err(failure) => return self.answer_failure(at, context, &failure),
         };

@@ -24,7 +24,7 @@ impl<D: Disk> Reactor<D> {
             quotas,
         } = *reload;
         self.access.keys = keys;
-        self.access_epoch += 1;
+        self.judge_all();
         self.origins = origins;
         self.public_url = public_url;
         self.bounds = bounds(&limits);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use floe_log::Disk;
-use floe_proto::{ChannelId, Code, Namespace, Rights};
+use floe_proto::{ChannelId, Code, Millis, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::channels::Hidden;
 
@@ -48,6 +48,39 @@ impl<D: Disk> Reactor<D> {
                 }
                 Some(_) | None => {}
             }
+        }
+    }
+
+    /// Notes when a session ends that was opened.
+    pub(super) fn note_end(&mut self, opened: &Opened) {
+        if let Some(ends_at) = opened.session.caller().ends_at {
+            self.ends_next = self.ends_next.min(ends_at);
+        }
+    }
+
+    /// Ends the long-polls and event streams of those whose credentials have ended.
+    pub(super) fn end_outlived_readers(&mut self) {
+        let now = self.clock.wall;
+        if now < self.ends_next {
+            return;
+        }
+        let mut next = Millis(u64::MAX);
+        let mut outlived = Vec::new();
+        for (at, conn) in &self.conns {
+            let ends_at = conn
+                .session
+                .as_ref()
+                .and_then(|opened| opened.session.caller().ends_at);
+            match ends_at {
+                Some(ends_at) if ends_at > now => next = next.min(ends_at),
+                Some(_) if conn.reads().is_some() => outlived.push(at),
+                Some(_) | None => {}
+            }
+        }
+        self.ends_next = next;
+        for at in outlived {
+            let message = "the credentials have ended";
+            self.end_reader(at, Failure::new(Code::Unauthorized, message));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rules of rooms: who owns one, who is a member, whether everyone reads.
 
 use floe_core::Record;
-use floe_core::access::{AccessChange, RoomAccess};
+use floe_core::access::{AccessChange, AccessPatch, Role, RoomAccess};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis};
 
@@ -68,6 +68,34 @@ impl<D: Disk> Shard<D> {
                 None
             }
         }
+    }
+
+    /// Gives a user a role in a room, unless they have as much already; returns the room if its
+    /// rules change. It is durable once all is that is staged now.
+    ///
+    /// # Errors
+    /// When there is no such room, or its rules take no more.
+    pub fn add_member(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        user: &str,
+        role: Role,
+    ) -> Result<Option<SlotId>, Failure> {
+        let rules = self.rules(now, name)?.access;
+        let is_owner = rules.owner.as_deref() == Some(user);
+        if is_owner || rules.members.get(user).is_some_and(|had| *had >= role) {
+            return Ok(None);
+        }
+        let change = AccessChange::Merge(AccessPatch {
+            members: [(user.into(), Some(role))].into(),
+            ..AccessPatch::default()
+        });
+        let (id, changed) = self.stage_access(now, name, change, None)?;
+        if let Some(lsn) = changed {
+            self.queue(lsn, id, None);
+        }
+        Ok(changed.map(|_| id))
     }
 
     fn stage_access(

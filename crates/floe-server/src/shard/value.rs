@@ -103,6 +103,27 @@ impl<D: Disk> Shard<D> {
         Some((state.name().to_vec(), tail))
     }
 
+    /// Returns the name of a room and, if it is a channel, its owner, without loading it; `None` for
+    /// what is deleted or not readable.
+    pub fn name_and_owner(&self, room: RoomId) -> Option<(Vec<u8>, Option<String>)> {
+        let state = self.load_state(room).ok()?;
+        let owner = state.channel().map(|channel| channel.owner().to_owned());
+        (!state.is_gone()).then(|| (state.name().to_vec(), owner))
+    }
+
+    /// Appends a JSON message in wire form to a stream of the server's own, which is made if need
+    /// be.
+    ///
+    /// # Errors
+    /// When the log has no space.
+    pub fn log_message(&mut self, now: Millis, name: &[u8], message: &[u8]) -> Result<(), Failure> {
+        if self.find(now, name)?.is_none() {
+            let create = Create::new(ContentType::new("application/json"), Lifetime::Unlimited);
+            self.stage_create(now, name, &create, true, Payload::NONE)?;
+        }
+        self.append_message(now, name, message)
+    }
+
     /// Returns the streams that recovery found records of which no segment holds: name, tail
     /// before the first of them, tail.
     pub fn replayed(&self) -> Vec<(Vec<u8>, u64, u64)> {

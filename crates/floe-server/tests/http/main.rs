@@ -3,6 +3,7 @@
 //! Rules are named by their row in the specification, such as C1 or R10.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod append;
 mod browsers;
 mod channels;
