@@ -71,6 +71,11 @@ pub enum UrlError {
     },
 }
 
+/// Checks a URL.
+pub(crate) fn check(url: &str) -> Result<(), UrlError> {
+    parse(url).map(drop)
+}
+
 fn parse(url: &str) -> Result<Uri, UrlError> {
     let malformed = || UrlError::Malformed {
         url: url.to_owned(),

@@ -35,6 +35,7 @@
 //! - Every future may be dropped: a reader goes on where it was, a producer first settles the
 //!   append that was dropped.
 
+mod admin;
 mod client;
 mod error;
 mod follow;
@@ -50,6 +51,7 @@ pub mod live;
 #[cfg(feature = "load")]
 pub mod load;
 
+pub use admin::{Admin, AdminError};
 pub use client::{Client, UrlError};
 pub use error::{
     AppendError, CreateError, DeleteError, HeadError, ProducerError, ReadError, Refusal,

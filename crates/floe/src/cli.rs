@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::admin::key::KeyArguments;
+use crate::admin::namespace::NamespaceArguments;
+use crate::admin::token::TokenArguments;
 use crate::append::AppendArguments;
 use crate::bench::BenchArguments;
 use crate::config::ConfigCommand;
@@ -39,6 +42,12 @@ pub enum Command {
     /// Check and show the settings of the server.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make, list and delete namespaces of a server.
+    Namespace(NamespaceArguments),
+    /// Make, list, rotate and delete API keys of a server.
+    Key(KeyArguments),
+    /// Have a server sign tokens, share links and invitations.
+    Token(TokenArguments),
     /// Put a server under load and measure it.
     #[command(after_help = crate::bench::EXAMPLES)]
     Bench(BenchArguments),

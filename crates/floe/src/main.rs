@@ -1,5 +1,6 @@
 //! The `floe` binary: the server and its tools.
 
+mod admin;
 mod append;
 mod bench;
 mod cli;
@@ -33,6 +34,9 @@ fn run(cli: Cli, sources: Sources) -> anyhow::Result<()> {
         Command::Append(arguments) => on_one_thread(append::run(&arguments)),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Views(arguments) => views::run(&arguments),
+        Command::Namespace(arguments) => on_one_thread(admin::namespace::run(&arguments)),
+        Command::Key(arguments) => on_one_thread(admin::key::run(&arguments)),
+        Command::Token(arguments) => on_one_thread(admin::token::run(&arguments)),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => manual::print_completions(shell),
         Command::Man { directory } => manual::print_man(directory.as_deref()),

@@ -42,7 +42,11 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
         recovery_ms = recovery_time.as_millis() as u64,
         "listening"
     );
-    let reach = Reach::of(&settings);
+    // Keys that the server keeps itself close it, too.
+    let reach = match server.is_open() {
+        true => Reach::of(&settings),
+        false => Reach::Keys,
+    };
     match config.arguments.log_format {
         // A closed stderr is no reason not to serve.
         LogFormat::Text => {
