@@ -79,6 +79,13 @@ impl Stream {
         self
     }
 
+    /// Shows an API key or token with every request; `None` where it cannot stand in a header.
+    #[must_use]
+    pub fn with_bearer(mut self, bearer: &str) -> Option<Self> {
+        self.transport = self.transport.with_bearer(bearer)?;
+        Some(self)
+    }
+
     /// Returns the stream's URL.
     #[must_use]
     pub fn url(&self) -> &str {

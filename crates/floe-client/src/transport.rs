@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floe_proto::Retry;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -20,6 +20,8 @@ use crate::retry::{RetryPolicy, Tries};
 pub(crate) struct Transport {
     http: Client<HttpConnector, Full<Bytes>>,
     policy: RetryPolicy,
+    /// What is shown with every request.
+    authorization: Option<HeaderValue>,
 }
 
 /// A request that can be sent more than once.
@@ -83,7 +85,16 @@ impl Transport {
         Self {
             http: Client::builder(TokioExecutor::new()).build(connector),
             policy,
+            authorization: None,
         }
+    }
+
+    /// Shows an API key or token with every request; `None` where it cannot stand in a header.
+    pub(crate) fn with_bearer(mut self, bearer: &str) -> Option<Self> {
+        let mut value = HeaderValue::try_from(format!("Bearer {bearer}")).ok()?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Some(self)
     }
 
     pub(crate) fn with_policy(mut self, policy: RetryPolicy) -> Self {
@@ -137,7 +148,11 @@ impl Transport {
         ask: &Ask,
         timeout: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        let request = ask.request().map_err(unreachable)?;
+        let mut request = ask.request().map_err(unreachable)?;
+        if let Some(authorization) = &self.authorization {
+            let fields = request.headers_mut();
+            fields.insert(http::header::AUTHORIZATION, authorization.clone());
+        }
         let response = tokio::time::timeout(timeout, self.http.request(request))
             .await
             .map_err(unreachable)?

@@ -15,6 +15,9 @@ use serde_json::json;
 pub struct TailArguments {
     /// The stream, such as http://127.0.0.1:4437/v1/stream/notes
     url: String,
+    /// API key or token to show.
+    #[arg(long, env = "FLOE_BEARER", value_name = "KEY", hide_env_values = true)]
+    bearer: Option<String>,
     /// Where to begin: an offset that a server named, -1 for the start or `now` for what comes.
     #[arg(long, default_value = "-1", allow_hyphen_values = true)]
     offset: String,
@@ -41,9 +44,19 @@ enum Live {
     LongPoll,
 }
 
+/// Shows an API key or token with all that is asked of a stream.
+pub fn bearing(stream: Stream, bearer: Option<&str>) -> anyhow::Result<Stream> {
+    match bearer {
+        Some(bearer) => stream
+            .with_bearer(bearer)
+            .context("--bearer cannot stand in a header"),
+        None => Ok(stream),
+    }
+}
+
 /// Prints the stream until it ends, or until its tail.
 pub async fn run(arguments: &TailArguments) -> anyhow::Result<()> {
-    let stream = Stream::at(&arguments.url)?;
+    let stream = bearing(Stream::at(&arguments.url)?, arguments.bearer.as_deref())?;
     let info = stream
         .clone()
         .with_retry_policy(FIRST_CONTACT)

@@ -24,19 +24,19 @@ impl ChannelWork {
 
     /// Appends request `number`.
     pub(crate) fn put(&self, out: &mut Vec<u8>, target: &Target, number: u64) {
-        let (host, namespace) = (&target.host, namespace(target));
+        let (fields, namespace) = (&target.fields, namespace(target));
         let request = match self {
             Self::Create(_) => {
                 let body = format!(r#"{{"name":"bench-{number}","namespace":"{namespace}"}}"#);
                 format!(
-                    "POST /v1/channels HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+                    "POST /v1/channels HTTP/1.1\r\n{fields}\r\nContent-Type: application/json\r\n\
                      Content-Length: {}\r\n\r\n{body}",
                     body.len()
                 )
             }
             Self::Delete(names) => {
                 let name = names.get(number as usize).map_or("", String::as_str);
-                format!("DELETE /v1/channels/{name} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+                format!("DELETE /v1/channels/{name} HTTP/1.1\r\n{fields}\r\n\r\n")
             }
         };
         out.extend_from_slice(request.as_bytes());
@@ -89,9 +89,9 @@ impl ChannelAppends {
                 Form::Kept => "/channel/append".to_owned(),
             };
             format!(
-                "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+                "POST {path} HTTP/1.1\r\n{}\r\nContent-Type: application/json\r\n\
                  Content-Length: {body_bytes}\r\n\r\n{}",
-                target.host,
+                target.fields,
                 opening.replace("CHANNEL_ID_0", name)
             )
             .into_bytes()

@@ -165,10 +165,10 @@ impl RequestTemplate {
     }
 
     fn new(method: &str, target: &Target, query: &str, headers: &str) -> Self {
-        let (prefix, host) = (&target.path_prefix, &target.host);
+        let (prefix, fields) = (&target.path_prefix, &target.fields);
         Self {
             before: format!("{method} {prefix}").into_bytes(),
-            after: format!("{query} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n").into_bytes(),
+            after: format!("{query} HTTP/1.1\r\n{fields}\r\n{headers}\r\n").into_bytes(),
         }
     }
 }
@@ -201,8 +201,8 @@ pub(crate) fn put_get_path(
     for part in rest {
         out.extend_from_slice(part);
     }
-    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(target.host.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    out.extend_from_slice(target.fields.as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
 }
 

@@ -16,15 +16,25 @@ use super::roles::{AppendRole, Manage, ManageRole, Streams};
 use super::target::{Target, TargetError};
 use super::workloads;
 
-/// Does what `plan` says with the server at `url`, whose process is `pid` if it is known.
+/// Does what `plan` says with the server at `url`, whose process is `pid` if it is known, and shows
+/// `bearer` with every request.
 ///
 /// One thread does it all; the call returns when the run is over.
-pub fn run(plan: &Plan, url: &str, pid: Option<u32>) -> Result<Report, RunError> {
+pub fn run(
+    plan: &Plan,
+    url: &str,
+    bearer: Option<&str>,
+    pid: Option<u32>,
+) -> Result<Report, RunError> {
     raise_file_limit();
     let run_name = format!("bench-{:x}", fastrand::u64(..));
+    let mut target = Target::parse(url, &run_name)?;
+    if let Some(bearer) = bearer {
+        target = target.with_bearer(bearer);
+    }
     let run = Run {
         plan: plan.clone(),
-        target: Target::parse(url, &run_name)?,
+        target,
         pid,
     };
     workloads::run(&run)

@@ -11,6 +11,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Value of the `Host` header.
     pub host: String,
+    /// What every request has: whom it asks, and who asks. Lines of a head, without the last's end.
+    pub(crate) fields: String,
     /// Path of a stream without its number: the streams' root and the name of the run.
     pub path_prefix: String,
 }
@@ -33,8 +35,16 @@ impl Target {
             url: url.to_owned(),
             address: resolve(host)?,
             host: host.to_owned(),
+            fields: format!("Host: {host}"),
             path_prefix: format!("/{root}/{run}-"),
         })
+    }
+
+    /// Shows an API key or token with every request.
+    #[must_use]
+    pub fn with_bearer(mut self, bearer: &str) -> Self {
+        self.fields = format!("Host: {}\r\nAuthorization: Bearer {bearer}", self.host);
+        self
     }
 
     /// Appends the path of stream `number` to `out`.

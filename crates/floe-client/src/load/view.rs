@@ -117,8 +117,8 @@ fn wait_for(run: &Run, name: &str, seq: u64) -> Result<(), RunError> {
 fn get(run: &Run, path: &str) -> std::io::Result<u16> {
     let mut connection = TcpStream::connect(run.target.address)?;
     connection.set_read_timeout(Some(ANSWER_LIMIT))?;
-    let host = &run.target.host;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let fields = &run.target.fields;
+    let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer)?;
@@ -151,8 +151,8 @@ fn questions(run: &Run, names: &[String]) -> Vec<Vec<u8>> {
             true => format!("/v1/{what}?{question}"),
             false => format!("/v1/channels/{}/{what}?{question}", names[at % names.len()]),
         };
-        let host = &run.target.host;
-        requests.push(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into());
+        let fields = &run.target.fields;
+        requests.push(format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n").into());
     }
     requests
 }

@@ -70,8 +70,8 @@ pub(crate) enum Ended {
 
 /// Appends the request that asks for a WebSocket of the live protocol.
 pub(crate) fn put_handshake(out: &mut Vec<u8>, target: &Target) {
-    out.extend_from_slice(b"GET /v1/live HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(target.host.as_bytes());
+    out.extend_from_slice(b"GET /v1/live HTTP/1.1\r\n");
+    out.extend_from_slice(target.fields.as_bytes());
     // The key is there against caches, of which a generator has none in its way.
     out.extend_from_slice(
         b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -9,7 +9,7 @@ use clap::Args;
 use floe_client::{CreateError, CreateOptions, HeadError, Producer, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::tail::FIRST_CONTACT;
+use crate::tail::{FIRST_CONTACT, bearing};
 use split::{Split, Splitter};
 
 /// Append stdin to a stream.
@@ -20,6 +20,9 @@ use split::{Split, Splitter};
 pub struct AppendArguments {
     /// The stream, such as http://127.0.0.1:4437/v1/stream/notes
     url: String,
+    /// API key or token to show.
+    #[arg(long, env = "FLOE_BEARER", value_name = "KEY", hide_env_values = true)]
+    bearer: Option<String>,
     /// Each line of stdin is a message of its own, appended as soon as it is read; in a JSON
     /// stream it becomes a string.
     #[arg(long, conflicts_with = "json")]
@@ -105,7 +108,7 @@ async fn append_all(
 
 /// Returns the stream and its content type, creating it if that was asked for.
 async fn open(arguments: &AppendArguments) -> anyhow::Result<(Stream, String)> {
-    let stream = Stream::at(&arguments.url)?;
+    let stream = bearing(Stream::at(&arguments.url)?, arguments.bearer.as_deref())?;
     let first = stream.clone().with_retry_policy(FIRST_CONTACT);
     let url = &arguments.url;
     if arguments.create {

@@ -34,6 +34,7 @@ pub struct BenchArguments {
 pub struct Subject {
     pub name: &'static str,
     pub url: String,
+    pub bearer: Option<String>,
     pub pid: Option<u32>,
     pub command: Option<String>,
 }
@@ -235,6 +236,9 @@ pub struct CommonArguments {
     /// Seconds of load before anything is counted.
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = not_negative)]
     warm_up: f64,
+    /// API key or token that is shown with every request.
+    #[arg(long, env = "FLOE_BEARER", value_name = "KEY", hide_env_values = true)]
+    bearer: Option<String>,
     /// Process of the server, to report its CPU time and memory (Linux).
     #[arg(long, conflicts_with = "server_cmd")]
     pid: Option<u32>,
@@ -245,6 +249,9 @@ pub struct CommonArguments {
     /// Measure a second server in turn with the first, A B A B, and print both with their ratio.
     #[arg(long, value_name = "URL")]
     compare: Option<String>,
+    /// API key or token that is shown to the second server.
+    #[arg(long, value_name = "KEY", requires = "compare", hide_env_values = true)]
+    compare_bearer: Option<String>,
     /// Process of the second server.
     #[arg(
         long,
@@ -274,6 +281,7 @@ impl BenchArguments {
         let mut subjects = vec![Subject {
             name: "A",
             url: common.url.clone(),
+            bearer: common.bearer.clone(),
             pid: common.pid,
             command: common.server_cmd.clone(),
         }];
@@ -281,6 +289,7 @@ impl BenchArguments {
             subjects.push(Subject {
                 name: "B",
                 url: url.clone(),
+                bearer: common.compare_bearer.clone(),
                 pid: common.compare_pid,
                 command: common.compare_cmd.clone(),
             });

@@ -52,7 +52,8 @@ fn run_once(arguments: &BenchArguments, subject: &Subject) -> anyhow::Result<Rep
     let mut plan = arguments.plan();
     // The streams of a server that we started go away with its folder.
     plan.keep_streams |= server.is_some();
-    Ok(run_load(&plan, &subject.url, pid)?)
+    let bearer = subject.bearer.as_deref();
+    Ok(run_load(&plan, &subject.url, bearer, pid)?)
 }
 
 fn check(reports: &[Vec<Report>]) -> anyhow::Result<()> {

@@ -70,8 +70,8 @@ impl SubscribeRole {
 impl Role for SubscribeRole {
     fn handle_open(&mut self, io: &mut Io<'_>) {
         let request = format!(
-            "GET /v1/channels/{}/subscribe?afterSeq={} HTTP/1.1\r\nHost: {}\r\n\r\n",
-            self.name, self.cursor, io.shared.target.host
+            "GET /v1/channels/{}/subscribe?afterSeq={} HTTP/1.1\r\n{}\r\n\r\n",
+            self.name, self.cursor, io.shared.target.fields
         );
         io.out.extend_from_slice(request.as_bytes());
     }
