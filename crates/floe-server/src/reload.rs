@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use floe_surfaces::access::{KeyError, KeyRing};
 use mio::Waker;
 
+use crate::access::{AccessError, AccessSettings};
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::settings::{Limits, Settings};
@@ -34,6 +35,7 @@ pub(crate) struct ReloadSlot(Arc<Mutex<Option<Box<Reload>>>>);
 pub(crate) struct Reload {
     pub limits: Arc<Limits>,
     pub keys: KeyRing,
+    pub access: AccessSettings,
     pub origins: Vec<String>,
     pub public_url: Option<String>,
     pub quotas: Arc<Quotas>,
@@ -45,6 +47,9 @@ pub enum ReloadError {
     /// Write the keys as they should be.
     #[error("api_keys: {0}")]
     Keys(#[from] KeyError),
+    /// Say otherwise whose tokens are believed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Mend the files; the certificate from before stays.
     #[error(transparent)]
     Certificate(#[from] TlsError),
@@ -68,7 +73,8 @@ impl Reloader {
         }
     }
 
-    /// Has the server take over its limits, quotas, API keys, origins and public address from `settings`, and
+    /// Has the server take over its limits, quotas, API keys, issuers of tokens, authorisation webhook,
+    /// origins and public address from `settings`, and
     /// read the files of its certificate again. The other settings are those of its start, whatever
     /// `settings` says.
     ///
@@ -76,6 +82,7 @@ impl Reloader {
     /// See [`ReloadError`]; nothing is changed then.
     pub fn reload(&self, settings: &Settings) -> Result<(), ReloadError> {
         let reload = Reload::of(settings)?;
+        settings.access.issuers()?;
         if let Some(certificates) = &self.certificates {
             certificates.reload()?;
         }
@@ -110,6 +117,7 @@ impl Reload {
         Ok(Self {
             limits: Arc::new(settings.limits.clone()),
             keys: KeyRing::parse(&settings.api_keys)?,
+            access: settings.access.clone(),
             origins: settings.origins.clone(),
             public_url: settings.public_url.clone(),
             quotas: Arc::new(settings.quotas.clone()),

@@ -86,13 +86,20 @@ impl Settings {
                 message: error.to_string(),
             });
         }
+        if let Err(error) = self.access.issuers() {
+            problems.push(SettingError {
+                name: error.table(),
+                message: error.to_string(),
+            });
+        }
         problems
     }
 
     /// Returns whether whoever reaches the address may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.api_keys.trim().is_empty()
+        let AccessSettings { issuers, webhook } = &self.access;
+        self.api_keys.trim().is_empty() && issuers.is_empty() && webhook.is_none()
     }
 }
 

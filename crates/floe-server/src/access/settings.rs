@@ -127,6 +127,16 @@ impl AccessSettings {
     }
 }
 
+impl AccessError {
+    /// Returns the name of the table that is wrong.
+    pub(crate) const fn table(&self) -> &'static str {
+        match self {
+            Self::Issuer(..) | Self::KeysUrl(..) | Self::Times(_) => "jwt",
+            Self::WebhookUrl(_) | Self::Secret => "access_webhook",
+        }
+    }
+}
+
 /// Why the settings of access make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {

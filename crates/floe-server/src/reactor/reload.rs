@@ -19,11 +19,16 @@ impl<D: Disk> Reactor<D> {
         let Reload {
             limits,
             keys,
+            access,
             origins,
             public_url,
             quotas,
         } = *reload;
         self.access.keys = keys;
+        if let Err(error) = self.recogniser.set(&access, &mut self.access) {
+            // They were looked at before they came here.
+            tracing::error!(%error, "issuers and webhook stay as they were");
+        }
         self.judge_all();
         self.origins = origins;
         self.public_url = public_url;

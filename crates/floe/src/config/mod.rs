@@ -4,6 +4,7 @@
 //! The file has no list of settings of its own: its keys are the flags of the command line, and
 //! what it says is given to the command line's parser, so that names, types and bounds stand once.
 
+mod access;
 mod command;
 mod file;
 mod key;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
-use floe_server::Settings;
+use floe_server::{AccessSettings, Settings};
 
 use crate::cli::Cli;
 use crate::serve::{self, ServeArguments};
@@ -46,6 +47,8 @@ pub struct Config {
     pub arguments: ServeArguments,
     /// What only the file can say.
     pub tables: FileTables,
+    /// Whom the server believes, as the tables say.
+    access: AccessSettings,
     /// Every setting of the command line, and every table of the file.
     pub all: Vec<Setting>,
     /// What is odd, and no reason not to start.
@@ -97,7 +100,7 @@ impl Sources {
         };
         let mut problems = Problems::default();
         let name = path.as_deref().unwrap_or(Path::new(""));
-        let file = ConfigFile::parse(name, &text, &serve, &mut problems);
+        let file: ConfigFile = ConfigFile::parse(name, &text, &serve, &mut problems);
         let entries = file.entries_behind(given);
 
         let mut arguments = self.arguments.clone();
@@ -127,7 +130,15 @@ impl Sources {
             all.push(Setting::of(argument, matches, origin));
         }
         all.extend(file.table_settings());
+        let origin = |name: &str| {
+            let found = all.iter().find(|setting: &&Setting| setting.key == name);
+            found.map_or(Origin::Default, |setting| setting.origin.clone())
+        };
+        let access = file
+            .tables
+            .access(|name, message| problems.push(origin(name), message));
         let config = Config {
+            access,
             arguments: ServeArguments::from_arg_matches(matches)?,
             tables: file.tables,
             all,
@@ -143,8 +154,15 @@ impl Config {
     /// Returns what the server is started with.
     pub fn settings(&self) -> Settings {
         // A table that is added here has to be used.
-        let FileTables { limits, namespace } = &self.tables;
+        let FileTables {
+            limits,
+            namespace,
+            // They were read with the files that they name.
+            jwt: _,
+            access_webhook: _,
+        } = &self.tables;
         Settings {
+            access: self.access.clone(),
             quotas: limits.quotas(namespace),
             ..self.arguments.settings()
         }

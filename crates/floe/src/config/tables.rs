@@ -4,6 +4,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::access::{AccessWebhookTable, JwtTable};
 use super::limits::{LimitTables, NamespaceTables};
 
 /// The tables of a file.
@@ -20,6 +21,12 @@ pub struct FileTables {
     /// What single namespaces have instead.
     #[serde(default)]
     pub namespace: NamespaceTables,
+    /// Issuers of signed tokens.
+    #[serde(default)]
+    pub jwt: Vec<JwtTable>,
+    /// Somebody who is asked about credentials that nothing else knows.
+    #[serde(default)]
+    pub access_webhook: Option<AccessWebhookTable>,
 }
 
 /// Returns the names of a struct's fields, as they are in a file.

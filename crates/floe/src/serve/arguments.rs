@@ -107,8 +107,10 @@ pub enum LogFormat {
 }
 
 /// Settings besides the limits that a running server takes over.
-const RELOADED: [&str; 7] = [
+const RELOADED: [&str; 9] = [
+    "access_webhook",
     "api_keys",
+    "jwt",
     "limits",
     "log",
     "namespace",
