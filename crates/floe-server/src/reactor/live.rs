@@ -41,6 +41,8 @@ pub struct Live {
     pub(super) joins: Vec<Join>,
     /// Commands that wait for the disk, oldest first.
     awaited: Vec<Awaited>,
+    /// Credentials of which it is being found out whose they are; nothing is heard until then.
+    asking: Option<Box<auth::Asking>>,
     next_command: u16,
     /// Whether something came since the connection was last looked at.
     heard: bool,
@@ -162,6 +164,7 @@ impl<D: Disk> Reactor<D> {
             token: credentials.token().map(Into::into),
             joins: Vec::new(),
             awaited: Vec::new(),
+            asking: None,
             next_command: 0,
             heard: true,
             pinged: false,
@@ -228,7 +231,9 @@ impl<D: Disk> Reactor<D> {
         };
         self.held_ms(at) > 0
             || conn.live().is_none_or(|live| {
-                !conn.output.is_empty() || live.awaited.len() >= self.limits.live_commands_max
+                !conn.output.is_empty()
+                    || live.asking.is_some()
+                    || live.awaited.len() >= self.limits.live_commands_max
             })
     }
 

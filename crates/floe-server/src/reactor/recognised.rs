@@ -53,6 +53,11 @@ impl<D: Disk> Reactor<D> {
             let Some(conn) = conn.filter(|conn| conn.generation == generation) else {
                 continue;
             };
+            if let State::Live(_) = conn.state {
+                self.authenticate_again(at);
+                self.resume(at);
+                continue;
+            }
             let State::Parked(parked) = &mut conn.state else {
                 continue;
             };

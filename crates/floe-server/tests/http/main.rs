@@ -3,7 +3,11 @@
 //! Rules are named by their row in the specification, such as C1 or R10.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+<<<<<<< HEAD
 mod admin;
+=======
+mod access_webhook;
+>>>>>>> 6afbb36 (server: signed tokens and the authorisation webhook over real sockets; an auth frame waits too)
 mod append;
 mod browsers;
 mod channels;
@@ -29,5 +33,6 @@ mod rules;
 mod stop;
 mod subscriptions;
 mod tls;
+mod tokens;
 mod websocket;
 mod websocket_http2;

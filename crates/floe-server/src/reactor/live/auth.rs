@@ -10,6 +10,13 @@ use floe_surfaces::live::{self, FrameId};
 use super::super::Reactor;
 use crate::shard::Failure;
 
+/// An `auth` frame that waits until it is known whose credentials it shows.
+#[derive(Debug)]
+pub struct Asking {
+    id: Option<FrameId<'static>>,
+    bearer: Box<str>,
+}
+
 impl<D: Disk> Reactor<D> {
     /// Takes other credentials than those of the handshake.
     pub(super) fn live_auth(&mut self, at: usize, id: Option<FrameId<'_>>, bearer: &str) {
@@ -28,6 +35,17 @@ impl<D: Disk> Reactor<D> {
             Ok(opened) => opened,
             Err(failure) => {
                 self.conns[at].session = kept;
+                let ticket = self.conns[at].ticket(at);
+                let waits = failure
+                    .errand
+                    .is_some_and(|errand| self.recogniser.wait(errand, ticket));
+                if let (true, Some(live)) = (waits, self.live_mut(at)) {
+                    live.asking = Some(Box::new(Asking {
+                        id: id.map(FrameId::into_owned),
+                        bearer: bearer.into(),
+                    }));
+                    return;
+                }
                 let id = id.as_ref();
                 return self.tell_error(at, id, None, failure.code, &failure.message);
             }
@@ -40,6 +58,15 @@ impl<D: Disk> Reactor<D> {
         self.take_session(at, &opened, None);
         self.settle_session(at, &opened);
         self.await_sound(at);
+    }
+
+    /// Goes on with an `auth` frame that waited.
+    pub(in crate::reactor) fn authenticate_again(&mut self, at: usize) {
+        let asking = self.live_mut(at).and_then(|live| live.asking.take());
+        if let Some(asking) = asking {
+            let Asking { id, bearer } = *asking;
+            self.live_auth(at, id, &bearer);
+        }
     }
 
     /// Ends what has outlived the credentials that it was allowed for: rooms of a WebSocket, or all

@@ -3,6 +3,7 @@
 mod channel;
 mod child;
 mod connection;
+mod issuer;
 mod request;
 mod response;
 mod server;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 pub use channel::Channel;
 pub use child::ChildServer;
 pub use connection::Connection;
+pub use issuer::{ISSUER, Place, TokenKey, unix_seconds};
 pub use request::{Request, delete, get, head, options, patch, post, put};
 pub use response::Response;
 pub use server::TestServer;
