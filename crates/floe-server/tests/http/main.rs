@@ -3,11 +3,8 @@
 //! Rules are named by their row in the specification, such as C1 or R10.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-<<<<<<< HEAD
-mod admin;
-=======
 mod access_webhook;
->>>>>>> 6afbb36 (server: signed tokens and the authorisation webhook over real sockets; an auth frame waits too)
+mod admin;
 mod append;
 mod browsers;
 mod channels;
