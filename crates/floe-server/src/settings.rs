@@ -299,6 +299,7 @@ impl Limits {
             ("http.connections_max", self.http_connections_max as u64),
             ("handshake.timeout_ms", self.handshake_timeout_ms),
             ("handshakes.max", self.handshakes_max as u64),
+            ("received.bytes_max", self.received_bytes_max as u64),
             ("stream.path_bytes_max", self.stream_path_bytes_max as u64),
             ("streams.max", self.streams_max as u64),
             ("stream.producers_max", self.stream_producers_max as u64),
@@ -315,6 +316,10 @@ impl Limits {
             ("cold.read_timeout_ms", self.cold_read_timeout_ms),
             ("stop.timeout_ms", self.stop_timeout_ms),
             ("subscriptions.max", self.subscriptions_max as u64),
+            (
+                "subscriptions.total_max",
+                self.subscriptions_total_max as u64,
+            ),
             ("subscription.links_max", self.subscription_links_max as u64),
             ("webhooks.in_flight_max", self.webhooks_in_flight_max as u64),
             ("webhook.timeout_ms", self.webhook_timeout_ms),
@@ -341,6 +346,8 @@ impl Limits {
             ("typing.ttl_ms", self.typing_ttl_ms),
             ("query.open_max", self.query_open_max as u64),
             ("query.wait_ms", self.query_wait_ms),
+            ("access.timeout_ms", self.access_timeout_ms),
+            ("access.tokens_max", self.access_tokens_max as u64),
         ]
     }
 

@@ -110,7 +110,8 @@ fn all_problems_of_a_file_are_told_at_once_with_their_lines() {
             "13: api_keys: API key 1 is not NAMESPACE:RIGHTS:KEY",
             "14: log: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \
              \"debug\", \"trace\", or a number 0-5",
-            "15: limits is no setting",
+            "16: limits: unknown field `readers_max`, expected one of `keys_max`, \
+             `socket_refusals_max`, `ip`, `user`, `connection`, `namespace`, `room`",
         ]
     );
 }
