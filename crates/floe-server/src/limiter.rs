@@ -140,6 +140,11 @@ impl Limiter {
         self.is_on
     }
 
+    /// Returns whether anything is limited by room.
+    pub fn limits_rooms(&self) -> bool {
+        self.quotas.room != ScopeQuotas::NONE
+    }
+
     /// Returns the quotas.
     pub const fn quotas(&self) -> &Arc<Quotas> {
         &self.quotas
@@ -425,7 +430,7 @@ impl Limiter {
         };
         places[3] =
             namespace.map(|(name, seat)| (Place::Namespace(seat), quotas.of_namespace(name)));
-        if quotas.room != ScopeQuotas::NONE
+        if self.limits_rooms()
             && let Some(room) = touched.room
         {
             let seat = self.room.enter(&room, quotas.room.rates(), now);

@@ -133,6 +133,7 @@ impl<D: Disk> Reactor<D> {
             return Ok(());
         }
         let now = self.uptime();
+        let room = room.filter(|_| self.limiter.limits_rooms());
         let room = room.map(|name| self.shard.room_key(name));
         let mut account = self.take_account(at);
         let spent = self.look_up(&mut account, payer).and_then(|()| {
@@ -255,6 +256,7 @@ impl<D: Disk> Reactor<D> {
             return Ok(());
         }
         let now = self.uptime();
+        let room = room.filter(|_| self.limiter.limits_rooms());
         let room = room.map(|name| self.shard.room_key(name));
         let mut account = self.take_account(at);
         if !account.seats.has_home()
