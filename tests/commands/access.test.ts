@@ -9,7 +9,7 @@ import { root, Server } from "../support/server.ts"
 const folder = mkdtempSync(join(tmpdir(), "floe-access-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const ALL = "admin,manage,create,append,read,presence"
+const ALL = "admin,manage,create,append,read,presence,delete:own"
 
 test("the walk from the first key to a share link works as written", async () => {
   const server = await Server.start()
