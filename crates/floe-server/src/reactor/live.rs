@@ -477,6 +477,11 @@ impl Live {
 }
 
 impl Join {
+    /// Returns whether others see the connection in the room.
+    pub(super) fn is_member(&self) -> bool {
+        self.presence == PresenceMode::Member
+    }
+
     /// Returns what the connection does in the room, as far as it matters to whether it may.
     pub(super) fn deed(&self) -> Deed {
         let watches = self.memory.is_some() || self.presence != PresenceMode::None;

@@ -175,6 +175,11 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if let Some(join) = live.joins.iter_mut().find(|join| join.slot == slot) {
+            // Who may only read any more comes back without being seen.
+            if join.is_member() && !grant.rights.contains(Rights::PRESENCE) {
+                let message = "the connection may no longer be a member of the room";
+                return self.close_room(at, slot, Code::Forbidden, message);
+            }
             join.rights = grant.rights;
             join.ends_at = grant.ends_at;
             join.hidden = hidden(grant.rights);
