@@ -166,6 +166,11 @@ impl Recogniser {
         Ok(())
     }
 
+    /// Remembers up to `tokens_max` tokens from now on.
+    pub fn set_tokens_max(&mut self, tokens_max: usize) {
+        self.tokens = Recall::new(tokens_max);
+    }
+
     /// Finds out who shows these credentials, and until when nobody need ask again.
     ///
     /// # Errors

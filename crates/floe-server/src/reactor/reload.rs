@@ -29,6 +29,7 @@ impl<D: Disk> Reactor<D> {
             // They were looked at before they came here.
             tracing::error!(%error, "issuers and webhook stay as they were");
         }
+        self.recogniser.set_tokens_max(limits.access_tokens_max);
         self.judge_all();
         self.origins = origins;
         self.public_url = public_url;
