@@ -1,10 +1,12 @@
 //! The rules of rooms over HTTP.
 
+use floe_core::access::{AccessChange, Role};
 use floe_log::Disk;
-use floe_proto::{Code, Namespace};
+use floe_proto::{Code, Namespace, Rights};
 use floe_surfaces::access::{Deed, Wanted};
 use floe_surfaces::http::Method;
 use floe_surfaces::room_access::{self, Ask, Asked, RoomPath};
+use serde_json::{Value, json};
 
 use super::caller::{full_name, is_unspeakable};
 use super::conn::{Context, Expect};
@@ -71,7 +73,7 @@ impl<D: Disk> Reactor<D> {
                 full_name(&opened.session, path).into_owned()
             }
         };
-        self.grant(&opened.session, None, &wanted)?;
+        let grant = self.grant(&opened.session, None, &wanted)?;
         let now = self.clock.wall;
         let shown = room.to_string();
         match ask {
@@ -80,6 +82,14 @@ impl<D: Disk> Reactor<D> {
                 self.answer_rules(at, context, &shown, &rules);
             }
             Ask::Change { change, if_version } => {
+                let changes = self
+                    .shard
+                    .would_change_access(now, &name, &change, if_version)?;
+                if changes {
+                    let caller = opened.session.caller();
+                    let target = described(&shown, &change);
+                    self.log_rules(at, caller, &grant.namespace, target)?;
+                }
                 let ticket = self.wait(at, context, Some(Box::new(Expect::Rules(shown.into()))));
                 let changed = self
                     .shard
@@ -104,3 +114,42 @@ impl<D: Disk> Reactor<D> {
         self.answer(at, context);
     }
 }
+
+/// Describes a change for the audit log.
+fn described(room: &str, change: &AccessChange) -> Value {
+    let word = |public: Rights| match public.contains(Rights::READ) {
+        true => "read",
+        false => "none",
+    };
+    let mut target = json!({ "room": room });
+    let members: Vec<_> = match change {
+        AccessChange::Replace(rules) => {
+            target["replaced"] = true.into();
+            target["public"] = word(rules.public).into();
+            target["owner"] = json!(rules.owner);
+            let members = rules.members.iter();
+            members.map(|(user, role)| (user, Some(*role))).collect()
+        }
+        AccessChange::Merge(patch) => {
+            if let Some(public) = patch.public {
+                target["public"] = word(public).into();
+            }
+            if let Some(owner) = &patch.owner {
+                target["owner"] = json!(owner);
+            }
+            let members = patch.members.iter();
+            members.map(|(user, role)| (user, *role)).collect()
+        }
+    };
+    if members.len() > AUDITED_MAX {
+        target["memberCount"] = members.len().into();
+        return target;
+    }
+    let members = members.into_iter();
+    let members = members.map(|(user, role)| (user.to_string(), json!(role.map(Role::as_str))));
+    target["members"] = members.collect::<serde_json::Map<_, _>>().into();
+    target
+}
+
+/// Members that a record of the audit log names; of more it says how many they are.
+const AUDITED_MAX: usize = 100;

@@ -70,6 +70,24 @@ impl<D: Disk> Shard<D> {
         }
     }
 
+    /// Returns whether a change of a room's rules would change anything, and may be made.
+    ///
+    /// # Errors
+    /// When there is no such room.
+    pub fn would_change_access(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        change: &AccessChange,
+        if_version: Option<u64>,
+    ) -> Result<bool, Failure> {
+        let id = self.find_ruled(now, name)?;
+        let id = id.ok_or_else(Failure::not_found)?;
+        let room = &self.slots[id.0 as usize].room;
+        let decided = room.decide_access(change.clone(), if_version);
+        Ok(decided.is_ok_and(|record| record.is_some()))
+    }
+
     /// Gives a user a role in a room, unless they have as much already; returns the room if its
     /// rules change. It is durable once all is that is staged now.
     ///

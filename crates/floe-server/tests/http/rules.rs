@@ -439,6 +439,35 @@ fn whoever_loses_the_right_to_listen_is_ended_and_others_stay() {
 }
 
 #[test]
+fn a_member_who_may_only_read_any_more_is_seen_no_longer() {
+    let guarded = Guarded::start();
+    guarded.send("olga", put("room").json("[1]")).expect(201);
+    let mut public = members();
+    public["public"] = json!("read");
+    guarded.rules("stream/room", &public);
+    let join =
+        |presence: &str| json!({ "type": "join", "room": "stream/room", "presence": presence });
+    let (mut seen, mut unseen) = (guarded.client("mia"), guarded.client("mia"));
+    seen.ask(join("member"));
+    unseen.ask(join("watch"));
+    let remove = delete("/v1/access/stream/room/members/mia");
+    guarded.send("olga", remove).expect(200);
+    assert_eq!(seen.next_of("closed")["code"], "FORBIDDEN");
+    let members = unseen.ask(json!({ "type": "members", "room": "stream/room" }));
+    assert_eq!(members["count"], 0);
+    unseen.refused(
+        json!({ "type": "append", "room": "stream/room", "data": 2 }),
+        "FORBIDDEN",
+    );
+    seen.refused(join("member"), "FORBIDDEN");
+    assert_eq!(seen.ask(join("watch"))["type"], "joined");
+    // A role that comes back is good at once.
+    guarded.rules("stream/room", &public);
+    let append = json!({ "type": "append", "room": "stream/room", "data": 2 });
+    assert_eq!(seen.ask(append)["type"], "ack");
+}
+
+#[test]
 fn rules_have_a_version_and_are_there_after_a_restart() {
     let mut guarded = Guarded::start();
     guarded.send("olga", put("room").json("[]")).expect(201);
@@ -471,6 +500,19 @@ fn rules_have_a_version_and_are_there_after_a_restart() {
     guarded.send("olga", add("member", "\"2\"")).expect(200);
     let same = guarded.send("olga", add("member", "*")).expect(200);
     assert_eq!(same.json()["version"], 3);
+    // What changed is in the audit log, and what did not is not.
+    let log = guarded
+        .send("admin", get("__audit__?offset=-1"))
+        .expect(200);
+    let log = log.json();
+    let acts: Vec<_> = log.as_array().unwrap().iter().collect();
+    assert_eq!(acts.len(), 2, "{log}");
+    for (act, role) in acts.iter().zip(["reader", "member"]) {
+        assert_eq!(act["act"], "room.rules");
+        assert_eq!(act["by"]["user"], "olga");
+        let target = json!({ "room": "stream/room", "members": { "mia": role } });
+        assert_eq!(act["target"], target);
+    }
     for (request, code) in [
         (put(at).json(r#"{"public":"write"}"#), "INVALID_REQUEST"),
         (put(at).json(r#"{"owner":""}"#), "INVALID_REQUEST"),

@@ -5,7 +5,7 @@
 
 use floe_log::Disk;
 use floe_proto::{Code, Millis, Namespace};
-use floe_surfaces::access::Source;
+use floe_surfaces::access::{Caller, Source};
 use floe_surfaces::admin::{Operation, answer};
 use serde_json::{Value, json};
 
@@ -66,6 +66,23 @@ impl<D: Disk> Reactor<D> {
         self.log_record(&act.log, record)
     }
 
+    /// Stages the record of a change of a room's own rules.
+    ///
+    /// # Errors
+    /// When the log has no space.
+    pub(in crate::reactor) fn log_rules(
+        &mut self,
+        at: usize,
+        caller: &Caller,
+        log: &Namespace,
+        target: Value,
+    ) -> Result<(), Failure> {
+        let mut record = self.describe_act(at, caller, Some("room.rules"));
+        record["target"] = target;
+        record["outcome"] = "done".into();
+        self.log_record(log, &record)
+    }
+
     /// Stages the record of an act that was refused to somebody who is known.
     pub(super) fn log_refusal(&mut self, office: &Office, failure: &Failure) {
         let caller = office.opened.session.caller();
@@ -100,10 +117,14 @@ impl<D: Disk> Reactor<D> {
 
     fn describe(&self, office: &Office) -> Value {
         let caller = office.opened.session.caller();
-        let peer = self.conns.get(office.at);
+        self.describe_act(office.at, caller, word(office.operation))
+    }
+
+    fn describe_act(&self, at: usize, caller: &Caller, act: Option<&'static str>) -> Value {
+        let peer = self.conns.get(at);
         json!({
             "at": self.clock.wall.rfc3339(),
-            "act": word(office.operation),
+            "act": act,
             "by": { "source": answer::source(caller), "user": caller.user },
             "peer": peer.map(|conn| conn.peer.ip.to_string()),
         })
