@@ -312,6 +312,25 @@ fn the_environment_alone_may_be_wrong_too() {
     }
 }
 
+#[test]
+fn manual_and_completions_know_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = floe().arg("man").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for page in [
+        "floe-config.1",
+        "floe-config-check.1",
+        "floe-config-print.1",
+    ] {
+        assert!(folder.path().join(page).exists(), "{page}");
+    }
+    let output = floe().args(["completions", "bash"]).output().unwrap();
+    assert!(
+        stdout(&output).contains("config__subcmd__print")
+            || stdout(&output).contains("config__print")
+    );
+}
+
 fn floe() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
     // What those who run the tests have set is not meant for these servers.

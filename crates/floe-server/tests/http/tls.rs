@@ -420,6 +420,26 @@ fn a_certificate_that_changes_is_shown_to_new_connections() {
 }
 
 #[test]
+fn a_reload_takes_a_new_certificate_at_once_and_changes_nothing_for_a_broken_one() {
+    let mut certificate = Certificate::new();
+    let server = start(&certificate, HTTP1, |_| {});
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shows = |connector: &tokio_rustls::TlsConnector| {
+        let address = server.own_address();
+        runtime.block_on(async { connect_tls(address, connector, &[]).await.is_ok() })
+    };
+    certificate.renew();
+    let second = certificate.connector(&[]);
+    server.reload(|_| {}).unwrap();
+    assert!(shows(&second));
+    std::fs::write(certificate.settings().key, "nothing").unwrap();
+    let message = server.reload(|settings| settings.limits.streams_max = 0);
+    let message = message.unwrap_err().to_string();
+    assert!(message.contains("holds no private key"), "{message}");
+    assert!(shows(&second));
+}
+
+#[test]
 fn a_server_without_a_usable_certificate_does_not_start() {
     let certificate = Certificate::new();
     std::fs::write(certificate.settings().key, "nothing").unwrap();
