@@ -15,7 +15,8 @@ use crate::tls::{Certificates, TlsError};
 
 /// Gives new settings to a running server; usable from any thread.
 ///
-/// It takes them over between two turns of its loop, and drops no connection for that. What a
+/// It takes them over between two turns of its loop, and drops no connection for that but those of
+/// listeners who may not listen any more. What a
 /// connection was promised when it began, such as the largest message of a WebSocket or when a
 /// long-poll ends, stays until it ends.
 #[derive(Debug, Clone)]

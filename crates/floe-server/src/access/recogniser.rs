@@ -27,6 +27,8 @@ pub struct Recogniser {
     tokens: Recall<Caller>,
     /// The state of what callers are recognised by, when these were.
     epoch: u64,
+    /// What was set last.
+    settings: Option<AccessSettings>,
     sources: Vec<Source>,
     webhook: Option<Webhook>,
     fetcher: Fetcher,
@@ -89,7 +91,7 @@ pub enum Miss {
     Unavailable,
 }
 
-/// What came of a turn.
+/// What came of a turn, or of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turned {
     /// Callers are recognised by what they were.
@@ -117,6 +119,7 @@ impl Recogniser {
         Self {
             tokens: Recall::new(tokens_max),
             epoch: 0,
+            settings: None,
             sources: Vec::new(),
             webhook: None,
             fetcher: Fetcher::new(waker),
@@ -128,7 +131,7 @@ impl Recogniser {
     }
 
     /// Takes over settings, and hands them to what callers are recognised by. Keys that are fetched
-    /// from where they were before stay.
+    /// from where they were before stay; the same settings again change nothing.
     ///
     /// # Errors
     /// See [`AccessError`]; then everything stays as it was.
@@ -136,7 +139,10 @@ impl Recogniser {
         &mut self,
         settings: &AccessSettings,
         access: &mut Access,
-    ) -> Result<(), AccessError> {
+    ) -> Result<Turned, AccessError> {
+        if self.settings.as_ref() == Some(settings) {
+            return Ok(Turned::Same);
+        }
         let mut issuers = settings.issuers()?;
         let mut sources = Vec::new();
         for one in &settings.issuers {
@@ -163,7 +169,8 @@ impl Recogniser {
         self.sources = sources;
         self.webhook = webhook;
         self.tokens.clear();
-        Ok(())
+        self.settings = Some(settings.clone());
+        Ok(Turned::Changed)
     }
 
     /// Remembers up to `tokens_max` tokens from now on.

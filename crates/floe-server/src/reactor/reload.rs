@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use floe_log::Disk;
+use floe_surfaces::access::KeyRing;
 use floe_surfaces::channels::Bounds;
 
 use super::Reactor;
+use crate::access::{AccessSettings, Turned};
 use crate::reload::Reload;
 use crate::settings::Limits;
 
 impl<D: Disk> Reactor<D> {
-    /// Takes over new settings, if there are any. Connections stay, and so does what each of them
-    /// was promised when it began.
+    /// Takes over new settings, if there are any. Connections stay, but for those of whom nobody
+    /// knows any more, and so does what each of them was promised when it began.
     pub(super) fn take_settings(&mut self) {
         let Some(reload) = self.reloads.take() else {
             return;
@@ -24,13 +26,6 @@ impl<D: Disk> Reactor<D> {
             public_url,
             quotas,
         } = *reload;
-        self.access.keys = keys;
-        if let Err(error) = self.recogniser.set(&access, &mut self.access) {
-            // They were looked at before they came here.
-            tracing::error!(%error, "issuers and webhook stay as they were");
-        }
-        self.recogniser.set_tokens_max(limits.access_tokens_max);
-        self.judge_all();
         self.origins = origins;
         self.public_url = public_url;
         self.bounds = bounds(&limits);
@@ -41,6 +36,23 @@ impl<D: Disk> Reactor<D> {
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;
         self.set_quotas(quotas);
+        self.believe(keys, &access);
+    }
+
+    /// Believes others than before; those who listen and may not any more are told so, and end.
+    fn believe(&mut self, keys: KeyRing, access: &AccessSettings) {
+        let tokens_max = self.limits.access_tokens_max;
+        self.recogniser.set_tokens_max(tokens_max);
+        let set = self.recogniser.set(access, &mut self.access);
+        let turned = set.unwrap_or_else(|error| {
+            // They were looked at before they came here.
+            tracing::error!(%error, "issuers and webhook stay as they were");
+            Turned::Same
+        });
+        if turned == Turned::Changed || keys != self.access.keys {
+            self.access.keys = keys;
+            self.judge_all();
+        }
     }
 }
 

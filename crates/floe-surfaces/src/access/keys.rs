@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::caller::{ALL_BUT_DELETED, Caller, Grants, RoomPattern, Source};
 
 /// The API keys of a server, found by the digest of their secret.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct KeyRing {
     keys: HashMap<[u8; 32], Key>,
 }

@@ -112,3 +112,26 @@ fn new_keys_and_origins_hold_at_once_and_wrong_keys_change_nothing() {
     assert!(value("floe_config_loaded_timestamp_seconds ") > loaded);
     assert_eq!(value("floe_config_reloads_total{outcome=\"good\"} "), 2.0);
 }
+
+#[test]
+fn who_listens_with_a_key_that_is_gone_ends_and_the_others_stay() {
+    let keys = "*:admin:k-root *:read:k-gone";
+    let server = TestServer::with(|settings| keys.clone_into(&mut settings.api_keys));
+    let by = |key: &str| format!("ApiKey {key}");
+    let made = put("log").text("x").field("Authorization", by("k-root"));
+    server.expect(201, made);
+    let follow = |key: &str| {
+        let request = get("log?offset=now&live=sse").field("Authorization", by(key));
+        server.connect().follow(&request)
+    };
+    let (mut stays, mut ends) = (follow("k-root"), follow("k-gone"));
+    stays.step().unwrap();
+    ends.step().unwrap();
+    server
+        .reload(|settings| "*:admin:k-root".clone_into(&mut settings.api_keys))
+        .unwrap();
+    assert!(ends.step().is_none());
+    let append = post("log").text("y").field("Authorization", by("k-root"));
+    server.expect(204, append);
+    assert_eq!(stays.step().unwrap().data.as_deref(), Some("y"));
+}
