@@ -240,7 +240,11 @@ fn the_example_file_is_good_and_shows_defaults() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/floe.toml");
     let text = std::fs::read_to_string(path).unwrap();
     load(&text, &[]).unwrap();
-    // Also what is commented out, which is what people will use.
+    // Also what is commented out, which is what people will use; the file that it names is another.
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "a secret of the webhook").unwrap();
+    let text = text.replace("/etc/floe/webhook-secret", secret.to_str().unwrap());
     let all: String = text
         .lines()
         .map(|line| {
