@@ -1,6 +1,6 @@
 //! From requests to commands, and from replies to answers.
 
-use floe_core::Append;
+use floe_core::{Append, subscription};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, Namespace, live_cursor};
 use floe_surfaces::access::{Credentials, Deed, Session, Wanted};
@@ -352,6 +352,7 @@ impl<D: Disk> Reactor<D> {
     ) -> Result<Namespace, Failure> {
         let deeds = asked.deeds();
         if deeds.is_empty() {
+            self.conns[at].session = None;
             return Ok(named.unwrap_or_default());
         }
         let credentials = Credentials::read(fields.iter().map(|field| (field.name, field.value)));
@@ -393,11 +394,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Answers a request about a subscription.
-    pub(super) fn answer_subscription(
-        &mut self,
-        at: usize,
-        reply: &floe_core::subscription::Reply,
-    ) {
+    pub(super) fn answer_subscription(&mut self, at: usize, reply: &subscription::Reply) {
         let Some((context, expect)) = self.take_expected(at) else {
             return;
         };
@@ -408,6 +405,14 @@ impl<D: Disk> Reactor<D> {
             }
         });
         let base = base.unwrap_or_default();
+        // Whether it is there is nothing for somebody who has shown no more than a wake's token.
+        let unseen = self.conns[at].session.is_none() && !self.access.is_open();
+        let reply = match reply {
+            subscription::Reply::Refused(subscription::Refusal::NotFound) if unseen => {
+                &subscription::Reply::Refused(subscription::Refusal::Unauthorized)
+            }
+            reply => reply,
+        };
         self.out.clear();
         let key = self.subscriptions.public_key();
         let envelope = envelope(&mut self.clock, context);

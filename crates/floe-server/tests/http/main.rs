@@ -19,6 +19,7 @@ mod http2;
 mod json;
 mod limits;
 mod live;
+mod matrix;
 mod metrics;
 mod namespaces;
 mod producers;

@@ -294,8 +294,9 @@ fn a_wake_stream_is_one_of_the_subscriptions_namespace() {
             .field("Authorization", format!("Bearer {token}"))
             .value(&body)
     };
-    server.expect(404, ack(""));
-    server.expect(404, ack("/n/beta"));
+    // Nor do strangers learn whether there is a subscription.
+    server.expect(401, ack(""));
+    server.expect(401, ack("/n/beta"));
     server.expect(200, ack("/n/acme"));
 }
 

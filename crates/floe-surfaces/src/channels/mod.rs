@@ -32,7 +32,7 @@ pub use request::{
     Append, Ask, Asked, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read,
     Seek, Token, WaitFor, read_request,
 };
-pub use route::{Form, owns};
+pub use route::{Form, owns, routes};
 pub use sse::{
     write_sse_closed, write_sse_connected, write_sse_head, write_sse_heartbeat, write_sse_message,
 };

@@ -51,6 +51,18 @@ pub fn owns(path: &str) -> bool {
         })
 }
 
+/// Returns every route of this surface: its method, and its whole path with parameters in braces.
+pub fn routes() -> impl Iterator<Item = (Method, String)> {
+    let kept = ["channel", "log"].into_iter().flat_map(|form| {
+        let under = move |endpoint: &Endpoint| (endpoint.method, format!("/{form}/{}", endpoint.path));
+        KEPT.iter().map(under)
+    });
+    let v1 = V1.iter();
+    v1.map(|endpoint| (endpoint.method, format!("/v1/{}", endpoint.path)))
+        .chain(kept)
+        .chain(std::iter::once((PING.method, format!("/{}", PING.path))))
+}
+
 /// What a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {

@@ -22,8 +22,8 @@ mod stopping;
 
 use serde_json::{Value, json};
 
-pub use client::Client;
-use client::{Heard, upgrade};
+use client::Heard;
+pub use client::{Client, upgrade};
 
 use crate::harness::{Request, TestServer, delete, get, post, put};
 
