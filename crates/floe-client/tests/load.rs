@@ -69,7 +69,7 @@ fn a_refused_append_is_counted_as_an_error() {
         std::thread::sleep(Duration::from_millis(500));
         faults.inject(Fault::Overloaded);
     });
-    let report = run(&plan, &server.url(), None).unwrap();
+    let report = run(&plan, &server.url(), None, None).unwrap();
     assert_eq!(report.errors.get("append answered 503"), Some(&1));
 }
 
@@ -77,13 +77,13 @@ fn a_refused_append_is_counted_as_an_error() {
 fn the_cost_of_a_known_process_is_reported() {
     let server = SmallServer::start();
     let plan = small_plan(Workload::Append);
-    let report = run(&plan, &server.url(), Some(std::process::id())).unwrap();
+    let report = run(&plan, &server.url(), None, Some(std::process::id())).unwrap();
     let cost = report.server.unwrap();
     assert!(cost.memory_after.unwrap().rss_bytes > 0);
 }
 
 fn run_small(workload: Workload, server: &SmallServer) -> Report {
-    run(&small_plan(workload), &server.url(), None).unwrap()
+    run(&small_plan(workload), &server.url(), None, None).unwrap()
 }
 
 fn small_plan(workload: Workload) -> Plan {

@@ -63,12 +63,12 @@ fn a_question_that_is_refused_is_an_error() {
         questions: vec!["limit=0".to_owned()],
         ..small_plan(Workload::Query)
     };
-    let report = run(&plan, &RealServer::start().url(), None).unwrap();
+    let report = run(&plan, &RealServer::start().url(), None, None).unwrap();
     assert!(report.errors["query answered 400"] > 0);
 }
 
 fn run_small(server: &RealServer, plan: Plan) -> Report {
-    let report = run(&plan, &server.url(), None).unwrap();
+    let report = run(&plan, &server.url(), None, None).unwrap();
     assert!(report.errors.is_empty(), "{plan:?}: {:?}", report.errors);
     report
 }

@@ -407,11 +407,11 @@ impl<D: Disk> Reactor<D> {
         let base = base.unwrap_or_default();
         // Whether it is there is nothing for somebody who has shown no more than a wake's token.
         let unseen = self.conns[at].session.is_none() && !self.access.is_open();
-        let reply = match reply {
-            subscription::Reply::Refused(subscription::Refusal::NotFound) if unseen => {
-                &subscription::Reply::Refused(subscription::Refusal::Unauthorized)
-            }
-            reply => reply,
+        let not_found = subscription::Reply::Refused(subscription::Refusal::NotFound);
+        let reply = if unseen && *reply == not_found {
+            &subscription::Reply::Refused(subscription::Refusal::Unauthorized)
+        } else {
+            reply
         };
         self.out.clear();
         let key = self.subscriptions.public_key();

@@ -54,7 +54,8 @@ pub fn owns(path: &str) -> bool {
 /// Returns every route of this surface: its method, and its whole path with parameters in braces.
 pub fn routes() -> impl Iterator<Item = (Method, String)> {
     let kept = ["channel", "log"].into_iter().flat_map(|form| {
-        let under = move |endpoint: &Endpoint| (endpoint.method, format!("/{form}/{}", endpoint.path));
+        let under =
+            move |endpoint: &Endpoint| (endpoint.method, format!("/{form}/{}", endpoint.path));
         KEPT.iter().map(under)
     });
     let v1 = V1.iter();

@@ -192,12 +192,18 @@ fn keys_of_another_namespace_are_not_there() {
         ids
     };
     assert_eq!(ids("k-umbra", "/v1/keys"), Vec::<String>::new());
-    assert_eq!(ids("k-acme", "/v1/keys"), [acme.id.clone()]);
+    assert_eq!(ids("k-acme", "/v1/keys"), std::slice::from_ref(&acme.id));
     let mut both = [acme.id.clone(), root.id.clone()];
     both.sort();
     assert_eq!(ids("k-root", "/v1/keys"), both);
-    assert_eq!(ids("k-root", "/v1/keys?namespace=acme"), [acme.id.clone()]);
-    assert_eq!(ids("k-root", "/n/acme/v1/keys"), [acme.id.clone()]);
+    assert_eq!(
+        ids("k-root", "/v1/keys?namespace=acme"),
+        std::slice::from_ref(&acme.id)
+    );
+    assert_eq!(
+        ids("k-root", "/n/acme/v1/keys"),
+        std::slice::from_ref(&acme.id)
+    );
     // A page at a time.
     let first = server
         .expect(200, get("/v1/keys?limit=1").key("k-root"))

@@ -491,7 +491,8 @@ fn wrong_issuers_are_refused_and_no_secret_is_printed() {
         change(&mut issuer);
         issuer
     };
-    let cases: [(fn(&mut Issuer), IssuerError); 5] = [
+    type Spoil = fn(&mut Issuer);
+    let cases: [(Spoil, IssuerError); 5] = [
         (|issuer| issuer.issuer = "".into(), IssuerError::Name),
         (
             |issuer| issuer.issuer = "floe:acme".into(),
