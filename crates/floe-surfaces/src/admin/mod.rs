@@ -1,7 +1,7 @@
 //! Administration over HTTP: namespaces, API keys, tokens, invitations, revocations, tickets.
 //!
 //! [`read_request`] makes an [`Ask`] of a request whose path this surface [`owns`]. Who may ask it is
-//! [`Ask::office`]'s and [`admit`](crate::access::admit)'s to say; the host does it, and writes what
+//! [`Endpoint::office`]'s and [`admit`](crate::access::admit)'s to say; the host does it, and writes what
 //! came of it with what [`answer`] has. All routes stand in [`ROUTES`].
 
 pub mod answer;
