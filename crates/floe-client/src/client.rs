@@ -15,7 +15,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client for `http://host:port[/root]`; the root defaults to `/v1/stream`.
+    /// Makes a client for `http[s]://host[:port][/root]`; the root defaults to `/v1/stream`.
     ///
     /// Nothing is sent yet.
     pub fn new(url: &str) -> Result<Self, UrlError> {
@@ -60,8 +60,8 @@ impl Stream {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Only plain HTTP is spoken; TLS ends at a proxy.
-    #[error("the URL must start with http://")]
+    /// Another scheme; live rooms speak plain HTTP alone.
+    #[error("the URL must start with http:// or https://, and with http:// for live rooms")]
     Scheme,
     /// It is not a URL, or has a query.
     #[error("not a URL: {url}")]
@@ -82,7 +82,7 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
     };
     let uri: Uri = url.parse().map_err(|_| malformed())?;
     match uri.scheme_str() {
-        Some("http") => {}
+        Some("http" | "https") => {}
         Some(_) | None => return Err(UrlError::Scheme),
     }
     if uri.host().is_none_or(str::is_empty) || uri.query().is_some() || url.contains('#') {
@@ -94,6 +94,9 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
 /// Returns where to connect for a URL without a path, and the value of `Host`.
 pub(crate) fn address(url: &str) -> Result<(String, String), UrlError> {
     let uri = parse(url)?;
+    if uri.scheme_str() != Some("http") {
+        return Err(UrlError::Scheme);
+    }
     let authority = uri.authority().filter(|_| matches!(uri.path(), "/" | ""));
     let authority = authority.ok_or_else(|| UrlError::Malformed {
         url: url.to_owned(),
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn other_schemes_and_queries_are_refused() {
-        assert_eq!(Client::new("https://a").unwrap_err(), UrlError::Scheme);
+        assert_eq!(Client::new("ftp://a").unwrap_err(), UrlError::Scheme);
+        assert_eq!(address("https://a"), Err(UrlError::Scheme));
         assert_eq!(Client::new("host:80").unwrap_err(), UrlError::Scheme);
         for url in ["http://", "http://a/?b", "http://a b", "http://a/#c"] {
             let error = Stream::at(url).unwrap_err();

@@ -1,7 +1,8 @@
 //! Rust SDK for Floe: durable streams over HTTP, and rooms over a [WebSocket](live).
 //!
 //! A [`Client`] stands for a server, a [`Stream`] for one stream on it. Both are cheap to clone and
-//! share one pool of connections. It speaks plain HTTP/1.1: TLS ends at a proxy in front.
+//! share one pool of connections. It speaks HTTP/1.1, over TLS where the URL says `https`; live
+//! rooms are reached over plain HTTP alone.
 //!
 //! ```no_run
 //! use floe_client::{Client, CreateOptions, Follow, Offset};

@@ -1,6 +1,7 @@
 //! Requests over pooled connections, tried again where that is safe.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,12 @@ use floe_proto::Retry;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Refusal, Unreachable};
 use crate::retry::{RetryPolicy, Tries};
@@ -18,7 +22,7 @@ use crate::retry::{RetryPolicy, Tries};
 /// A pool of connections and the policy for using them.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     policy: RetryPolicy,
     /// What is shown with every request.
     authorization: Option<HeaderValue>,
@@ -77,13 +81,37 @@ impl Ask {
     }
 }
 
+/// Lets a connector speak TLS where the URL says so, with the certificates that the system trusts
+/// (`SSL_CERT_FILE` names others). Without any, every `https` URL is unreachable.
+fn with_tls(connector: HttpConnector) -> HttpsConnector<HttpConnector> {
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match builder.with_provider_and_native_roots(default_provider()) {
+        Ok(builder) => builder,
+        Err(_) => HttpsConnectorBuilder::new().with_tls_config(no_roots()),
+    };
+    builder
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector)
+}
+
+fn no_roots() -> ClientConfig {
+    let provider = Arc::new(default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
 impl Transport {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.enforce_http(false);
         Self {
-            http: Client::builder(TokioExecutor::new()).build(connector),
+            http: Client::builder(TokioExecutor::new()).build(with_tls(connector)),
             policy,
             authorization: None,
         }

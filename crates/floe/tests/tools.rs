@@ -199,8 +199,35 @@ struct Server {
     folder: tempfile::TempDir,
 }
 
+#[test]
+fn tools_speak_tls_and_trust_what_the_system_trusts() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let server = Server::start_with(&[flag("tls-cert", &certificate), flag("tls-key", &key)]);
+    let port = server.url.rsplit_once(':').unwrap().1;
+    let url = format!("https://localhost:{port}/v1/stream/news");
+    let mut child = command(&["append", &url, "--create"])
+        .env("SSL_CERT_FILE", &certificate)
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"hello").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output), "0000000000000005\n", "{output:?}");
+}
+
 impl Server {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
             .args([
@@ -210,6 +237,7 @@ impl Server {
                 "--data",
             ])
             .arg(folder.path())
+            .args(settings)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -256,7 +256,8 @@ fn settings_are_read_again_and_keys_stay_where_they_are_from_the_same_place() {
     let server = server_with(&place);
     let token = key.grant(&everything());
     server.expect(404, with(get("x?offset=-1"), &token));
-    let issuer = fetched_from(&place);
+    let mut issuer = fetched_from(&place);
+    issuer.issuer.skew_seconds += 30;
     place.answer(500, &json!({}));
     let reloaded = server.reload(|settings| {
         settings.api_keys = "*:admin:root".into();
