@@ -96,6 +96,8 @@ pub struct Reactor<D: Disk> {
     deflater: RefCell<Option<Deflater>>,
     /// What callers are recognised by.
     access: Access,
+    /// The one session of all who show nothing where nothing is needed.
+    everyone: Option<Arc<caller::Opened>>,
     /// Changes with `access`, so that what was looked up before is looked up again.
     access_epoch: u64,
     /// Finds out who asks, with `access` and with what others say.
@@ -236,6 +238,7 @@ impl<D: Disk> Reactor<D> {
             compression: settings.live_compression,
             deflater: RefCell::default(),
             access,
+            everyone: None,
             access_epoch: 0,
             recogniser,
             bounds: reload::bounds(&settings.limits),
