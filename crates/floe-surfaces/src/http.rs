@@ -130,6 +130,28 @@ pub fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(decoded))
 }
 
+/// Why a request was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The code on the wire.
+    pub code: Code,
+    /// What is wrong, for a person.
+    pub message: Cow<'static, str>,
+}
+
+impl Reject {
+    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+}
+
 /// What a host knows about the answer besides its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {

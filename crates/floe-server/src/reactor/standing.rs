@@ -24,7 +24,6 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Judges those who listen to one room anew: its own rules have changed.
-    #[allow(dead_code, reason = "what changes access comes with the next commits")]
     pub(super) fn judge_room(&mut self, slot: SlotId) {
         self.judge(Some(slot));
     }

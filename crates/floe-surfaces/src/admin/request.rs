@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::route::{self, Endpoint, Miss, Operation};
 use crate::access::jwt::Issuers;
 use crate::access::{Credentials, Grants, RoomPattern, Scope};
+pub use crate::http::Reject;
 use crate::http::{Method, decode};
 
 /// A request that was understood.
@@ -199,28 +200,6 @@ impl Ask {
             | Self::Revoke(NewRevocation::Key(_))
             | Self::DrawTicket => None,
         }
-    }
-}
-
-/// Why a request was not handed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// What went wrong.
-    pub code: Code,
-    /// In words.
-    pub message: Cow<'static, str>,
-}
-
-impl Reject {
-    fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-
-    fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::InvalidRequest, message)
     }
 }
 

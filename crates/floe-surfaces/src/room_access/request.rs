@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::ACCESS_ROOT;
 use crate::access::{Credentials, Room};
+pub use crate::http::Reject;
 use crate::http::{Method, decode};
 
 /// Largest body of a request about rules.
@@ -75,28 +76,6 @@ impl std::fmt::Display for RoomPath<'_> {
             Self::Stream(path) => write!(f, "stream/{}", String::from_utf8_lossy(path)),
             Self::Channel(id) => write!(f, "channel/{id}"),
         }
-    }
-}
-
-/// A request that is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// The code on the wire.
-    pub code: Code,
-    /// What is wrong.
-    pub message: Cow<'static, str>,
-}
-
-impl Reject {
-    fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-
-    fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::InvalidRequest, message)
     }
 }
 

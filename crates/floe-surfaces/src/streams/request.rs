@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use floe_core::{Append, ContentType, Lifetime, Producer, Start};
 use floe_proto::{Code, Millis, Namespace, Offset};
 
+pub use crate::http::Reject;
 use crate::http::{self, Method};
 use crate::json::Messages;
 
@@ -128,28 +129,6 @@ pub struct RequestHead<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     messages: Messages,
-}
-
-/// Why a request was not understood.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Reject {
-    /// The code on the wire.
-    pub code: Code,
-    /// What is wrong, for a person.
-    pub message: Cow<'static, str>,
-}
-
-impl Reject {
-    fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-
-    fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::InvalidRequest, message)
-    }
 }
 
 /// Reads a request from its parts.
