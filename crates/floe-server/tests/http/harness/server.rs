@@ -1,5 +1,6 @@
 //! Starting, stopping and restarting a server.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -191,17 +192,35 @@ impl TestServer {
     }
 }
 
+/// Copies the folder of a running server: what was durable before the call is in the copy.
+///
+/// A file that went while it was being copied may have become another one, so all is copied again.
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
+    for _ in 0..COPIES_MAX {
+        match try_copy_folder(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::remove_dir_all(to).unwrap();
+            }
+            copied => return copied.unwrap(),
         }
     }
+    panic!("files went away during each of {COPIES_MAX} copies");
+}
+
+const COPIES_MAX: usize = 100;
+
+fn try_copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            try_copy_folder(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for TestServer {
