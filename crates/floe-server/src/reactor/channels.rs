@@ -277,7 +277,12 @@ impl<D: Disk> Reactor<D> {
                     seq,
                     with_deleted: grant.rights.contains(floe_proto::Rights::READ_DELETED),
                 };
-                match self.wait_for(&grant, wait_for) {
+                // An event that is there is not denied for want of a view that has it.
+                let is_there = self
+                    .channel_room(channel)
+                    .is_some_and(|room| seq <= room.visible().tail);
+                let own = is_there.then_some(WaitFor { channel, seq });
+                match self.wait_for(&grant, wait_for.or(own)) {
                     Ok(wait) => self.ask_view(at, context, form, Shown::Found, ask, wait),
                     Err(failure) => self.refuse_channel(at, context, form, failure),
                 }
