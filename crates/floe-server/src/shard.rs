@@ -38,7 +38,7 @@ pub use access::Rules;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
-pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved};
+pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room};
 pub use viewed::Handed;
 
 /// Who asked, in the host's own terms; handed back with the reply.

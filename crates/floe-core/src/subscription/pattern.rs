@@ -66,7 +66,13 @@ pub enum PatternError {
 }
 
 /// First segments that no pattern covers.
-const RESERVED: [&str; 4] = ["__ds", "__registry__", "__channel__", "__audit__"];
+const RESERVED: [&str; 5] = [
+    "__ds",
+    "__registry__",
+    "__channel__",
+    "__audit__",
+    "__room__",
+];
 
 pub(super) fn first_segment(path: &str) -> &str {
     path.split_once('/').map_or(path, |(first, _)| first)

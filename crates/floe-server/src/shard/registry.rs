@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Lsn, Payload};
-use floe_proto::{ChannelId, Code, Millis, NameHash, Namespace};
+use floe_proto::{ChannelId, Code, Millis, NameHash, Namespace, table};
 
 use super::{Failure, NAMESPACE, Shard, SlotId};
 
@@ -288,13 +288,20 @@ fn deleted_event(path: &str) -> serde_json::Value {
 /// Returns whether only the server writes the room.
 pub fn is_reserved(name: &[u8]) -> bool {
     let (_, path) = Namespace::split(name);
-    path == REGISTRY || path == AUDIT || is_internal(name) || is_channel(name)
+    let is_own = path == REGISTRY || path == AUDIT || is_internal(name);
+    is_own || is_channel(name) || is_table_room(name)
 }
 
 /// Returns whether the room is a channel's, which streams read and only channels write.
 pub fn is_channel(name: &[u8]) -> bool {
     let (_, path) = Namespace::split(name);
     path.starts_with(ChannelId::ROOM_PREFIX.as_bytes())
+}
+
+/// Returns whether the room has tables, whose messages the server alone writes.
+pub fn is_table_room(name: &[u8]) -> bool {
+    let (_, path) = Namespace::split(name);
+    path.starts_with(table::ROOMS.as_bytes())
 }
 
 /// Returns whether the room holds state of the server itself, which no client may see or fork.

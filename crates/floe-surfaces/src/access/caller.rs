@@ -2,7 +2,7 @@
 
 use floe_core::directory::Shown;
 use floe_core::subscription::{Pattern, PatternError};
-use floe_proto::{ChannelId, Millis, Namespace, Rights};
+use floe_proto::{ChannelId, Millis, Namespace, Rights, table};
 
 use super::{Denied, Known};
 
@@ -202,7 +202,7 @@ impl<'a> Room<'a> {
 }
 
 /// Which rooms a right is for: `**` for all, `stream/` and a glob over paths, `channel/` and an id
-/// or `*`.
+/// or `*`, `room/` and a glob over the names of rooms with tables.
 ///
 /// In a glob `*` is one segment and `**` any number of them, as in subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,6 +215,8 @@ pub enum RoomPattern {
     Channels,
     /// One channel.
     Channel(ChannelId),
+    /// Rooms with tables whose name the glob covers.
+    Rooms(Pattern),
 }
 
 impl RoomPattern {
@@ -226,6 +228,7 @@ impl RoomPattern {
         match text.split_once('/') {
             None if text == "**" => Ok(Self::All),
             Some(("stream", glob)) => Ok(Self::Streams(Pattern::new(glob)?)),
+            Some(("room", glob)) => Ok(Self::Rooms(Pattern::new(glob)?)),
             Some(("channel", "*")) => Ok(Self::Channels),
             Some(("channel", id)) => id
                 .parse()
@@ -241,7 +244,7 @@ impl RoomPattern {
         match self {
             Self::All | Self::Channels => false,
             Self::Channel(_) => true,
-            Self::Streams(pattern) => pattern.is_literal(),
+            Self::Streams(pattern) | Self::Rooms(pattern) => pattern.is_literal(),
         }
     }
 
@@ -252,7 +255,13 @@ impl RoomPattern {
             (Self::Streams(glob), Room::Stream(path)) => {
                 std::str::from_utf8(path).is_ok_and(|path| glob.matches(path))
             }
-            (Self::Streams(_), Room::Channel(_))
+            (Self::Rooms(glob), Room::Stream(path)) => {
+                let name = std::str::from_utf8(path)
+                    .ok()
+                    .and_then(|path| path.strip_prefix(table::ROOMS));
+                name.is_some_and(|name| glob.matches(name))
+            }
+            (Self::Streams(_) | Self::Rooms(_), Room::Channel(_))
             | (Self::Channels | Self::Channel(_), Room::Stream(_)) => false,
         }
     }
@@ -265,6 +274,7 @@ impl std::fmt::Display for RoomPattern {
             Self::Streams(glob) => write!(f, "stream/{}", glob.as_str()),
             Self::Channels => f.write_str("channel/*"),
             Self::Channel(id) => write!(f, "channel/{id}"),
+            Self::Rooms(glob) => write!(f, "room/{}", glob.as_str()),
         }
     }
 }
@@ -273,7 +283,9 @@ impl std::fmt::Display for RoomPattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomPatternError {
     /// It begins with something else.
-    #[error("a room pattern is `**`, `stream/` and a glob, or `channel/` and an id or `*`")]
+    #[error(
+        "a room pattern is `**`, `stream/` or `room/` and a glob, or `channel/` and an id or `*`"
+    )]
     Shape,
     /// The glob is none.
     #[error(transparent)]

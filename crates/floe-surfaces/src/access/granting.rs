@@ -149,8 +149,10 @@ impl RoomPattern {
         match (self, other) {
             (Self::All, _) | (Self::Channels, Self::Channels | Self::Channel(_)) => true,
             (Self::Channel(one), Self::Channel(other)) => one == other,
-            (Self::Streams(one), Self::Streams(other)) => includes(one.as_str(), other.as_str()),
-            (Self::Streams(_) | Self::Channels | Self::Channel(_), _) => false,
+            (Self::Streams(one), Self::Streams(other)) | (Self::Rooms(one), Self::Rooms(other)) => {
+                includes(one.as_str(), other.as_str())
+            }
+            (Self::Streams(_) | Self::Channels | Self::Channel(_) | Self::Rooms(_), _) => false,
         }
     }
 }

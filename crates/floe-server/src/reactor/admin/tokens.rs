@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use floe_core::access::Role;
 use floe_log::Disk;
-use floe_proto::{Code, Namespace, Rights};
+use floe_proto::{Code, Namespace, Rights, table};
 use floe_surfaces::access::jwt::{Claims, Purpose, Secret, sign};
 use floe_surfaces::access::{Deed, Room, RoomPattern, Source, Wanted, may_sign};
 use floe_surfaces::admin::{NewToken, Use, answer};
@@ -94,12 +94,16 @@ impl<D: Disk> Reactor<D> {
         if !pattern.is_one_room() {
             return false;
         }
-        let path;
+        let (path, room_path);
         let room = match pattern {
             RoomPattern::Channel(id) => Room::Channel(*id),
             RoomPattern::Streams(glob) => {
                 path = glob.as_str().as_bytes();
                 Room::Stream(path)
+            }
+            RoomPattern::Rooms(glob) => {
+                room_path = format!("{}{}", table::ROOMS, glob.as_str());
+                Room::Stream(room_path.as_bytes())
             }
             RoomPattern::All | RoomPattern::Channels => return false,
         };
@@ -129,7 +133,13 @@ impl<D: Disk> Reactor<D> {
             RoomPattern::Streams(path) if path.is_literal() => {
                 format!("/v1/stream/{}", escape(path.as_str()))
             }
-            RoomPattern::Streams(_) | RoomPattern::All | RoomPattern::Channels => return None,
+            RoomPattern::Rooms(name) if name.is_literal() => {
+                format!("/v1/stream/{}{}", table::ROOMS, escape(name.as_str()))
+            }
+            RoomPattern::Streams(_)
+            | RoomPattern::Rooms(_)
+            | RoomPattern::All
+            | RoomPattern::Channels => return None,
         };
         let base = self.base_url(office.context.secure, host);
         let base = base.trim_end_matches('/');
@@ -212,6 +222,12 @@ impl<D: Disk> Reactor<D> {
             }
             RoomPattern::Streams(path) => {
                 let name = namespace.qualify(path.as_str().as_bytes()).into_owned();
+                self.shard.rules(now, &name)?;
+                Ok(name)
+            }
+            RoomPattern::Rooms(room) => {
+                let path = format!("{}{}", table::ROOMS, room.as_str());
+                let name = namespace.qualify(path.as_bytes()).into_owned();
                 self.shard.rules(now, &name)?;
                 Ok(name)
             }
