@@ -105,6 +105,18 @@ pub enum Code {
     RateLimited,
     /// A namespace holds as much as its quota allows.
     QuotaExceeded,
+    /// A value breaks a rule of its table.
+    Constraint,
+    /// A row has not the wanted version.
+    PreconditionFailed,
+    /// The SQL cannot be run here.
+    SqlRejected,
+    /// What a query computes is too large.
+    QueryTooLarge,
+    /// The action or method is none.
+    UnknownAction,
+    /// The replica cannot be read for the moment.
+    ReplicaUnavailable,
 }
 
 /// What a caller should do after a failure.
@@ -120,7 +132,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 55] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -170,6 +182,12 @@ impl Code {
         Self::AccessUnavailable,
         Self::RateLimited,
         Self::QuotaExceeded,
+        Self::Constraint,
+        Self::PreconditionFailed,
+        Self::SqlRejected,
+        Self::QueryTooLarge,
+        Self::UnknownAction,
+        Self::ReplicaUnavailable,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -396,6 +414,36 @@ impl Code {
                 507,
                 "The namespace holds as many rooms or bytes as it may; reads and deletes go on.",
             ),
+            Self::Constraint => (
+                "CONSTRAINT",
+                409,
+                "A value breaks a rule of its table; the error names the column.",
+            ),
+            Self::PreconditionFailed => (
+                "PRECONDITION_FAILED",
+                412,
+                "A row has not the version that the call asks for.",
+            ),
+            Self::SqlRejected => (
+                "SQL_REJECTED",
+                400,
+                "The SQL cannot be run: it does not parse, does more than read, or reaches what is not the room's.",
+            ),
+            Self::QueryTooLarge => (
+                "QUERY_TOO_LARGE",
+                413,
+                "What the SQL computes is larger than a query may be.",
+            ),
+            Self::UnknownAction => (
+                "UNKNOWN_ACTION",
+                400,
+                "The frame's action, or the method of the call, is none.",
+            ),
+            Self::ReplicaUnavailable => (
+                "REPLICA_UNAVAILABLE",
+                503,
+                "The replica cannot be read for the moment.",
+            ),
         }
     }
 
@@ -443,7 +491,8 @@ impl Code {
             | Self::ColdUnavailable
             | Self::AccessUnavailable
             | Self::RateLimited
-            | Self::QuotaExceeded => Retry::Later,
+            | Self::QuotaExceeded
+            | Self::ReplicaUnavailable => Retry::Later,
             Self::InvalidRequest
             | Self::InvalidJson
             | Self::EmptyBody
@@ -476,7 +525,12 @@ impl Code {
             | Self::NotJoined
             | Self::AlreadyJoined
             | Self::EventTooLarge
-            | Self::TlsRequired => Retry::Never,
+            | Self::TlsRequired
+            | Self::Constraint
+            | Self::PreconditionFailed
+            | Self::SqlRejected
+            | Self::QueryTooLarge
+            | Self::UnknownAction => Retry::Never,
         }
     }
 }

@@ -12,6 +12,7 @@ mod ids;
 mod namespace;
 mod query;
 mod rights;
+pub mod table;
 mod time;
 pub mod token;
 

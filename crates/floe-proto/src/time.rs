@@ -38,6 +38,25 @@ impl Millis {
     }
 }
 
+/// The JSON of a moment: its text.
+pub(crate) mod rfc3339 {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    use super::Millis;
+
+    pub(crate) fn serialize<S: Serializer>(at: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&at.rfc3339())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Millis, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Millis::parse_rfc3339(&text).ok_or_else(|| D::Error::custom("not a moment in RFC 3339"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
