@@ -104,6 +104,9 @@ pub enum OnConflict {
 pub enum Place {
     /// The one with this key, which must be there.
     Key(Vec<Value>),
+    /// The one whose key has these values by the names of its columns, all of them and no other;
+    /// it must be there.
+    Named(Row),
     /// All whose columns have these values; there may be none.
     Where(Row),
 }
