@@ -71,7 +71,10 @@ fn the_same_token_opens_streams_channels_sse_and_sockets_and_says_who_it_is() {
         "{there}"
     );
     assert_eq!(socket.append(&room, "mallory", "two"), 2);
-    let last = with(get(&format!("/v1/channels/{id}/events/2")), &token);
+    let last = with(
+        get(&format!("/v1/channels/{id}/events/2?waitFor=2")),
+        &token,
+    );
     let last = server.expect(200, last).text();
     assert!(last.contains("tess") && !last.contains("mallory"), "{last}");
 }
