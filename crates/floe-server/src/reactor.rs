@@ -15,6 +15,7 @@ mod http1;
 mod limits;
 mod live;
 mod output;
+mod page;
 mod parked;
 mod readers;
 mod receive;
@@ -78,6 +79,8 @@ pub struct Reactor<D: Disk> {
     directory: DirectoryHost,
     /// Namespaces whose own tokens are believed.
     own_issuers: Vec<Namespace>,
+    /// Origins whose pages may read what is in a namespace, where not all may.
+    pages: page::Pages,
     tickets: tickets::Tickets,
     refusals: admin::RefusalsLogged,
     /// When the first of the connections' credentials ends, or earlier.
@@ -230,6 +233,7 @@ impl<D: Disk> Reactor<D> {
             own_issuers: Vec::new(),
             tickets: tickets::Tickets::default(),
             refusals: admin::RefusalsLogged::default(),
+            pages: page::Pages::default(),
             ends_next: Millis(u64::MAX),
             public_url: settings.public_url.clone(),
             address,
@@ -580,7 +584,7 @@ impl<D: Disk> Reactor<D> {
             close: true,
             ..Context::default()
         };
-        let envelope = envelope(&mut self.clock, context.after(failure));
+        let envelope = envelope::<D::File>(&mut self.clock, None, context.after(failure));
         http::error(&mut self.out, &envelope, failure.code, &failure.message);
         let _ = socket.write(&self.out);
     }
@@ -852,7 +856,7 @@ impl<D: Disk> Reactor<D> {
         self.out.clear();
         http::error(
             &mut self.out,
-            &envelope(&mut self.clock, context),
+            &envelope(&mut self.clock, self.conns.get(at), context),
             code,
             message,
         );
@@ -872,10 +876,14 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
-fn envelope(clock: &mut Clock, context: Context) -> Envelope<'_> {
+fn envelope<'a, F>(
+    clock: &'a mut Clock,
+    conn: Option<&'a Conn<F>>,
+    context: Context,
+) -> Envelope<'a> {
     Envelope {
         date: clock.date(),
-        cors: context.cors,
+        cors: page::cors(conn.and_then(|conn| conn.page.as_deref()), context.cors),
         close: context.close,
         head: context.head,
         pace: context.pace,

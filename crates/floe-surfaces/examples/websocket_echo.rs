@@ -16,7 +16,7 @@ const MESSAGE_BYTES_MAX: u32 = 32 << 20;
 
 const ENVELOPE: Envelope<'_> = Envelope {
     date: "Thu, 01 Jan 1970 00:00:00 GMT",
-    cors: false,
+    cors: floe_surfaces::http::Cors::Unasked,
     close: true,
     head: false,
     pace: floe_surfaces::limits::Pace::NONE,

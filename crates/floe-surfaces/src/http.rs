@@ -152,13 +152,56 @@ impl Reject {
     }
 }
 
+/// Which pages a browser lets read an answer (CORS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cors<'a> {
+    /// All may, and the request came from none: nothing need be said.
+    Unasked,
+    /// All may.
+    Anyone,
+    /// Those of this origin may: a list has it, and the request came from there.
+    Listed(&'a str),
+    /// There is a list, and the request came from no page of it. Caches learn that another answer
+    /// is for others.
+    Unlisted,
+}
+
+impl Cors<'_> {
+    /// Makes an answer that may be kept for others say what holds for them, whoever asked.
+    #[must_use]
+    pub const fn said(self) -> Self {
+        match self {
+            Self::Unasked => Self::Anyone,
+            Self::Anyone | Self::Listed(_) | Self::Unlisted => self,
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Unasked => {}
+            Self::Anyone => {
+                out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
+                out.extend_from_slice(EXPOSED);
+            }
+            Self::Listed(origin) => {
+                out.extend_from_slice(b"Access-Control-Allow-Origin: ");
+                write_foreign(out, origin);
+                out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(EXPOSED);
+                out.extend_from_slice(VARIES);
+            }
+            Self::Unlisted => out.extend_from_slice(VARIES),
+        }
+    }
+}
+
 /// What a host knows about the answer besides its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// Value of the `Date` field.
     pub date: &'a str,
-    /// Whether the request named an origin, so that browsers want the CORS fields.
-    pub cors: bool,
+    /// Which pages may read the answer.
+    pub cors: Cors<'a>,
     /// Whether the connection ends with this answer.
     pub close: bool,
     /// Whether the request was a HEAD, which is answered without a body.
@@ -168,6 +211,15 @@ pub struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
+    /// Returns it for an answer that says which pages may read it, whoever asked.
+    #[must_use]
+    pub const fn said(self) -> Self {
+        Self {
+            cors: self.cors.said(),
+            ..self
+        }
+    }
+
     /// Returns the value of `Retry-After` of a failure, if it has one.
     #[must_use]
     pub fn retry_after(&self, code: Code) -> Option<u64> {
@@ -190,9 +242,7 @@ impl<'a> Answer<'a> {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(envelope.date.as_bytes());
         out.extend_from_slice(ALWAYS);
-        if envelope.cors {
-            out.extend_from_slice(CORS);
-        }
+        envelope.cors.write(out);
         if envelope.close {
             out.extend_from_slice(b"Connection: close\r\n");
         }
@@ -216,8 +266,7 @@ impl<'a> Answer<'a> {
     pub fn foreign(self, name: &str, value: &str) -> Self {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
-        self.out
-            .extend(value.bytes().filter(|byte| *byte >= b' ' && *byte != 0x7f));
+        write_foreign(self.out, value);
         self.out.extend_from_slice(b"\r\n");
         self
     }
@@ -303,18 +352,32 @@ pub fn error_with<'a>(
 
 /// Writes the answer to a CORS preflight.
 pub fn preflight(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
-    let envelope = Envelope {
-        cors: true,
-        ..*envelope
+    preflight_for(out, envelope, ALLOW_METHODS, ALLOW_HEADERS);
+}
+
+/// Writes the answer to a CORS preflight of a surface that takes these methods and fields. A page
+/// that may not read what comes of its request is told nothing, and sends none.
+pub(crate) fn preflight_for(
+    out: &mut Vec<u8>,
+    envelope: &Envelope<'_>,
+    methods: &[u8],
+    fields: &[u8],
+) {
+    let envelope = envelope.said();
+    let answer = Answer::start(out, &envelope, 204);
+    let answer = match envelope.cors {
+        Cors::Unlisted => answer,
+        Cors::Unasked | Cors::Anyone | Cors::Listed(_) => answer
+            .field("Access-Control-Allow-Methods", methods)
+            .field("Access-Control-Allow-Headers", fields)
+            .field("Access-Control-Max-Age", b"86400"),
     };
-    Answer::start(out, &envelope, 204)
-        .field(
-            "Access-Control-Allow-Methods",
-            b"GET, HEAD, PUT, POST, DELETE, OPTIONS",
-        )
-        .field("Access-Control-Allow-Headers", ALLOW_HEADERS)
-        .field("Access-Control-Max-Age", b"86400")
-        .no_body(true);
+    answer.no_body(true);
+}
+
+/// Writes a value that came from outside, without the bytes that would end its field.
+fn write_foreign(out: &mut Vec<u8>, value: &str) {
+    out.extend(value.bytes().filter(|byte| *byte >= b' ' && *byte != 0x7f));
 }
 
 /// Writes `value` at the end of `digits` and returns where it begins.
@@ -360,11 +423,15 @@ fn status_line(status: u16) -> &'static str {
 const ALWAYS: &[u8] =
     b"\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: cross-origin\r\n";
 
-const CORS: &[u8] = b"Access-Control-Allow-Origin: *\r\n\
-    Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, \
+const VARIES: &[u8] = b"Vary: Origin\r\n";
+
+const EXPOSED: &[u8] =
+    b"Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, \
     Stream-Closed, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, \
     Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Retry-After, \
     RateLimit, RateLimit-Policy\r\n";
+
+const ALLOW_METHODS: &[u8] = b"GET, HEAD, PUT, POST, DELETE, OPTIONS";
 
 const ALLOW_HEADERS: &[u8] = b"Content-Type, Authorization, If-None-Match, Last-Event-ID, \
     Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, \
@@ -376,7 +443,7 @@ mod tests {
 
     const PLAIN: Envelope<'_> = Envelope {
         date: "now",
-        cors: false,
+        cors: Cors::Unasked,
         close: false,
         head: false,
         pace: Pace::NONE,
@@ -434,6 +501,53 @@ mod tests {
                 .unwrap()
                 .contains("X: aSet-Cookie: b\r\n")
         );
+    }
+
+    #[test]
+    fn an_answer_says_which_pages_may_read_it() {
+        let head = |cors| {
+            let mut out = Vec::new();
+            let envelope = Envelope { cors, ..PLAIN };
+            Answer::start(&mut out, &envelope, 200).no_body(false);
+            String::from_utf8(out).unwrap()
+        };
+        let allowed = |head: &str| {
+            let mut lines = head.lines();
+            let line = lines.find_map(|line| line.strip_prefix("Access-Control-Allow-Origin: "));
+            line.map(str::to_owned)
+        };
+        let varies = |head: &str| head.contains("\r\nVary: Origin\r\n");
+        let exposes = |head: &str| head.contains("\r\nAccess-Control-Expose-Headers: ");
+
+        let unasked = head(Cors::Unasked);
+        assert!(!unasked.contains("Access-Control") && !varies(&unasked));
+        let anyone = head(Cors::Anyone);
+        assert_eq!(allowed(&anyone).as_deref(), Some("*"));
+        assert!(exposes(&anyone) && !varies(&anyone));
+        let listed = head(Cors::Listed("https://a\r\nX: y"));
+        assert_eq!(allowed(&listed).as_deref(), Some("https://aX: y"));
+        assert!(exposes(&listed) && varies(&listed));
+        let unlisted = head(Cors::Unlisted);
+        assert!(!unlisted.contains("Access-Control") && varies(&unlisted));
+        for head in [unasked, anyone, listed, unlisted] {
+            assert!(!head.contains("Credentials"), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_says_nothing_to_pages_that_may_not_read() {
+        let told = |cors| {
+            let mut out = Vec::new();
+            preflight(&mut out, &Envelope { cors, ..PLAIN });
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(told(Cors::Unasked), told(Cors::Anyone));
+        for cors in [Cors::Anyone, Cors::Listed("https://a")] {
+            assert!(told(cors).contains("Allow-Methods: GET,"), "{cors:?}");
+        }
+        let unlisted = told(Cors::Unlisted);
+        assert!(unlisted.starts_with("HTTP/1.1 204 "), "{unlisted}");
+        assert!(!unlisted.contains("Access-Control"), "{unlisted}");
     }
 
     #[test]

@@ -392,7 +392,7 @@ mod tests {
         };
         let envelope = Envelope {
             date: "now",
-            cors: false,
+            cors: crate::http::Cors::Unasked,
             close: false,
             head: false,
             pace: Pace::NONE,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use floe_proto::Code;
-use floe_surfaces::http::{self as surface, Envelope};
+use floe_surfaces::http::{self as surface, Cors, Envelope};
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
@@ -143,7 +143,7 @@ pub(super) fn refuse(cors: bool, code: Code, message: &str) -> Response<Body> {
     let envelope = Envelope {
         pace: floe_surfaces::limits::Pace::NONE,
         date: &httpdate::fmt_http_date(SystemTime::now()),
-        cors,
+        cors: if cors { Cors::Anyone } else { Cors::Unasked },
         close: false,
         head: false,
     };

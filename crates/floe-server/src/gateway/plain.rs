@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use floe_proto::Code;
-use floe_surfaces::http::{self, Envelope};
+use floe_surfaces::http::{self, Cors, Envelope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -16,7 +16,7 @@ pub(super) async fn refuse(mut socket: TcpStream) {
     let envelope = Envelope {
         pace: floe_surfaces::limits::Pace::NONE,
         date: &httpdate::fmt_http_date(SystemTime::now()),
-        cors: false,
+        cors: Cors::Unasked,
         close: true,
         head: false,
     };

@@ -22,6 +22,7 @@ pub(super) use self::audit::RefusalsLogged;
 use super::caller::{Opened, refused};
 use super::conn::{Context, Place};
 use super::{Reactor, envelope};
+use super::page::Pages;
 use crate::directory::Outcome;
 use crate::shard::Failure;
 
@@ -215,6 +216,7 @@ impl<D: Disk> Reactor<D> {
         }
         self.show(at, context, |out, envelope| {
             answer::write(out, envelope, status, &body);
+        self.pages = Pages::of(directory);
         });
     }
 
@@ -243,7 +245,7 @@ impl<D: Disk> Reactor<D> {
                 }),
                 Outcome::Deleted | Outcome::Empty(_) => {
                     self.out.clear();
-                    let envelope = envelope(&mut self.clock, context);
+                    let envelope = envelope(&mut self.clock, self.conns.get(at), context);
                     floe_surfaces::streams::write_deleted(&mut self.out, &envelope);
                     self.answer(at, context);
                 }

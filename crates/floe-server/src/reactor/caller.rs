@@ -89,6 +89,19 @@ impl<D: Disk> Reactor<D> {
         credentials: &Credentials<'_>,
         named: Option<Namespace>,
     ) -> Result<Arc<Opened>, Failure> {
+        let opened = self.find_session(at, credentials, named)?;
+        if let Some(namespace) = opened.session.namespace() {
+            self.judge_page(at, namespace);
+        }
+        Ok(opened)
+    }
+
+    fn find_session(
+        &mut self,
+        at: usize,
+        credentials: &Credentials<'_>,
+        named: Option<Namespace>,
+    ) -> Result<Arc<Opened>, Failure> {
         let now = self.clock.wall;
         let epoch = self.access_epoch;
         let conn = &mut self.conns[at];

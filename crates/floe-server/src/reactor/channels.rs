@@ -49,7 +49,7 @@ impl<D: Disk> Reactor<D> {
             Err(reject) => {
                 self.metrics.error(reject.code);
                 self.out.clear();
-                let envelope = envelope(&mut self.clock, context);
+                let envelope = envelope(&mut self.clock, self.conns.get(at), context);
                 channels::write_reject(&mut self.out, &envelope, &reject);
                 return self.answer(at, context);
             }
@@ -76,6 +76,8 @@ impl<D: Disk> Reactor<D> {
             Ok(granted) => granted,
             Err(failure) => return self.refuse_channel(at, context, form, failure),
         };
+        // A channel may be another namespace's than the one that the request seems to be of.
+        self.judge_page(at, &grant.namespace);
         if self.limiter.is_on() && wanted.deed != Deed::Nothing {
             let payer = Payer::of(&opened, Some(&grant));
             let room = ask.channel().map(ChannelId::room_name);
@@ -555,7 +557,10 @@ impl<D: Disk> Reactor<D> {
         write: impl FnOnce(&mut Vec<u8>, &floe_surfaces::http::Envelope<'_>),
     ) {
         self.out.clear();
-        write(&mut self.out, &envelope(&mut self.clock, context));
+        write(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+        );
         self.answer(at, context);
     }
 

@@ -12,6 +12,7 @@ use super::http1::ChunkScan;
 use super::limits::Account;
 use super::live::Live;
 use super::output::Output;
+use super::page::Page;
 use super::parked::Parked;
 use super::socket::Socket;
 use crate::proxy::Peer;
@@ -30,6 +31,8 @@ pub struct Conn<F> {
     pub state: State,
     /// Who asked last, for what was asked.
     pub session: Option<Arc<Opened>>,
+    /// From which page the request under way comes, where not every page may read every answer.
+    pub page: Option<Box<Page>>,
     /// How it stands with what it may, once that has been asked.
     pub account: Option<Box<Account>>,
     /// Bytes received and not yet understood.
@@ -243,6 +246,7 @@ impl<F: floe_log::DiskFile> Conn<F> {
             generation,
             state: State::Receiving,
             session: None,
+            page: None,
             account: None,
             input: Vec::new(),
             held: 0,

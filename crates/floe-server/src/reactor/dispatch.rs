@@ -171,6 +171,9 @@ impl<D: Disk> Reactor<D> {
             Ok(admitted) => admitted,
             Err(failure) => return self.answer_refused_read(at, context, failure),
         };
+        if let Some(grant) = &grant {
+            self.judge_page(at, &grant.namespace);
+        }
         let name = &*full_name(&opened.session, name);
         if self.limiter.is_on() {
             let payer = Payer::of(&opened, grant.as_ref());
@@ -193,7 +196,7 @@ impl<D: Disk> Reactor<D> {
             Request::Describe => match self.shard.describe(now, name) {
                 Ok(room) => {
                     self.out.clear();
-                    let envelope = envelope(&mut self.clock, context);
+                    let envelope = envelope(&mut self.clock, self.conns.get(at), context);
                     streams::write_described(&mut self.out, &envelope, room);
                     self.answer(at, context);
                 }
@@ -206,7 +209,10 @@ impl<D: Disk> Reactor<D> {
     /// Answers a browser's question about headers, which it asks without any credentials.
     pub(super) fn answer_preflight(&mut self, at: usize, context: Context) {
         self.out.clear();
-        http::preflight(&mut self.out, &envelope(&mut self.clock, context));
+        http::preflight(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+        );
         self.answer(at, context);
     }
 
@@ -324,7 +330,10 @@ impl<D: Disk> Reactor<D> {
         match subscriptions::read_request(method, path, field("authorization"), body, &asked) {
             Ok(Asked::KeySet) => {
                 let key = self.subscriptions.public_key();
-                key.write_jwks(&mut self.out, &envelope(&mut self.clock, context));
+                key.write_jwks(
+                    &mut self.out,
+                    &envelope(&mut self.clock, self.conns.get(at), context),
+                );
                 self.answer(at, context);
             }
             Ok(asked) => match self.admit_subscription(at, named, &asked, fields) {
@@ -333,7 +342,7 @@ impl<D: Disk> Reactor<D> {
             },
             Err(reject) => {
                 self.metrics.error(reject.code);
-                let envelope = envelope(&mut self.clock, context);
+                let envelope = envelope(&mut self.clock, self.conns.get(at), context);
                 subscriptions::write_reject(&mut self.out, &envelope, &reject);
                 self.answer(at, context);
             }
@@ -415,7 +424,7 @@ impl<D: Disk> Reactor<D> {
         };
         self.out.clear();
         let key = self.subscriptions.public_key();
-        let envelope = envelope(&mut self.clock, context);
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         subscriptions::write_reply(&mut self.out, &envelope, reply, &base, key);
         self.answer(at, context);
     }
@@ -458,7 +467,7 @@ impl<D: Disk> Reactor<D> {
             None => None,
         };
         self.out.clear();
-        let envelope = envelope(&mut self.clock, context);
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         match reply {
             Reply::Appended {
                 edge,
@@ -549,10 +558,14 @@ impl<D: Disk> Reactor<D> {
             );
         }
         self.out.clear();
-        Answer::start(&mut self.out, &envelope(&mut self.clock, context), 200)
-            .field("Content-Type", content_type.as_bytes())
-            .field("Cache-Control", b"no-store")
-            .body(text.as_bytes());
+        Answer::start(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+            200,
+        )
+        .field("Content-Type", content_type.as_bytes())
+        .field("Cache-Control", b"no-store")
+        .body(text.as_bytes());
         self.answer(at, context);
     }
 
@@ -628,8 +641,11 @@ impl<D: Disk> Reactor<D> {
             body_len: fetched.bytes + if json { 2 } else { 0 },
         };
         self.out.clear();
-        let follows =
-            streams::write_read(&mut self.out, &envelope(&mut self.clock, context), &answer);
+        let follows = streams::write_read(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+            &answer,
+        );
         if follows {
             if json {
                 self.out.push(b'[');
@@ -728,7 +744,7 @@ fn payload(body: Body<'_>) -> Payload<'_> {
 }
 
 /// Splits a request target into path and query; an absolute target loses its authority.
-fn split_target(target: &str) -> (&str, Option<&str>) {
+pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
     let target = match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find('/').map_or("/", |at| &rest[at..])

@@ -381,7 +381,7 @@ impl<D: Disk> Reactor<D> {
             bounds: &bounds,
         };
         self.out.clear();
-        let envelope = envelope(&mut self.clock, context);
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         limits::write_limits(&mut self.out, &envelope, &told);
         self.answer(at, context);
     }

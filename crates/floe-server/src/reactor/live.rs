@@ -121,7 +121,7 @@ impl<D: Disk> Reactor<D> {
             Ok(accept) => accept,
             Err(reject) => {
                 self.metrics.error(reject.code);
-                let envelope = envelope(&mut self.clock, context);
+                let envelope = envelope(&mut self.clock, self.conns.get(at), context);
                 ws::write_reject(&mut self.out, &envelope, &reject);
                 return self.answer(at, context);
             }
@@ -152,8 +152,13 @@ impl<D: Disk> Reactor<D> {
             return self.answer_failure(at, context, &failure);
         }
         let format = Format::of_protocol(accept.protocol);
-        ws::write_accept(&mut self.out, &envelope(&mut self.clock, context), &accept);
+        ws::write_accept(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+            &accept,
+        );
         let conn = &mut self.conns[at];
+        conn.page = None;
         let connection = format!("{:x}", conn.ticket(at).0);
         conn.state = State::Live(Box::new(Live {
             decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max)

@@ -66,7 +66,7 @@ impl<D: Disk> Reactor<D> {
     ) {
         if plan.span.edge.closed {
             self.out.clear();
-            let envelope = envelope(&mut self.clock, context);
+            let envelope = envelope(&mut self.clock, self.conns.get(at), context);
             streams::write_up_to_date(&mut self.out, &envelope, plan.span.edge, cursor);
             return self.answer(at, context);
         }
@@ -104,7 +104,11 @@ impl<D: Disk> Reactor<D> {
             ends_ms: self.sse_ends_ms(at),
         };
         self.out.clear();
-        streams::write_sse_head(&mut self.out, &envelope(&mut self.clock, context), style);
+        streams::write_sse_head(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+            style,
+        );
         self.begin_sse(at, context, sse);
     }
 
@@ -137,7 +141,10 @@ impl<D: Disk> Reactor<D> {
             ends_ms: self.sse_ends_ms(at),
         };
         self.out.clear();
-        channels::write_sse_head(&mut self.out, &envelope(&mut self.clock, context));
+        channels::write_sse_head(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+        );
         let mut event = Vec::new();
         channels::write_sse_connected(&mut event, form, channel, plan.span.from);
         write_chunk(&mut self.out, &event);
@@ -153,6 +160,8 @@ impl<D: Disk> Reactor<D> {
         match self.frame(sse) {
             Ok(frame) => {
                 self.out.extend_from_slice(&frame.bytes);
+                // The head says which pages may read it, and nothing else will.
+                self.conns[at].page = None;
                 self.send(at);
                 self.moved(at, &frame);
                 if !frame.ends {
@@ -386,7 +395,7 @@ impl<D: Disk> Reactor<D> {
             return self.answer_polled(at, context, poll.slot, poll.from, poll.following);
         }
         self.out.clear();
-        let envelope = envelope(&mut self.clock, context);
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         streams::write_up_to_date(&mut self.out, &envelope, edge, poll.cursor);
         self.answer(at, context);
     }

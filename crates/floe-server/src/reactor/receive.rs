@@ -238,6 +238,8 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn take_request(&mut self, at: usize, data: &[u8]) -> Taken {
+        // What the request before came from is nothing to this one.
+        self.conns[at].page = None;
         // An empty line before a request is to be passed over (RFC 9112, section 2.2).
         let skipped = data
             .iter()
@@ -259,6 +261,8 @@ impl<D: Disk> Reactor<D> {
             }
         };
         let method = request.method.unwrap_or_default();
+        let target = request.path.unwrap_or_default();
+        self.note_page(at, target, request.headers);
         let context = Context {
             close: framing.close,
             cors: framing.has_origin,
@@ -300,14 +304,7 @@ impl<D: Disk> Reactor<D> {
                 }
             },
         };
-        self.dispatch(
-            at,
-            context,
-            method,
-            request.path.unwrap_or_default(),
-            request.headers,
-            body,
-        );
+        self.dispatch(at, context, method, target, request.headers, body);
         Taken::Request(skipped + framing.head_len + body_len)
     }
 

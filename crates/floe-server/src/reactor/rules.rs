@@ -74,6 +74,7 @@ impl<D: Disk> Reactor<D> {
             }
         };
         let grant = self.grant(&opened.session, None, &wanted)?;
+        self.judge_page(at, &grant.namespace);
         let now = self.clock.wall;
         let shown = room.to_string();
         match ask {
@@ -110,7 +111,11 @@ impl<D: Disk> Reactor<D> {
             version: rules.version,
             access: &rules.access,
         };
-        room_access::write_rules(&mut self.out, &envelope(&mut self.clock, context), &shown);
+        room_access::write_rules(
+            &mut self.out,
+            &envelope(&mut self.clock, self.conns.get(at), context),
+            &shown,
+        );
         self.answer(at, context);
     }
 }

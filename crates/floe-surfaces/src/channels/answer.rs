@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::route::Form;
 use super::sse::number;
-use crate::http::{Answer, Envelope};
+use crate::http::{Answer, Envelope, preflight_for};
 use crate::live::{LIVE_PATH, Member};
 
 /// How far the view is behind the log.
@@ -285,10 +285,6 @@ pub fn write_openapi(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
 
 /// Writes the answer to a CORS preflight.
 pub fn write_preflight(out: &mut Vec<u8>, envelope: &Envelope<'_>, form: Form) {
-    let envelope = Envelope {
-        cors: true,
-        ..*envelope
-    };
     let (methods, headers): (&[u8], &[u8]) = match form {
         Form::V1 => (
             b"GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS",
@@ -304,11 +300,7 @@ pub fn write_preflight(out: &mut Vec<u8>, envelope: &Envelope<'_>, form: Form) {
             b"Authorization, Content-Type, X-Log-Token",
         ),
     };
-    Answer::start(out, &envelope, 204)
-        .field("Access-Control-Allow-Methods", methods)
-        .field("Access-Control-Allow-Headers", headers)
-        .field("Access-Control-Max-Age", b"86400")
-        .no_body(true);
+    preflight_for(out, envelope, methods, headers);
 }
 
 /// The `OpenAPI` document of this surface.

@@ -7,11 +7,7 @@ use crate::http::{Answer, Envelope, decimal};
 
 /// Writes the head of an event stream; its body comes in chunks.
 pub fn write_sse_head(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
-    let envelope = Envelope {
-        cors: true,
-        ..*envelope
-    };
-    Answer::start(out, &envelope, 200)
+    Answer::start(out, &envelope.said(), 200)
         .field("Content-Type", b"text/event-stream")
         .field("Cache-Control", b"no-cache")
         .field("X-Accel-Buffering", b"no")

@@ -16,7 +16,7 @@ const TOKEN: (&str, &[u8]) = ("x-channel-token", b"some token");
 
 const ENVELOPE: Envelope<'_> = Envelope {
     date: "now",
-    cors: false,
+    cors: crate::http::Cors::Unasked,
     close: false,
     head: false,
     pace: crate::limits::Pace::NONE,

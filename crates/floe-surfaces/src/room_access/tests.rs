@@ -153,7 +153,7 @@ fn an_answer_can_be_sent_back() {
     };
     let envelope = Envelope {
         date: "now",
-        cors: false,
+        cors: crate::http::Cors::Unasked,
         close: false,
         head: false,
         pace: crate::limits::Pace::NONE,

@@ -154,11 +154,8 @@ pub fn write_read(out: &mut Vec<u8>, envelope: &Envelope<'_>, read: &ReadAnswer<
             .any(|one| one.trim().trim_start_matches("W/") == tag || one.trim() == "*"),
         (None, _) | (_, None) => false,
     };
-    // Browsers on any site read streams, and a shared cache must not mix the two kinds of answer.
-    let envelope = Envelope {
-        cors: true,
-        ..*envelope
-    };
+    // Browsers on other sites read streams, and a shared cache must not mix the two kinds of answer.
+    let envelope = envelope.said();
     let answer = Answer::start(out, &envelope, if unchanged { 304 } else { 200 })
         .field("Stream-Next-Offset", &Offset(read.next).wire())
         .maybe("Stream-Up-To-Date", read.at_tail().then_some(b"true"))
@@ -193,17 +190,10 @@ fn read_caching(read: &ReadAnswer<'_>) -> &'static [u8] {
 
 /// Writes the answer of a long-poll that ends without data: 204.
 pub fn write_up_to_date(out: &mut Vec<u8>, envelope: &Envelope<'_>, edge: Edge, cursor: u64) {
-    let answer = Answer::start(
-        out,
-        &Envelope {
-            cors: true,
-            ..*envelope
-        },
-        204,
-    )
-    .field("Stream-Next-Offset", &Offset(edge.tail).wire())
-    .field("Stream-Up-To-Date", b"true")
-    .field("Cache-Control", b"no-store");
+    let answer = Answer::start(out, &envelope.said(), 204)
+        .field("Stream-Next-Offset", &Offset(edge.tail).wire())
+        .field("Stream-Up-To-Date", b"true")
+        .field("Cache-Control", b"no-store");
     let answer = closed(answer, edge.closed);
     let answer = if edge.closed {
         answer

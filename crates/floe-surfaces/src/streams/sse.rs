@@ -46,19 +46,12 @@ pub struct SseControl {
 /// Writes the head of an event stream; its body comes in chunks.
 pub fn write_sse_head(out: &mut Vec<u8>, envelope: &Envelope<'_>, style: SseStyle) {
     let base64: Option<&[u8]> = (style == SseStyle::Base64).then_some(b"base64");
-    Answer::start(
-        out,
-        &Envelope {
-            cors: true,
-            ..*envelope
-        },
-        200,
-    )
-    .field("Content-Type", b"text/event-stream")
-    .field("Cache-Control", b"no-cache")
-    .field("X-Accel-Buffering", b"no")
-    .maybe("Stream-SSE-Data-Encoding", base64)
-    .chunks_follow();
+    Answer::start(out, &envelope.said(), 200)
+        .field("Content-Type", b"text/event-stream")
+        .field("Cache-Control", b"no-cache")
+        .field("X-Accel-Buffering", b"no")
+        .maybe("Stream-SSE-Data-Encoding", base64)
+        .chunks_follow();
 }
 
 /// Writes one `data` event with the bytes of `parts`, in the wire form of the log.

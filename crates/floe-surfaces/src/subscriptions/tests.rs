@@ -30,7 +30,7 @@ fn asked(id: &str, request: Request) -> Result<Asked, Code> {
 fn answer(reply: &Reply) -> (String, Value) {
     let envelope = Envelope {
         date: "now",
-        cors: false,
+        cors: crate::http::Cors::Unasked,
         close: false,
         head: false,
         pace: crate::limits::Pace::NONE,

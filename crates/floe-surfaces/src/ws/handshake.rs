@@ -242,7 +242,7 @@ mod tests {
 
     const ENVELOPE: Envelope<'_> = Envelope {
         date: "now",
-        cors: false,
+        cors: crate::http::Cors::Unasked,
         close: false,
         head: false,
         pace: crate::limits::Pace::NONE,

@@ -182,7 +182,7 @@ impl<D: Disk> Reactor<D> {
                 .map(|member| member.user),
         };
         self.out.clear();
-        let envelope = envelope(&mut self.clock, context);
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         channels::write_presence(&mut self.out, &envelope, &presence);
         self.answer(at, context);
     }

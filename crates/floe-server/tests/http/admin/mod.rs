@@ -3,6 +3,7 @@
 mod audit;
 mod keys;
 mod namespaces;
+mod pages;
 mod revoking;
 mod routes;
 mod secrets;
