@@ -99,6 +99,8 @@ pub struct Reactor<D: Disk> {
     deflater: RefCell<Option<Deflater>>,
     /// What callers are recognised by.
     access: Access,
+    /// Whether it is open to nobody any more, for other threads.
+    closed: Arc<AtomicBool>,
     /// The one session of all who show nothing where nothing is needed.
     everyone: Option<Arc<caller::Opened>>,
     /// Changes with `access`, so that what was looked up before is looked up again.
@@ -231,9 +233,9 @@ impl<D: Disk> Reactor<D> {
             subscriptions,
             directory,
             own_issuers: Vec::new(),
+            pages: page::Pages::default(),
             tickets: tickets::Tickets::default(),
             refusals: admin::RefusalsLogged::default(),
-            pages: page::Pages::default(),
             ends_next: Millis(u64::MAX),
             public_url: settings.public_url.clone(),
             address,
@@ -242,6 +244,7 @@ impl<D: Disk> Reactor<D> {
             compression: settings.live_compression,
             deflater: RefCell::default(),
             access,
+            closed: Arc::default(),
             everyone: None,
             access_epoch: 0,
             recogniser,
@@ -288,7 +291,8 @@ impl<D: Disk> Reactor<D> {
     /// Returns a handle that gives it new settings.
     pub fn reloader(&self, waker: &Arc<Waker>, certificates: Option<Certificates>) -> Reloader {
         let (slot, waker) = (self.reloads.clone(), Arc::clone(waker));
-        Reloader::new(slot, waker, certificates, self.metrics.clone())
+        let closed = Arc::clone(&self.closed);
+        Reloader::new(slot, waker, closed, certificates, self.metrics.clone())
     }
 
     /// Runs until a stop has been asked for and everything under way is done.

@@ -1,6 +1,7 @@
 //! New settings for a server that runs.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -23,6 +24,7 @@ use crate::tls::{Certificates, TlsError};
 pub struct Reloader {
     slot: ReloadSlot,
     waker: Arc<Waker>,
+    closed: Arc<AtomicBool>,
     certificates: Option<Certificates>,
     metrics: Metrics,
 }
@@ -63,12 +65,14 @@ impl Reloader {
     pub(crate) const fn new(
         slot: ReloadSlot,
         waker: Arc<Waker>,
+        closed: Arc<AtomicBool>,
         certificates: Option<Certificates>,
         metrics: Metrics,
     ) -> Self {
         Self {
             slot,
             waker,
+            closed,
             certificates,
             metrics,
         }
@@ -91,6 +95,13 @@ impl Reloader {
         self.waker.wake()?;
         self.metrics.reloaded(SystemTime::now());
         Ok(())
+    }
+
+    /// Returns whether the server ever kept a key, so that it is open to nobody any more whatever the
+    /// settings say.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Counts settings that were wrong, and so never came to [`reload`](Self::reload).

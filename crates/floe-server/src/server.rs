@@ -150,6 +150,13 @@ impl Server {
         self.reactor.is_open()
     }
 
+    /// Returns how many API keys the log holds that open something: whether anyone can come in
+    /// whom the settings do not name.
+    #[must_use]
+    pub fn kept_keys(&self) -> usize {
+        self.reactor.kept_keys()
+    }
+
     /// Returns the address that is listened on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

@@ -6,12 +6,13 @@ mod namespaces;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use floe_core::directory::{Command, Refusal};
 use floe_log::Disk;
-use floe_proto::{Code, Namespace};
+use floe_proto::{Code, Namespace, Rights};
 use floe_surfaces::access::jwt::Secret;
-use floe_surfaces::access::{Scope, admit};
+use floe_surfaces::access::{Caller, Key, Scope, admit};
 use floe_surfaces::admin::{self, Ask, Asked, NewRevocation, Operation, answer};
 use floe_surfaces::channels;
 use floe_surfaces::http::Method;
@@ -21,8 +22,8 @@ use self::audit::Act;
 pub(super) use self::audit::RefusalsLogged;
 use super::caller::{Opened, refused};
 use super::conn::{Context, Place};
-use super::{Reactor, envelope};
 use super::page::Pages;
+use super::{Reactor, envelope};
 use crate::directory::Outcome;
 use crate::shard::Failure;
 
@@ -188,18 +189,34 @@ impl<D: Disk> Reactor<D> {
         self.access.is_open()
     }
 
+    /// Returns how many keys that the server keeps open something now.
+    pub fn kept_keys(&self) -> usize {
+        let now = self.clock.wall;
+        let callers = self.access.stored.iter().map(Key::caller);
+        let opens = |caller: &Caller| {
+            let grants_some = caller
+                .grants
+                .iter()
+                .any(|(_, rights)| rights != Rights::NONE);
+            grants_some && !caller.has_ended(now) && !self.access.is_revoked(caller)
+        };
+        callers.filter(opens).count()
+    }
+
     /// Takes over what callers are recognised by from the directory.
     pub(super) fn keep_directory(&mut self) {
         let directory = self.directory.directory();
         let access = &mut self.access;
         access.keep(directory.keys());
         access.closed = directory.is_closed();
+        self.closed.store(access.closed, Ordering::Relaxed);
         access.revoked = directory.revocations().clone();
         for gone in std::mem::take(&mut self.own_issuers) {
             if directory.namespace(&gone).is_none() {
                 access.issuers.set_own(&gone, []);
             }
         }
+        self.pages = Pages::of(directory);
         for entry in directory.namespaces() {
             let secret = Secret::new(Some(SECRET_ID), &entry.secret.0).ok();
             access.issuers.set_own(&entry.name, secret);
@@ -216,7 +233,6 @@ impl<D: Disk> Reactor<D> {
         }
         self.show(at, context, |out, envelope| {
             answer::write(out, envelope, status, &body);
-        self.pages = Pages::of(directory);
         });
     }
 

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 
 use super::{Config, Sources, print};
-use crate::serve::ServeArguments;
+use crate::serve::{self, ServeArguments};
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check the settings as a start would, and name everything that is wrong.
     ///
-    /// It takes the options of `floe serve`, and exits with 1 where a start would be refused.
+    /// It takes the options of `floe serve`, and exits with 1 where a start would be refused. It does
+    /// not look for keys in the server's log: where a start takes one there, it says so.
     Check(Box<ServeArguments>),
     /// Print every setting with its value and where that stands.
     ///
@@ -38,6 +39,9 @@ pub fn run(command: &ConfigCommand, sources: &Sources) -> anyhow::Result<()> {
     let config = sources.load()?;
     for warning in &config.warnings {
         eprintln!("floe: {warning}");
+    }
+    if let Some(problem) = serve::wants_key(&config, config.settings().listen) {
+        eprintln!("floe: unless there is a key in its log, the server does not start: {problem}");
     }
     let text = match command {
         ConfigCommand::Check(_) => report(&config),

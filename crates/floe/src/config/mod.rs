@@ -28,7 +28,7 @@ use crate::serve::{self, ServeArguments};
 pub use command::{ConfigCommand, run};
 pub use key::key_of;
 pub use origin::Origin;
-pub use problem::Problems;
+pub use problem::{Problem, Problems};
 pub use setting::Setting;
 pub use tables::FileTables;
 

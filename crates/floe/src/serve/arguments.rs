@@ -58,7 +58,8 @@ pub struct ServeArguments {
     api_keys: String,
     /// Let other machines in although everyone may do everything.
     ///
-    /// Without it the server refuses to listen beyond this machine as long as there are no API keys.
+    /// Without it the server refuses to listen beyond this machine as long as there are no API keys,
+    /// neither in the settings nor in its log, and nobody else is believed.
     #[arg(long, env = "FLOE_OPEN", value_parser = BoolishValueParser::new())]
     pub open: bool,
     /// Origins whose pages may open live connections, besides the server's own.

@@ -1,9 +1,11 @@
 //! What a start would be refused for.
 
+use std::net::SocketAddr;
+
 use floe_server::Settings;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problem, Problems};
 
 /// Adds what is wrong with settings that are of the right types.
 pub fn look_for_problems(config: &Config, problems: &mut Problems) {
@@ -14,18 +16,29 @@ pub fn look_for_problems(config: &Config, problems: &mut Problems) {
     if let Err(error) = EnvFilter::try_new(&config.arguments.log) {
         problems.push(config.origin("log"), format!("log: {error}"));
     }
-    // Where something is wrong, that may be why there is no key.
-    if problems.is_empty() && Reach::of(&settings) == Reach::World && !config.arguments.open {
-        let listen = settings.listen;
-        problems.push(
-            config.origin("listen"),
-            format!(
-                "listen: {listen} lets other machines in, and without keys everyone may do \
-                 everything; set api_keys, or listen on 127.0.0.1, or say --open (FLOE_OPEN=true, \
-                 open = true) if everyone may"
-            ),
-        );
+    // Where something is wrong, that may be why there is no key. Keys may stand in the log, too, but
+    // not where there is none.
+    if problems.is_empty()
+        && let Some(problem) = wants_key(config, settings.listen)
+        && !settings.data.exists()
+    {
+        problems.push(problem.origin, problem.message);
     }
+}
+
+/// Returns what is wrong with listening on an address unless the server keeps a key itself.
+pub fn wants_key(config: &Config, listen: SocketAddr) -> Option<Problem> {
+    if config.arguments.open || Reach::of(&config.settings(), listen) != Reach::World {
+        return None;
+    }
+    Some(Problem {
+        origin: config.origin("listen"),
+        message: format!(
+            "listen: {listen} lets other machines in, and without keys everyone may do everything; \
+             set api_keys, or make a key while it listens on 127.0.0.1, or say --open \
+             (FLOE_OPEN=true, open = true) if everyone may"
+        ),
+    })
 }
 
 /// Who may do everything.
@@ -40,11 +53,11 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Returns who may do everything with these settings.
-    pub fn of(settings: &Settings) -> Self {
+    /// Returns who may do everything with these settings on an address, as far as they say.
+    pub fn of(settings: &Settings, listen: SocketAddr) -> Self {
         if !settings.is_open() {
             Self::Keys
-        } else if settings.listen.ip().to_canonical().is_loopback() {
+        } else if listen.ip().to_canonical().is_loopback() {
             Self::Machine
         } else {
             Self::World

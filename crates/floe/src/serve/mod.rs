@@ -16,9 +16,9 @@ use tracing_subscriber::EnvFilter;
 
 pub use arguments::ServeArguments;
 pub use cold::StoreArguments;
-pub use look::look_for_problems;
+pub use look::{look_for_problems, wants_key};
 
-use crate::config::{Config, Sources};
+use crate::config::{Config, Problems, Sources};
 
 use arguments::LogFormat;
 use look::Reach;
@@ -33,6 +33,20 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
     }
     let settings = config.settings();
     let server = Server::open(&settings)?;
+    // Nothing has been answered so far, and nothing is before the server runs.
+    if let Some(problem) = wants_key(&config, server.address()) {
+        let keys = server.kept_keys();
+        if keys == 0 {
+            let mut problems = Problems::default();
+            problems.push(problem.origin, problem.message);
+            return Err(problems.into());
+        }
+        tracing::info!(keys, "other machines are let in: there are keys in the log");
+    }
+    let log_format = config.arguments.log_format;
+    // Whoever is told that it listens may send signals.
+    let reloading = Reloading::new(sources, config, &server, set_filter);
+    signals::listen(server.stopper(), reloading)?;
     let data = std::path::absolute(&settings.data)?;
     let (recovery, recovery_time) = server.recovery();
     tracing::info!(
@@ -44,10 +58,10 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
     );
     // Keys that the server keeps itself close it, too.
     let reach = match server.is_open() {
-        true => Reach::of(&settings),
+        true => Reach::of(&settings, server.address()),
         false => Reach::Keys,
     };
-    match config.arguments.log_format {
+    match log_format {
         // A closed stderr is no reason not to serve.
         LogFormat::Text => {
             let url = base_url(&settings, server.address());
@@ -59,8 +73,6 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
             }
         }
     }
-    let reloading = Reloading::new(sources, config, server.reloader(), set_filter);
-    signals::listen(server.stopper(), reloading)?;
     server.run()?;
     tracing::info!("stopped");
     Ok(())

@@ -1,10 +1,13 @@
 //! Settings that are read again while the server runs.
 
-use floe_server::Reloader;
+use std::net::SocketAddr;
+
+use floe_server::{Reloader, Server};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::reload::Error;
 
 use super::arguments::is_reloaded;
+use super::look::wants_key;
 use crate::config::{Config, ConfigError, Setting, Sources};
 
 /// Changes what is logged.
@@ -15,6 +18,8 @@ pub struct Reloading {
     sources: Sources,
     /// The settings that the server runs with.
     running: Vec<Setting>,
+    /// The address that is listened on, whatever the settings say by now.
+    address: SocketAddr,
     reloader: Reloader,
     set_filter: SetFilter,
 }
@@ -30,16 +35,12 @@ struct Changes {
 
 impl Reloading {
     /// Starts with the settings that the server was started with.
-    pub fn new(
-        sources: Sources,
-        config: Config,
-        reloader: Reloader,
-        set_filter: SetFilter,
-    ) -> Self {
+    pub fn new(sources: Sources, config: Config, server: &Server, set_filter: SetFilter) -> Self {
         Self {
             sources,
             running: config.all,
-            reloader,
+            address: server.address(),
+            reloader: server.reloader(),
             set_filter,
         }
     }
@@ -60,6 +61,13 @@ impl Reloading {
         let Ok(filter) = EnvFilter::try_new(&config.arguments.log) else {
             return self.refuse("the log's filter is wrong");
         };
+        // A server that ever kept a key is open to nobody any more.
+        if let Some(problem) = wants_key(&config, self.address)
+            && !self.reloader.is_closed()
+        {
+            tracing::error!("{problem}");
+            return self.refuse("the settings are wrong");
+        }
         if let Err(error) = self.reloader.reload(&config.settings()) {
             return self.refuse(&error.to_string());
         }
