@@ -20,6 +20,7 @@ mod matching;
 mod options;
 mod projector;
 mod reader;
+pub mod replica;
 mod schema;
 mod terms;
 mod words;
