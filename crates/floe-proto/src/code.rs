@@ -117,6 +117,8 @@ pub enum Code {
     UnknownAction,
     /// The replica cannot be read for the moment.
     ReplicaUnavailable,
+    /// The namespace is being deleted, and takes nothing any more.
+    NamespaceDeleting,
 }
 
 /// What a caller should do after a failure.
@@ -132,7 +134,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 56] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -188,6 +190,7 @@ impl Code {
         Self::QueryTooLarge,
         Self::UnknownAction,
         Self::ReplicaUnavailable,
+        Self::NamespaceDeleting,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -444,6 +447,11 @@ impl Code {
                 503,
                 "The replica cannot be read for the moment.",
             ),
+            Self::NamespaceDeleting => (
+                "NAMESPACE_DELETING",
+                410,
+                "The namespace is being deleted with all that is in it; its name is free once that is done.",
+            ),
         }
     }
 
@@ -530,7 +538,8 @@ impl Code {
             | Self::PreconditionFailed
             | Self::SqlRejected
             | Self::QueryTooLarge
-            | Self::UnknownAction => Retry::Never,
+            | Self::UnknownAction
+            | Self::NamespaceDeleting => Retry::Never,
         }
     }
 }

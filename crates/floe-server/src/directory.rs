@@ -3,6 +3,8 @@
 //!
 //! Each drawer of the directory is the value of one room, `__ds/directory/<number>`.
 
+mod clearing;
+
 use std::collections::VecDeque;
 use std::io;
 
@@ -11,7 +13,10 @@ use floe_log::{Disk, Lsn};
 use floe_proto::{ChannelId, Code, Millis, Namespace, RoomId};
 use serde_json::Value;
 
+use self::clearing::Clearing;
 use crate::shard::{AUDIT, Failure, REGISTRY, Shard, Ticket, is_internal};
+
+pub use self::clearing::Cleared;
 
 /// What came of an act.
 #[derive(Debug)]
@@ -37,6 +42,10 @@ pub struct DirectoryHost {
     /// End of the newest change.
     changed_until: Lsn,
     walks: VecDeque<Walk>,
+    /// The namespace that is on its way out; others that are marked have their turn after it.
+    clearing: Option<Clearing>,
+    /// Those who wait until a namespace is gone.
+    awaiting: Vec<(Namespace, Ticket)>,
 }
 
 /// The wish to delete a namespace, while its rooms are looked for.
@@ -89,6 +98,8 @@ impl DirectoryHost {
             held: VecDeque::new(),
             changed_until: Lsn::default(),
             walks: VecDeque::new(),
+            clearing: None,
+            awaiting: Vec::new(),
         })
     }
 
@@ -117,9 +128,49 @@ impl DirectoryHost {
         !self.directory.is_stored() || self.changed_until > durable
     }
 
-    /// Returns whether [`turn`](Self::turn) has something to do at once.
-    pub fn is_busy(&self) -> bool {
-        !self.walks.is_empty() || !self.directory.is_stored()
+    /// Returns whether [`turn`](Self::turn) or [`clear`](Self::clear) has something to do at once.
+    pub fn is_busy(&self, durable: Lsn, now: Millis) -> bool {
+        let clears = match &self.clearing {
+            Some(clearing) => clearing.is_busy(durable, now),
+            None => self.directory.deleting().is_some(),
+        };
+        let clears = clears && !self.is_ahead(durable);
+        clears || !self.walks.is_empty() || !self.directory.is_stored()
+    }
+
+    /// Lets an answer leave once a namespace that is being deleted is gone.
+    pub fn await_end(&mut self, namespace: Namespace, ticket: Ticket) {
+        self.awaiting.push((namespace, ticket));
+    }
+
+    /// Goes on with the deletion of namespaces that are marked, once the mark is durable; returns
+    /// the one of which nothing is left in the log, until it is forgotten.
+    pub fn clear<D: Disk>(
+        &mut self,
+        shard: &mut Shard<D>,
+        now: Millis,
+        forget_subscriptions: impl FnOnce(&mut Shard<D>, &Namespace) -> Result<(), Failure>,
+    ) -> Option<Cleared<'_>> {
+        if self.is_ahead(shard.durable()) {
+            return None;
+        }
+        let clearing = match &mut self.clearing {
+            Some(clearing) => clearing,
+            none @ None => {
+                let namespace = self.directory.deleting()?;
+                none.insert(Clearing::new(namespace.clone()))
+            }
+        };
+        clearing.turn(shard, now, forget_subscriptions)
+    }
+
+    /// Answers those who wait for a namespace that was forgotten.
+    pub fn end_clearing(&mut self, namespace: &Namespace) {
+        self.clearing
+            .take_if(|clearing| clearing.namespace() == namespace);
+        let gone = self.awaiting.extract_if(.., |(name, _)| name == namespace);
+        let answers = gone.map(|(_, ticket)| (ticket, Outcome::Deleted));
+        self.waiting.extend(answers);
     }
 
     /// Looks for rooms in a namespace before it is deleted.

@@ -329,6 +329,7 @@ impl<D: Disk> Reactor<D> {
             self.reply();
             self.notify();
             self.answer_directory();
+            self.clear_namespaces();
             self.answer_views();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
@@ -347,7 +348,10 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns how long this turn may sleep.
     fn patience(&self) -> Duration {
-        let busy = self.shard.is_counting() || self.directory.is_busy();
+        let busy = self.shard.is_counting()
+            || self
+                .directory
+                .is_busy(self.shard.durable(), self.clock.wall);
         if !self.passes.is_empty() || busy {
             return Duration::ZERO;
         }

@@ -466,6 +466,36 @@ impl SubscriptionHost {
         Ok(())
     }
 
+    /// Forgets the subscriptions of a namespace that is being deleted; whoever waits for an answer
+    /// gets it. Their rooms are for the caller to delete.
+    ///
+    /// # Errors
+    /// When the log has no space.
+    pub fn forget_namespace<D: Disk>(
+        &mut self,
+        shard: &mut Shard<D>,
+        now: Millis,
+        namespace: &Namespace,
+    ) -> Result<(), Failure> {
+        if self.listed.contains(namespace) {
+            let mut listed = self.listed.clone();
+            listed.remove(namespace);
+            list_namespaces(shard, now, &listed)?;
+            self.listed = listed;
+        }
+        let space = self.spaces.remove(namespace);
+        if let Some(at) = space.and_then(|space| space.scheduled) {
+            self.timers.remove(&(at, namespace.clone()));
+        }
+        self.walks.retain(|walk| walk.namespace != *namespace);
+        let stays = |of: &Namespace, effect: &Effect| {
+            of != namespace || matches!(effect, Effect::Reply { .. })
+        };
+        self.waiting.retain(|(of, effect)| stays(of, effect));
+        self.held.retain(|(_, of, effect)| stays(of, effect));
+        Ok(())
+    }
+
     /// Lets go what has become durable.
     fn release<D: Disk>(&mut self, shard: &mut Shard<D>, now: Millis) -> Vec<(Ticket, Reply)> {
         let mut replies = Vec::new();

@@ -332,6 +332,22 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         }
     }
 
+    /// Returns whether the view has all that was visible when it was first asked so. `mark` is the
+    /// asker's, and begins as `None`.
+    pub fn has_all<D: Disk<File = F>>(&self, shard: &Shard<D>, mark: &mut Option<u64>) -> bool {
+        if !self.is_settled() {
+            *mark = None;
+            return false;
+        }
+        let mark = *mark.get_or_insert(shard.next_view_mark());
+        self.reached(shard) >= mark
+    }
+
+    /// Returns the mark of the first channel that the view may lack something of.
+    fn reached<D: Disk<File = F>>(&self, shard: &Shard<D>) -> u64 {
+        self.under_way.unwrap_or(u64::MAX).min(shard.view_mark())
+    }
+
     /// Stops the threads once what is under way is done; a view that has everything is marked as
     /// complete, so that the next start need not look for what it lacks.
     pub fn stop<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
@@ -523,7 +539,7 @@ impl<F: DiskFile + 'static> ViewHost<F> {
         if self.waiting.is_empty() {
             return;
         }
-        let reached = self.under_way.unwrap_or(u64::MAX).min(shard.view_mark());
+        let reached = self.reached(shard);
         for mut waiting in std::mem::take(&mut self.waiting) {
             if matches!(waiting.until, Until::Settled) && self.is_settled() {
                 waiting.until = Until::Taken(shard.next_view_mark());

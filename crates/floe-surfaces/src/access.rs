@@ -109,7 +109,7 @@ impl Access {
             return Err(Unrecognised::Denied(ENDED));
         }
         if self.is_revoked(&caller) {
-            return Err(Unrecognised::Denied(REVOKED));
+            return Err(Unrecognised::Denied(Denied::REVOKED));
         }
         Ok(caller)
     }
@@ -167,7 +167,12 @@ impl From<TokenError> for Unrecognised {
 }
 
 const WRONG_KEY: Denied = Denied::new(Code::Unauthorized, "the API key or token is not known");
-const REVOKED: Denied = Denied::new(Code::Unauthorized, "the token was revoked");
+
+impl Denied {
+    /// What was shown is believed no longer.
+    pub const REVOKED: Self = Self::new(Code::Unauthorized, "the token was revoked");
+}
+
 const ENDED: Denied = Denied::new(Code::Unauthorized, "the API key or token has ended");
 
 #[cfg(test)]

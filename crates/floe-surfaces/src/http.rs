@@ -398,6 +398,7 @@ fn status_line(status: u16) -> &'static str {
         101 => "HTTP/1.1 101 Switching Protocols\r\n",
         200 => "HTTP/1.1 200 OK\r\n",
         201 => "HTTP/1.1 201 Created\r\n",
+        202 => "HTTP/1.1 202 Accepted\r\n",
         204 => "HTTP/1.1 204 No Content\r\n",
         304 => "HTTP/1.1 304 Not Modified\r\n",
         400 => "HTTP/1.1 400 Bad Request\r\n",

@@ -61,10 +61,7 @@ impl Directory {
             let mut entry = Reader::new(reader.bytes()?);
             match kind {
                 MARK_CLOSED => self.closed = true,
-                NAMESPACE => {
-                    let entry = decode_namespace(&mut entry)?;
-                    self.namespaces.insert(entry.name.clone(), entry);
-                }
+                NAMESPACE => self.take_namespace(decode_namespace(&mut entry)?),
                 KEY => {
                     let key = decode_key(&mut entry)?;
                     self.keys.insert(key.id.clone(), key);
@@ -82,7 +79,7 @@ fn put(out: &mut Vec<u8>, kind: u8, entry: &[u8]) {
     out.put_bytes(entry);
 }
 
-fn encode_namespace(entry: &NamespaceEntry) -> Vec<u8> {
+pub(super) fn encode_namespace(entry: &NamespaceEntry) -> Vec<u8> {
     let mut out = Vec::new();
     out.put_bytes(entry.name.as_str().as_bytes());
     out.put_u64(entry.created_at.0);
@@ -104,6 +101,18 @@ fn encode_namespace(entry: &NamespaceEntry) -> Vec<u8> {
         out.put_bytes(name.as_bytes());
         out.put_varint(*value);
     }
+    let is_plain = entry.secret_number == 1 && entry.deleting_since.is_none();
+    if !is_plain {
+        out.put_varint(entry.secret_number);
+        match &entry.old_secret {
+            Some((secret, until)) => {
+                out.put_bytes(&secret.0);
+                out.put_u64(until.0);
+            }
+            None => out.put_bytes(&[]),
+        }
+        put_number(&mut out, entry.deleting_since.map(|at| at.0));
+    }
     out
 }
 
@@ -124,16 +133,25 @@ fn decode_namespace(reader: &mut Reader<'_>) -> Option<NamespaceEntry> {
     for _ in 0..reader.varint()? {
         quotas.insert(reader.str()?.into(), reader.varint()?);
     }
-    Some(NamespaceEntry {
-        name,
-        created_at,
-        secret,
-        settings: NamespaceSettings {
-            origins,
-            retention,
-            quotas,
-        },
-    })
+    let mut entry = NamespaceEntry::new(name, created_at, secret);
+    entry.settings = NamespaceSettings {
+        origins,
+        retention,
+        quotas,
+    };
+    // What has had one secret and stays ends here.
+    if !reader.is_empty() {
+        entry.secret_number = reader.varint()?;
+        entry.old_secret = match reader.bytes()? {
+            [] => None,
+            secret => {
+                let secret = SigningSecret(secret.try_into().ok()?);
+                Some((secret, Millis(reader.u64()?)))
+            }
+        };
+        entry.deleting_since = number(reader)?.map(Millis);
+    }
+    Some(entry)
 }
 
 fn encode_key(key: &KeyEntry) -> Vec<u8> {

@@ -32,8 +32,43 @@ pub struct NamespaceEntry {
     pub created_at: Millis,
     /// What the server signs its tokens with.
     pub secret: SigningSecret,
+    /// Counts its secrets, from one on.
+    pub secret_number: u64,
+    /// The secret that it had before, and when tokens signed with that end.
+    pub old_secret: Option<(SigningSecret, Millis)>,
     /// What operators have settled for it.
     pub settings: NamespaceSettings,
+    /// Since when it is being deleted: nothing is done there any more, and its name is not free.
+    pub deleting_since: Option<Millis>,
+}
+
+impl NamespaceEntry {
+    /// Describes a namespace with its first secret, of which nothing is settled yet.
+    #[must_use]
+    pub fn new(name: Namespace, created_at: Millis, secret: SigningSecret) -> Self {
+        Self {
+            name,
+            created_at,
+            secret,
+            secret_number: 1,
+            old_secret: None,
+            settings: NamespaceSettings::default(),
+            deleting_since: None,
+        }
+    }
+
+    /// Gives the namespace a new secret, and the old one an end.
+    pub(super) fn rotate(&mut self, now: Millis, secret: SigningSecret, old_until: Millis) {
+        let old = std::mem::replace(&mut self.secret, secret);
+        self.secret_number += 1;
+        self.old_secret = (old_until > now).then_some((old, old_until));
+    }
+
+    /// Forgets a secret that has ended; returns whether there was one.
+    pub(super) fn forget_old_secret(&mut self, now: Millis) -> bool {
+        let ended = |(_, until): &mut (_, Millis)| *until <= now;
+        self.old_secret.take_if(ended).is_some()
+    }
 }
 
 /// What operators settle for a namespace.

@@ -29,6 +29,8 @@ pub use revocations::{Revocation, Revocations, Revoked, Shown};
 pub struct Directory {
     limits: Limits,
     namespaces: BTreeMap<Namespace, NamespaceEntry>,
+    /// Those of the namespaces that are being deleted.
+    deleting: BTreeSet<Namespace>,
     keys: BTreeMap<Box<str>, KeyEntry>,
     revocations: Revocations,
     /// Whether there ever was a key, so that the server is open to nobody without one.
@@ -109,8 +111,19 @@ pub enum Command {
         /// The secret of a namespace that is made.
         secret: SigningSecret,
     },
-    /// Forget a namespace, and end its keys.
+    /// Begin to delete a namespace: it is marked, and nothing is done there any more.
     DeleteNamespace(Namespace),
+    /// Forget a namespace of which nothing is left, and end its keys.
+    ForgetNamespace(Namespace),
+    /// Give a namespace a new secret to sign tokens with.
+    RotateSecret {
+        /// Which; the default one is made if need be.
+        name: Namespace,
+        /// The new secret.
+        secret: SigningSecret,
+        /// When tokens end that are signed with the old one.
+        old_until: Millis,
+    },
     /// Add an API key.
     CreateKey(KeyEntry),
     /// Give a key a new secret.
@@ -140,6 +153,12 @@ pub enum Refusal {
     /// It is always there.
     #[error("the namespace `default` cannot be deleted")]
     DefaultNamespace,
+    /// It takes nothing any more, and is not gone yet.
+    #[error("the namespace is being deleted")]
+    BeingDeleted,
+    /// It is not marked as what is to be forgotten.
+    #[error("the namespace is not being deleted")]
+    NotBeingDeleted,
     /// There is none of this id.
     #[error("there is no such key")]
     NoKey,
@@ -175,7 +194,9 @@ impl Refusal {
         match self {
             Self::NoNamespace | Self::NoKey => Code::NotFound,
             Self::LimitReached { .. } => Code::LimitReached,
+            Self::BeingDeleted => Code::NamespaceDeleting,
             Self::NamespaceExists
+            | Self::NotBeingDeleted
             | Self::KeyExists
             | Self::DefaultNamespace
             | Self::FirstKey
@@ -203,6 +224,12 @@ impl Directory {
     /// Returns the namespaces that were made, by name.
     pub fn namespaces(&self) -> impl Iterator<Item = &NamespaceEntry> {
         self.namespaces.values()
+    }
+
+    /// Returns the first namespace, by name, that is being deleted.
+    #[must_use]
+    pub fn deleting(&self) -> Option<&Namespace> {
+        self.deleting.first()
     }
 
     /// Returns a namespace that was made.
@@ -248,26 +275,38 @@ impl Directory {
         operators_elsewhere: bool,
     ) -> Result<(), Refusal> {
         match command {
-            Command::CreateNamespace(entry) => {
-                if self.namespaces.contains_key(&entry.name) {
-                    return Err(Refusal::NamespaceExists);
-                }
-                self.has_room_for_namespace()
-            }
-            Command::ChangeNamespace { name, .. } => match self.namespaces.contains_key(name) {
-                true => Ok(()),
-                false => self.has_room_for_namespace(),
+            Command::CreateNamespace(entry) => match self.standing(&entry.name) {
+                Standing::There => Err(Refusal::NamespaceExists),
+                Standing::Deleting => Err(Refusal::BeingDeleted),
+                Standing::None => self.has_room_for_namespace(),
+            },
+            Command::ChangeNamespace { name, .. } => match self.standing(name) {
+                Standing::There => Ok(()),
+                Standing::Deleting => Err(Refusal::BeingDeleted),
+                Standing::None => self.has_room_for_namespace(),
             },
             Command::DeleteNamespace(name) if name.is_default() => Err(Refusal::DefaultNamespace),
-            Command::DeleteNamespace(name) => match self.namespaces.contains_key(name) {
-                true => Ok(()),
-                false => Err(Refusal::NoNamespace),
+            Command::DeleteNamespace(name) => match self.standing(name) {
+                Standing::There => Ok(()),
+                Standing::Deleting => Err(Refusal::BeingDeleted),
+                Standing::None => Err(Refusal::NoNamespace),
+            },
+            Command::ForgetNamespace(name) => match self.standing(name) {
+                Standing::There => Err(Refusal::NotBeingDeleted),
+                Standing::Deleting => Ok(()),
+                Standing::None => Err(Refusal::NoNamespace),
+            },
+            Command::RotateSecret { name, .. } => match self.standing(name) {
+                Standing::There => Ok(()),
+                Standing::Deleting => Err(Refusal::BeingDeleted),
+                Standing::None if name.is_default() => self.has_room_for_namespace(),
+                Standing::None => Err(Refusal::NoNamespace),
             },
             Command::CreateKey(key) => self.decide_create_key(key, operators_elsewhere),
-            Command::RotateKey { id, .. } => match self.keys.contains_key(id) {
-                true => Ok(()),
-                false => Err(Refusal::NoKey),
-            },
+            Command::RotateKey { id, .. } => {
+                let key = self.keys.get(id).ok_or(Refusal::NoKey)?;
+                self.stays(key.namespace.as_ref())
+            }
             Command::DeleteKey(id) => {
                 let key = self.keys.get(id).ok_or(Refusal::NoKey)?;
                 let left = |other: &KeyEntry| other.id != key.id;
@@ -281,12 +320,35 @@ impl Directory {
         }
     }
 
+    fn standing(&self, name: &Namespace) -> Standing {
+        match self.namespaces.contains_key(name) {
+            false => Standing::None,
+            true if self.is_deleting(name.as_str()) => Standing::Deleting,
+            true => Standing::There,
+        }
+    }
+
+    /// Returns whether a namespace is being deleted: nothing is done there any more.
+    #[must_use]
+    pub fn is_deleting(&self, name: &str) -> bool {
+        self.deleting.contains(name)
+    }
+
+    /// Refuses what would change something in a namespace that is being deleted.
+    fn stays(&self, namespace: Option<&Namespace>) -> Result<(), Refusal> {
+        match namespace.is_some_and(|name| self.is_deleting(name.as_str())) {
+            true => Err(Refusal::BeingDeleted),
+            false => Ok(()),
+        }
+    }
+
     fn has_room_for_namespace(&self) -> Result<(), Refusal> {
         let most = self.limits.namespaces_max;
         below(self.namespaces.len(), most, "namespaces")
     }
 
     fn decide_create_key(&self, key: &KeyEntry, operators_elsewhere: bool) -> Result<(), Refusal> {
+        self.stays(key.namespace.as_ref())?;
         if self.keys.contains_key(&key.id) {
             return Err(Refusal::KeyExists);
         }
@@ -338,18 +400,34 @@ impl Directory {
                 secret,
             } => {
                 let entry = self.namespaces.remove(&name);
-                let mut entry = entry.unwrap_or_else(|| NamespaceEntry {
-                    name,
-                    created_at: now,
-                    secret,
-                    settings: NamespaceSettings::default(),
-                });
+                let mut entry = entry.unwrap_or_else(|| NamespaceEntry::new(name, now, secret));
                 entry.settings.change(change);
                 self.put_namespace(entry);
             }
+            Command::RotateSecret {
+                name,
+                secret,
+                old_until,
+            } => {
+                let entry = match self.namespaces.remove(&name) {
+                    Some(mut entry) => {
+                        entry.rotate(now, secret, old_until);
+                        entry
+                    }
+                    None => NamespaceEntry::new(name, now, secret),
+                };
+                self.put_namespace(entry);
+            }
             Command::DeleteNamespace(name) => {
+                if let Some(mut entry) = self.namespaces.remove(&name) {
+                    entry.deleting_since = Some(now);
+                    self.put_namespace(entry);
+                }
+            }
+            Command::ForgetNamespace(name) => {
                 self.drop_keys(|key| key.namespace.as_ref() == Some(&name));
                 self.namespaces.remove(&name);
+                self.deleting.remove(&name);
                 self.unstored.insert(drawer_of_namespace(&name));
             }
             Command::CreateKey(key) => {
@@ -400,6 +478,11 @@ impl Directory {
                 self.unstored.insert(drawer_of_key(&key.id));
             }
         }
+        for entry in self.namespaces.values_mut() {
+            if entry.forget_old_secret(now) {
+                self.unstored.insert(drawer_of_namespace(&entry.name));
+            }
+        }
     }
 
     fn forget_lapsed(&mut self, now: Millis) {
@@ -417,6 +500,13 @@ impl Directory {
 
     fn put_namespace(&mut self, entry: NamespaceEntry) {
         self.unstored.insert(drawer_of_namespace(&entry.name));
+        self.take_namespace(entry);
+    }
+
+    fn take_namespace(&mut self, entry: NamespaceEntry) {
+        if entry.deleting_since.is_some() {
+            self.deleting.insert(entry.name.clone());
+        }
         self.namespaces.insert(entry.name.clone(), entry);
     }
 
@@ -457,6 +547,17 @@ impl Directory {
     pub fn is_stored(&self) -> bool {
         self.unstored.is_empty()
     }
+}
+
+/// How a name stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Nobody made a namespace of it.
+    None,
+    /// It is a namespace.
+    There,
+    /// It is a namespace that is being deleted.
+    Deleting,
 }
 
 fn below(there: usize, most: usize, what: &'static str) -> Result<(), Refusal> {

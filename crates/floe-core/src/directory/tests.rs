@@ -9,12 +9,7 @@ fn namespace(name: &str) -> Namespace {
 }
 
 fn entry(name: &str) -> NamespaceEntry {
-    NamespaceEntry {
-        name: namespace(name),
-        created_at: NOW,
-        secret: SigningSecret([7; 32]),
-        settings: NamespaceSettings::default(),
-    }
+    NamespaceEntry::new(namespace(name), NOW, SigningSecret([7; 32]))
 }
 
 fn key(id: &str, in_namespace: Option<&str>, rights: Rights) -> KeyEntry {
@@ -74,6 +69,7 @@ fn restarted(directory: &Directory) -> Directory {
 
 fn same(one: &Directory, other: &Directory) -> bool {
     one.namespaces == other.namespaces
+        && one.deleting == other.deleting
         && one.keys == other.keys
         && one.revocations == other.revocations
         && one.closed == other.closed
@@ -133,7 +129,7 @@ fn a_server_that_had_a_key_stays_closed() {
 }
 
 #[test]
-fn a_deleted_namespace_takes_its_keys_and_no_others() {
+fn a_forgotten_namespace_takes_its_keys_and_no_others() {
     let mut directory = directory([
         Command::CreateKey(operator("one")),
         Command::CreateNamespace(entry("acme")),
@@ -141,6 +137,8 @@ fn a_deleted_namespace_takes_its_keys_and_no_others() {
         Command::CreateKey(key("three", Some("umbra"), Rights::READ)),
     ]);
     directory.apply(NOW, Command::DeleteNamespace(namespace("acme")));
+    assert_eq!(directory.keys().count(), 3);
+    directory.apply(NOW, Command::ForgetNamespace(namespace("acme")));
     let left: Vec<_> = directory.keys().map(|key| &*key.id).collect();
     assert_eq!(left, ["one", "three"]);
     assert!(same(&directory, &restarted(&directory)));
@@ -151,6 +149,90 @@ fn a_deleted_namespace_takes_its_keys_and_no_others() {
         let command = Command::DeleteNamespace(namespace(name));
         assert_eq!(directory.decide(NOW, &command, false), Err(refusal));
     }
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_takes_nothing_and_its_name_is_not_free() {
+    let acme = || namespace("acme");
+    let mut directory = directory([
+        Command::CreateKey(operator("one")),
+        Command::CreateNamespace(entry("acme")),
+        Command::CreateNamespace(entry("umbra")),
+        Command::CreateKey(key("two", Some("acme"), Rights::READ)),
+    ]);
+    let forget = Command::ForgetNamespace(acme());
+    let early = directory.decide(NOW, &forget, false);
+    assert_eq!(early, Err(Refusal::NotBeingDeleted));
+    directory.apply(NOW, Command::DeleteNamespace(acme()));
+    let mut directory = restarted(&directory);
+    assert_eq!(directory.deleting(), Some(&acme()));
+    assert!(directory.is_deleting("acme") && !directory.is_deleting("umbra"));
+    for refused in [
+        Command::CreateNamespace(entry("acme")),
+        Command::DeleteNamespace(acme()),
+        Command::ChangeNamespace {
+            name: acme(),
+            change: SettingsChange::default(),
+            secret: SigningSecret([8; 32]),
+        },
+        Command::RotateSecret {
+            name: acme(),
+            secret: SigningSecret([8; 32]),
+            old_until: NOW,
+        },
+        Command::CreateKey(key("three", Some("acme"), Rights::READ)),
+        Command::RotateKey {
+            id: "two".into(),
+            digest: [9; 32],
+            old_until: NOW,
+        },
+    ] {
+        let decided = directory.decide(NOW, &refused, false);
+        assert_eq!(decided, Err(Refusal::BeingDeleted), "{refused:?}");
+    }
+    directory.decide(NOW, &forget, false).unwrap();
+    directory.apply(NOW, forget);
+    let directory = restarted(&directory);
+    assert_eq!(directory.deleting(), None);
+    let again = Command::CreateNamespace(entry("acme"));
+    assert_eq!(directory.decide(NOW, &again, false), Ok(()));
+}
+
+#[test]
+fn a_rotated_secret_leaves_the_one_before_for_a_while() {
+    let rotate = |secret, overlap_ms| Command::RotateSecret {
+        name: namespace("acme"),
+        secret: SigningSecret([secret; 32]),
+        old_until: NOW.plus(overlap_ms),
+    };
+    let mut directory = directory([Command::CreateNamespace(entry("acme")), rotate(8, 10)]);
+    let secrets = |directory: &Directory| {
+        let entry = directory.namespace(&namespace("acme")).unwrap();
+        (entry.secret_number, entry.secret, entry.old_secret)
+    };
+    let old = Some((SigningSecret([7; 32]), NOW.plus(10)));
+    let expected = (2, SigningSecret([8; 32]), old);
+    assert_eq!(secrets(&directory), expected);
+    assert_eq!(secrets(&restarted(&directory)), expected);
+    directory.tick(NOW.plus(60_000));
+    assert_eq!(secrets(&directory).2, None);
+    assert!(!directory.is_stored());
+    // Without an overlap nothing is left of the old one.
+    directory.apply(NOW, rotate(9, 0));
+    let expected = (3, SigningSecret([9; 32]), None);
+    assert_eq!(secrets(&directory), expected);
+    assert_eq!(secrets(&restarted(&directory)), expected);
+    let of = |name: &str| Command::RotateSecret {
+        name: namespace(name),
+        secret: SigningSecret([1; 32]),
+        old_until: NOW,
+    };
+    let refused = directory.decide(NOW, &of("umbra"), false);
+    assert_eq!(refused, Err(Refusal::NoNamespace));
+    assert_eq!(directory.decide(NOW, &of("default"), false), Ok(()));
+    directory.apply(NOW, of("default"));
+    let made = directory.namespace(&Namespace::default()).unwrap();
+    assert_eq!(made.secret_number, 1);
 }
 
 #[test]
@@ -347,11 +429,32 @@ fn the_bytes_of_a_drawer_are_fixed() {
             "00".repeat(29)
         )
     );
+    let before = directory.namespace(&name).unwrap().clone();
+    let rotated = hex_of(&before, |entry| {
+        entry.rotate(NOW, SigningSecret([8; 32]), NOW.plus(1));
+        entry.deleting_since = Some(NOW);
+    });
+    assert_eq!(
+        rotated,
+        format!("0220{}41420f000000000001c0843d", "07".repeat(32))
+    );
     let numbers = [
         drawer_of_namespace(&name).number(),
         drawer_of_key("one").number(),
     ];
     assert_eq!(numbers, [188, 15]);
+}
+
+/// Returns what a change adds to the bytes of a namespace.
+fn hex_of(before: &NamespaceEntry, change: impl FnOnce(&mut NamespaceEntry)) -> String {
+    let mut after = before.clone();
+    change(&mut after);
+    let fixed = codec::encode_namespace(before).len();
+    let bytes = codec::encode_namespace(&after);
+    bytes[fixed..]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn names() -> impl Strategy<Value = Option<&'static str>> {
@@ -375,6 +478,13 @@ fn commands() -> impl Strategy<Value = Command> {
             .prop_map(|name| Command::CreateNamespace(entry(name))),
         made.clone()
             .prop_map(|name| Command::DeleteNamespace(namespace(name))),
+        made.clone()
+            .prop_map(|name| Command::ForgetNamespace(namespace(name))),
+        (made.clone(), 0..50_u64).prop_map(|(name, ms)| Command::RotateSecret {
+            name: namespace(name),
+            secret: SigningSecret([ms as u8; 32]),
+            old_until: NOW.plus(ms),
+        }),
         (made, 0..5_u64).prop_map(|(name, rooms)| Command::ChangeNamespace {
             name: namespace(name),
             change: SettingsChange {
@@ -409,6 +519,7 @@ fn commands() -> impl Strategy<Value = Command> {
 #[derive(Debug, Default)]
 struct Model {
     namespaces: Vec<(Namespace, BTreeMap<Box<str>, u64>)>,
+    deleting: Vec<Namespace>,
     keys: Vec<KeyEntry>,
     closed: bool,
 }
@@ -429,6 +540,22 @@ impl Model {
         keys.map(|key| key.id.clone()).collect()
     }
 
+    /// Returns whether a command would change something in a namespace that is being deleted.
+    fn ends(&self, command: &Command) -> bool {
+        let key_of = |id: &str| self.keys.iter().find(|key| &*key.id == id);
+        let of = match command {
+            Command::CreateNamespace(entry) => Some(&entry.name),
+            Command::ChangeNamespace { name, .. }
+            | Command::RotateSecret { name, .. }
+            | Command::DeleteNamespace(name) => Some(name),
+            Command::CreateKey(key) => key.namespace.as_ref(),
+            Command::RotateKey { id, .. } => key_of(id).and_then(|key| key.namespace.as_ref()),
+            Command::ForgetNamespace(name) => return !self.deleting.contains(name),
+            Command::DeleteKey(_) | Command::Revoke(_) => None,
+        };
+        of.is_some_and(|name| self.deleting.contains(name))
+    }
+
     fn apply(&mut self, command: &Command) {
         match command {
             Command::CreateNamespace(entry) => {
@@ -445,7 +572,14 @@ impl Model {
                     quotas.extend(value.map(|value| (quota.clone(), value)));
                 }
             }
-            Command::DeleteNamespace(name) => {
+            Command::RotateSecret { name, .. } => {
+                if !self.namespaces.iter().any(|(known, _)| known == name) {
+                    self.namespaces.push((name.clone(), BTreeMap::new()));
+                }
+            }
+            Command::DeleteNamespace(name) => self.deleting.push(name.clone()),
+            Command::ForgetNamespace(name) => {
+                self.deleting.retain(|known| known != name);
                 self.namespaces.retain(|(known, _)| known != name);
                 self.keys.retain(|key| key.namespace.as_ref() != Some(name));
             }
@@ -488,6 +622,7 @@ proptest! {
             now = now.plus(ms);
             let before = model.operators(now);
             if directory.decide(now, &command, elsewhere).is_ok() {
+                prop_assert!(!model.ends(&command));
                 model.apply(&command);
                 directory.apply(now, command);
                 prop_assert!(elsewhere || before.is_empty() || !model.operators(now).is_empty());
@@ -510,6 +645,8 @@ proptest! {
                 .map(|entry| (entry.name.clone(), entry.settings.quotas.clone()))
                 .collect();
             prop_assert_eq!(&found, &model.namespaces);
+            model.deleting.sort();
+            prop_assert!(directory.deleting.iter().eq(&model.deleting));
             prop_assert_eq!(directory.is_closed(), model.closed);
             prop_assert!(directory.namespaces().count() <= MODEL_LIMITS.namespaces_max);
             prop_assert!(directory.keys().count() <= MODEL_LIMITS.keys_max);

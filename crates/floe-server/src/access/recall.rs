@@ -56,6 +56,16 @@ impl<T> Recall<T> {
         }
     }
 
+    /// Forgets all but what `stays`.
+    pub fn retain(&mut self, stays: impl Fn(&T) -> bool) {
+        self.known.retain(|_, (_, _, thing)| stays(thing));
+        let known = &self.known;
+        self.order.retain(|(number, shown)| {
+            let found = known.get(shown);
+            found.is_some_and(|(at, ..)| at == number)
+        });
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.known.clear();
@@ -80,6 +90,19 @@ mod tests {
         assert_eq!(known, [false, true, true]);
         assert_eq!(recall.get(&[2; 32], now), Some((&2, Millis(10))));
         assert_eq!(recall.get(&[2; 32], Millis(10)), None);
+    }
+
+    #[test]
+    fn what_does_not_stay_makes_place_for_others() {
+        let mut recall = Recall::new(3);
+        for number in [0, 1, 2, 0] {
+            recall.put([number; 32], Millis(10), number);
+        }
+        recall.retain(|number| *number != 1);
+        recall.put([3; 32], Millis(10), 3);
+        let known = [0, 1, 2, 3].map(|number| recall.get(&[number; 32], Millis(9)).is_some());
+        assert_eq!(known, [true, false, true, true]);
+        assert_eq!(recall.order.len(), 3);
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_core::directory::Revocation;
 use floe_proto::{Millis, Namespace};
 use floe_surfaces::access::jwt::{KeySet, is_token};
 use floe_surfaces::access::{Access, Caller, Credentials, Denied, Source as Shower, Unrecognised};
@@ -69,6 +70,9 @@ struct Webhook {
     unknown: Recall<Unknown>,
     /// What it is being asked.
     asked: BTreeMap<Shown, u64>,
+    /// The first question that was asked since somebody was revoked: what comes to those before may
+    /// have been said before that, too.
+    asked_anew: u64,
 }
 
 /// Why the webhook lets somebody not in.
@@ -224,6 +228,18 @@ impl Recogniser {
             Err(Unrecognised::Unknown(denied)) => self.ask(shown, denied, now),
             Err(Unrecognised::KeyNotHere(issuer)) => Err(self.want_key(&issuer, now)),
         }
+    }
+
+    /// Forgets what the webhook has said of those whom a revocation covers: it is asked again.
+    pub fn revoke(&mut self, revocation: &Revocation) {
+        let Some(webhook) = &mut self.webhook else {
+            return;
+        };
+        webhook.asked_anew = self.next;
+        webhook.known.retain(|caller| {
+            let shown = caller.as_shown();
+            !shown.is_some_and(|shown| revocation.covers(&shown))
+        });
     }
 
     /// Lets a request wait for an errand; `false` where that has ended.
@@ -443,6 +459,8 @@ impl Recogniser {
             return;
         }
         match read_answer(fetched.answer, now.wall) {
+            // Whoever waits for it asks again.
+            Ok(Some(_)) if fetched.id < webhook.asked_anew => {}
             Ok(Some(caller)) => {
                 let until = now
                     .wall
@@ -498,6 +516,7 @@ impl Webhook {
             known: Recall::new(settings.cache_entries_max),
             unknown: Recall::new(settings.cache_entries_max),
             asked: BTreeMap::new(),
+            asked_anew: 0,
         })
     }
 }

@@ -8,12 +8,12 @@ mod tokens;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use floe_core::directory::{Command, Refusal};
+use floe_core::directory::{Command, Refusal, SigningSecret};
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights};
-use floe_surfaces::access::jwt::Secret;
+use floe_surfaces::access::jwt::{KeyError, Secret};
 use floe_surfaces::access::{Caller, Key, Scope, admit};
-use floe_surfaces::admin::{self, Ask, Asked, NewRevocation, Operation, answer};
+use floe_surfaces::admin::{self, Ask, Asked, NewRevocation, Operation, Rooms, answer};
 use floe_surfaces::channels;
 use floe_surfaces::http::Method;
 use serde_json::Value;
@@ -101,13 +101,26 @@ impl<D: Disk> Reactor<D> {
             .find(|field| field.name.eq_ignore_ascii_case("host"));
         let host = host.and_then(|field| std::str::from_utf8(field.value).ok());
         let done = match admitted {
-            Ok(_) => self.administer(&office, ask, host),
+            Ok(target) => self
+                .check_stands(target.as_ref().map_or("", Namespace::as_str))
+                .and_then(|()| self.administer(&office, ask, host)),
             Err(denied) => Err(refused(denied)),
         };
         if let Err(failure) = done {
             self.log_refusal(&office, &failure);
-            self.answer_failure(at, context, &failure);
+            self.tell_failure(&office, failure);
         }
+    }
+
+    /// Answers with a refusal, once what it tells of is durable.
+    fn tell_failure(&mut self, office: &Office, failure: Failure) {
+        let (at, context) = (office.at, office.context);
+        let is_over = failure.cold.is_none() && failure.errand.is_none();
+        if !is_over || !self.directory.is_ahead(self.shard.durable()) {
+            return self.answer_failure(at, context, &failure);
+        }
+        let ticket = self.wait(at, context, None);
+        self.directory.answer(ticket, Outcome::Failed(failure));
     }
 
     fn administer(&mut self, office: &Office, ask: Ask, host: Option<&str>) -> Result<(), Failure> {
@@ -123,7 +136,13 @@ impl<D: Disk> Reactor<D> {
             Ask::ChangeNamespace(name, change) => {
                 return self.change_namespace(office, name, change);
             }
-            Ask::DeleteNamespace(name) => return self.delete_namespace(office, name),
+            Ask::DeleteNamespace(name, Rooms::Keep) => {
+                return self.delete_empty_namespace(office, name);
+            }
+            Ask::DeleteNamespace(name, Rooms::Delete) => {
+                return self.delete_namespace(office, name);
+            }
+            Ask::RotateSecret(name, seconds) => return self.rotate_secret(office, name, seconds),
             Ask::ListKeys(page) => self.list_keys(office, &page),
             Ask::CreateKey(key) => return self.create_key(office, key),
             Ask::DescribeKey(id) => {
@@ -177,6 +196,9 @@ impl<D: Disk> Reactor<D> {
             command,
             Command::CreateNamespace(_) | Command::ChangeNamespace { .. }
         );
+        if let Command::Revoke(revocation) = &command {
+            self.recogniser.revoke(revocation);
+        }
         self.directory.apply(self.clock.wall, command);
         self.keep_directory();
         if !touches_nobody {
@@ -213,13 +235,17 @@ impl<D: Disk> Reactor<D> {
         access.revoked = directory.revocations().clone();
         for gone in std::mem::take(&mut self.own_issuers) {
             if directory.namespace(&gone).is_none() {
-                access.issuers.set_own(&gone, []);
+                access.issuers.set_own(&gone, None, None);
             }
         }
         self.pages = Pages::of(directory);
         for entry in directory.namespaces() {
-            let secret = Secret::new(Some(SECRET_ID), &entry.secret.0).ok();
-            access.issuers.set_own(&entry.name, secret);
+            let secret = secret_of(entry.secret_number, &entry.secret).ok();
+            let before = entry.old_secret.and_then(|(secret, until)| {
+                let secret = secret_of(entry.secret_number - 1, &secret).ok()?;
+                Some((secret, until))
+            });
+            access.issuers.set_own(&entry.name, secret, before);
             self.own_issuers.push(entry.name.clone());
         }
     }
@@ -277,8 +303,10 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
-/// The id of the only secret that a namespace has.
-const SECRET_ID: &str = "1";
+/// Returns the secret of a namespace that has this number, which is its id in tokens.
+fn secret_of(number: u64, secret: &SigningSecret) -> Result<Secret, KeyError> {
+    Secret::new(Some(&number.to_string()), &secret.0)
+}
 
 fn no_namespace() -> Failure {
     Failure::new(Code::NotFound, "nobody made a namespace of this name")

@@ -133,7 +133,7 @@ impl<D: Disk> Reactor<D> {
         let (caller, until) = self.recognise(at, credentials, named.as_ref())?;
         let text = |shown: Option<&str>| shown.unwrap_or_default().into();
         let opened = Arc::new(Opened {
-            session: Session::new(caller, named.clone()).map_err(refused)?,
+            session: self.enter(caller, named.clone())?,
             bearer: text(credentials.bearer()),
             share: text(credentials.share()),
             ticket: Box::default(),
@@ -150,6 +150,20 @@ impl<D: Disk> Reactor<D> {
         self.note_used(&opened);
         self.note_end(&opened);
         Ok(opened)
+    }
+
+    /// Puts a caller into the namespace that their request names, or their own.
+    ///
+    /// # Errors
+    /// Refuses a namespace that is not theirs, and one that is being deleted to whoever may know.
+    fn enter(&self, caller: Caller, named: Option<Namespace>) -> Result<Session, Failure> {
+        let session = Session::new(caller, named).map_err(refused)?;
+        if session.caller().source != Source::Anonymous
+            && let Some(namespace) = session.namespace()
+        {
+            self.check_stands(namespace.as_str())?;
+        }
+        Ok(session)
     }
 
     /// Takes a ticket, and opens a session as whoever drew it, if they are still believed.
@@ -169,8 +183,7 @@ impl<D: Disk> Reactor<D> {
         let drawn = self.renew(at, &drawn.ok_or_else(wrong)?)?;
         let named = named.or_else(|| drawn.named.clone());
         let opened = Arc::new(Opened {
-            session: Session::new(drawn.session.caller().clone(), named.clone())
-                .map_err(refused)?,
+            session: self.enter(drawn.session.caller().clone(), named.clone())?,
             bearer: drawn.bearer.clone(),
             share: drawn.share.clone(),
             ticket: ticket.into(),
@@ -216,13 +229,18 @@ impl<D: Disk> Reactor<D> {
         let before = opened.session.caller();
         let (caller, until) = match found {
             // What the webhook said holds until it ends, whatever became of keys and issuers.
-            Err(failure) if failure.errand.is_some() && before.source == Source::Webhook => {
+            Err(failure)
+                if failure.errand.is_some() && matches!(before.source, Source::Webhook { .. }) =>
+            {
+                if self.access.is_revoked(before) {
+                    return Err(refused(Denied::REVOKED));
+                }
                 (before.clone(), opened.until)
             }
             found => found?,
         };
         Ok(Arc::new(Opened {
-            session: Session::new(caller, opened.named.clone()).map_err(refused)?,
+            session: self.enter(caller, opened.named.clone())?,
             bearer: opened.bearer.clone(),
             share: opened.share.clone(),
             ticket: opened.ticket.clone(),
@@ -242,7 +260,7 @@ impl<D: Disk> Reactor<D> {
         named: Option<Namespace>,
         by_token: bool,
     ) -> Result<Arc<Opened>, Failure> {
-        let session = Session::new(Caller::anonymous(), named).map_err(refused)?;
+        let session = self.enter(Caller::anonymous(), named)?;
         let opened = Arc::new(Opened {
             session,
             bearer: Box::default(),
@@ -283,7 +301,9 @@ impl<D: Disk> Reactor<D> {
             }
             Some(Room::Stream(_)) | None => None,
         };
-        authorize(session, token, wanted, known, now).map_err(refused)
+        let grant = authorize(session, token, wanted, known, now).map_err(refused)?;
+        self.check_stands(grant.namespace.as_str())?;
+        Ok(grant)
     }
 
     /// Returns what decides who may do something with a stream, if it is there.

@@ -193,7 +193,7 @@ impl<D: Disk> Reactor<D> {
             (None, Source::Token { issuer, id, .. }) => {
                 ("limits/token", &**issuer, id.as_deref().unwrap_or_default())
             }
-            (None, Source::Open | Source::Anonymous | Source::Webhook) => return None,
+            (None, Source::Open | Source::Anonymous | Source::Webhook { .. }) => return None,
         };
         let name = [of.as_bytes(), name.as_bytes()].join(&0);
         Some(self.shard.key_of(kind, &name))

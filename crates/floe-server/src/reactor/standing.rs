@@ -105,14 +105,30 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if opened.by_token {
+            if let Err(failure) = self.check_room_stands(slot) {
+                self.end_reader(at, failure);
+            }
             return;
         }
-        let judged = self
-            .renew(at, &opened)
-            .and_then(|opened| self.judge_in(&opened.session, slot, Deed::Read));
-        if let Err(failure) = judged {
-            self.end_reader(at, failure);
+        let judged = self.renew(at, &opened).and_then(|opened| {
+            self.judge_in(&opened.session, slot, Deed::Read)?;
+            Ok(opened)
+        });
+        match judged {
+            Ok(opened) => {
+                // They may end sooner than what was shown at first.
+                self.note_end(&opened);
+                self.conns[at].session = Some(opened);
+            }
+            Err(failure) => self.end_reader(at, failure),
         }
+    }
+
+    /// Refuses a loaded room of a namespace that is being deleted.
+    fn check_room_stands(&self, slot: SlotId) -> Result<(), Failure> {
+        let room = self.shard.room(slot);
+        let owner = room.channel().map(|channel| channel.owner());
+        self.check_stands(owner.unwrap_or_else(|| Namespace::split(room.name()).0))
     }
 
     /// Ends a long-poll or an event stream whose client may not listen any more.
@@ -146,8 +162,31 @@ impl<D: Disk> Reactor<D> {
         };
         let opened = Arc::clone(&live.opened);
         match self.renew(at, &opened) {
-            Ok(opened) => self.take_session(at, &opened, slot),
+            Ok(opened) => {
+                self.take_session(at, &opened, slot);
+                self.close_rooms_by_token(at);
+                let outlives_ms = self.outlives_ms(at);
+                if let Some(conn) = self.conns.get(at) {
+                    let deadline_ms = conn.deadline_ms.min(outlives_ms);
+                    self.set_deadline(at, deadline_ms);
+                }
+            }
             Err(failure) => self.dismiss(at, failure.code, &failure.message),
+        }
+    }
+
+    /// Closes those rooms of a WebSocket that were joined with a channel's token and whose namespace
+    /// is being deleted.
+    fn close_rooms_by_token(&mut self, at: usize) {
+        let Some(live) = self.live_ref(at) else {
+            return;
+        };
+        let joins = live.joins.iter().filter(|join| join.by_token);
+        let slots: Vec<SlotId> = joins.map(|join| join.slot).collect();
+        for slot in slots {
+            if let Err(failure) = self.check_room_stands(slot) {
+                self.close_room(at, slot, failure.code, &failure.message);
+            }
         }
     }
 

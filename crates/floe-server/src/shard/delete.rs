@@ -36,6 +36,19 @@ impl<D: Disk> Shard<D> {
         }
     }
 
+    /// Stages the end of a room by its number, if it is there: at once, or softly while forks read
+    /// it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the log has no space.
+    pub fn end_room(&mut self, now: Millis, room: RoomId) -> Result<(), Failure> {
+        match self.find_room(room)? {
+            Some(id) if self.slots[id.0 as usize].room.is_deleted() => self.remove_unused(id, now),
+            Some(id) => self.remove(id, now),
+            None => Ok(()),
+        }
+    }
+
     /// Stages the end of a room: at once, or softly while forks read it.
     pub(super) fn remove(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
         self.tell_deleted(id, now)?;

@@ -2,7 +2,7 @@
 
 use floe_core::{Append, ContentType, Create, Lifetime, Record};
 use floe_log::{Disk, Payload};
-use floe_proto::{Millis, RoomId};
+use floe_proto::{Millis, Namespace, RoomId};
 
 use super::{Failure, Shard, is_reserved};
 
@@ -109,6 +109,17 @@ impl<D: Disk> Shard<D> {
         let state = self.load_state(room).ok()?;
         let owner = state.channel().map(|channel| channel.owner().to_owned());
         (!state.is_gone()).then(|| (state.name().to_vec(), owner))
+    }
+
+    /// Returns whether a room belongs to a namespace, be it deleted or the server's own; what cannot
+    /// be read belongs to nobody.
+    pub fn lies_in(&self, room: RoomId, namespace: &str) -> bool {
+        let Ok(state) = self.load_state(room) else {
+            return false;
+        };
+        let (lies_in, _) = Namespace::split(state.name());
+        let owner = state.channel().map(|channel| channel.owner());
+        owner.unwrap_or(lies_in) == namespace
     }
 
     /// Appends a JSON message in wire form to a stream of the server's own, which is made if need

@@ -5,7 +5,7 @@ use std::time::Duration;
 use floe_server::AccessWebhookSettings;
 use serde_json::{Value, json};
 
-use crate::harness::{Place, Request, TestServer, eventually, get, post, put};
+use crate::harness::{Connection, Place, Request, TestServer, eventually, get, post, put};
 use crate::websocket::client::{Client, upgrade};
 
 fn server_with(place: &Place, set: impl FnOnce(&mut AccessWebhookSettings)) -> TestServer {
@@ -174,4 +174,92 @@ fn a_page_that_shows_its_credentials_in_its_first_frame_waits_for_the_answer() {
         json!({"type": "auth", "bearer": "other"}),
         "ACCESS_UNAVAILABLE",
     );
+}
+
+/// Begins to listen as whoever shows a bearer.
+fn listen(server: &TestServer, bearer: &str) -> (Client, Connection) {
+    let (mut socket, _) = Client::greet(server, &with(upgrade(), bearer));
+    assert_eq!(socket.frame()["type"], "welcome");
+    socket.ask(json!({ "type": "join", "room": "stream/news" }));
+    let mut poll = server.connect();
+    poll.write(with(get("news?offset=now&live=long-poll"), bearer).bytes());
+    (socket, poll)
+}
+
+fn revoke(server: &TestServer, body: &Value) {
+    let request = post("/n/acme/v1/revocations").key("root").value(body);
+    server.expect(201, request);
+}
+
+#[test]
+fn a_revoked_user_ends_at_once_and_is_asked_about_again() {
+    let place = Place::answering(200, &yes());
+    let server = server_with(&place, |webhook| webhook.cache_seconds = 3_600);
+    server.expect(201, with(put("news").json("[0]"), "opaque"));
+    let (mut socket, mut poll) = listen(&server, "opaque");
+    let drawn = server
+        .expect(201, with(post("/v1/tickets"), "opaque"))
+        .json();
+    let ticket = drawn["ticket"].as_str().unwrap();
+    let mut bob = yes();
+    bob["user"] = json!("bob");
+    place.answer(200, &bob);
+    let (mut other, mut other_poll) = listen(&server, "another");
+    assert_eq!(place.asked(), 2);
+    // The webhook says no from now on, and nobody has noticed yet.
+    place.answer(200, &json!({"allow": false}));
+    server.expect(200, with(get("news?offset=-1"), "opaque"));
+    // Somebody else of that name, in another namespace, is nobody here.
+    let elsewhere = post("/n/umbra/v1/revocations").key("root");
+    server.expect(201, elsewhere.value(&json!({ "user": "tess" })));
+    server.expect(200, with(get("news?offset=-1"), "opaque"));
+    assert_eq!(place.asked(), 2);
+    revoke(&server, &json!({ "user": "tess" }));
+    let (frames, close) = socket.rest();
+    assert_eq!(frames.last().unwrap()["code"], "UNAUTHORIZED");
+    assert!(close.is_some());
+    poll.answer().refused(401, "UNAUTHORIZED");
+    let by_ticket = get(&format!("news?offset=-1&ticket={ticket}"));
+    server.send(by_ticket).refused(401, "UNAUTHORIZED");
+    let again = with(get("news?offset=-1"), "opaque");
+    server.send(again.clone()).refused(401, "UNAUTHORIZED");
+    assert_eq!(place.asked(), 3);
+    // Others go on, and nobody was asked about them.
+    server.expect(204, post("/n/acme/v1/stream/news").json("[1]").key("root"));
+    assert_eq!(other_poll.answer().status, 200);
+    assert_eq!(other.next_of("events")["room"], "stream/news");
+    // If the webhook says yes all the same, that is its word, and holds.
+    place.answer(200, &yes());
+    eventually("the no is forgotten", || {
+        server.send(again.clone()).status == 200
+    });
+    let asked = place.asked();
+    let (_socket, _poll) = listen(&server, "opaque");
+    // Whatever else changes then, they stay.
+    revoke(&server, &json!({ "token": "nonesuch" }));
+    server.expect(200, again);
+    assert_eq!(place.asked(), asked);
+}
+
+#[test]
+fn what_was_asked_before_a_user_was_revoked_is_asked_again() {
+    let place = Place::answering(200, &yes());
+    let mut webhook = AccessWebhookSettings::new(&place.url());
+    webhook.timeout_ms = 30_000;
+    let server = TestServer::with(|settings| {
+        settings.api_keys = "*:admin:root".into();
+        settings.access.webhook = Some(webhook);
+        settings.limits.access_timeout_ms = 60_000;
+    });
+    server.expect(201, put("/n/acme/v1/stream/news").json("[]").key("root"));
+    place.take(Duration::from_secs(2));
+    let mut waiting = server.connect();
+    waiting.write(with(get("news?offset=-1"), "opaque").bytes());
+    eventually("the question", || place.asked() == 1);
+    revoke(&server, &json!({ "user": "tess" }));
+    // The yes to the first question comes after the revocation, and is no answer.
+    eventually("another question", || place.asked() == 2);
+    place.answer(200, &json!({"allow": false}));
+    waiting.answer().refused(401, "UNAUTHORIZED");
+    assert_eq!(place.asked(), 2);
 }

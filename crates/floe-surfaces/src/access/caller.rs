@@ -40,7 +40,10 @@ pub enum Source {
         issued_at: Option<Millis>,
     },
     /// Something that only the authorisation webhook knows.
-    Webhook,
+    Webhook {
+        /// When it said so; what it says of a user can be revoked up to a time.
+        answered_at: Millis,
+    },
 }
 
 impl Caller {
@@ -76,15 +79,18 @@ impl Caller {
 
     /// Returns what can be revoked of what the caller showed, while it is not what is believed
     /// that goes away.
-    pub(super) fn as_shown(&self) -> Option<Shown<'_>> {
-        let Source::Token { id, issued_at, .. } = &self.source else {
-            return None;
+    #[must_use]
+    pub fn as_shown(&self) -> Option<Shown<'_>> {
+        let (token, issued_at) = match &self.source {
+            Source::Token { id, issued_at, .. } => (id.as_deref(), *issued_at),
+            Source::Webhook { answered_at } => (None, Some(*answered_at)),
+            Source::Open | Source::Anonymous | Source::Key(_) => return None,
         };
         Some(Shown {
             namespace: self.namespace.as_ref(),
             user: self.user.as_deref(),
-            token: id.as_deref(),
-            issued_at: *issued_at,
+            token,
+            issued_at,
         })
     }
 

@@ -277,7 +277,7 @@ fn by_caller(
         // Whether the room is there is nobody's to learn who may do nothing with it.
         return Err(match caller.source {
             Source::Anonymous => Denied::NO_CREDENTIALS,
-            Source::Open | Source::Key(_) | Source::Token { .. } | Source::Webhook => {
+            Source::Open | Source::Key(_) | Source::Token { .. } | Source::Webhook { .. } => {
                 Denied::TOO_LITTLE
             }
         });

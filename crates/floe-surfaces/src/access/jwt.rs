@@ -12,7 +12,7 @@
 //! A namespace may have secrets that the server itself signs with: hand them to
 //! [`Issuers::set_own`], describe a token as [`Claims`] and [`sign`] it with one of them. Its `iss` is
 //! [`own_issuer`] of the namespace and its `kid` the id of the secret, so that secrets can change
-//! while tokens of the one before still hold.
+//! while tokens of the one before still hold, until its own end.
 
 mod claims;
 mod der;
@@ -99,8 +99,17 @@ pub struct Issuers {
     /// By `iss`.
     issuers: BTreeMap<Box<str>, Issuer>,
     /// Those that are the server's own, by `iss`.
-    own: BTreeMap<Box<str>, Issuer>,
+    own: BTreeMap<Box<str>, Own>,
     check: CheckSignature,
+}
+
+/// The server itself, as it signs for a namespace.
+#[derive(Clone)]
+struct Own {
+    /// With the secret of now.
+    now: Issuer,
+    /// With the one before, and when what that signed ends.
+    before: Option<(Issuer, Millis)>,
 }
 
 impl Issuers {
@@ -170,19 +179,27 @@ impl Issuers {
         self.issuers.values()
     }
 
-    /// Believes tokens of a namespace that are signed with these secrets of the server's own, and
-    /// with no others.
-    pub fn set_own(&mut self, namespace: &Namespace, secrets: impl IntoIterator<Item = Secret>) {
+    /// Believes tokens of a namespace that are signed with this secret of the server's own, and until
+    /// a time those of the secret before; no others. Without a secret it believes none.
+    pub fn set_own(
+        &mut self,
+        namespace: &Namespace,
+        secret: Option<Secret>,
+        before: Option<(Secret, Millis)>,
+    ) {
         let name: Box<str> = own_issuer(namespace).into();
-        let keys = KeySet::of_secrets(secrets);
-        if keys.is_empty() {
+        let Some(secret) = secret else {
             self.own.remove(&name);
             return;
-        }
-        let own = Issuer {
+        };
+        let issuer = |secret| Issuer {
             algorithms: vec![Algorithm::Hs256],
             namespace: Some(namespace.clone()),
-            ..Issuer::new(&name, keys)
+            ..Issuer::new(&name, KeySet::of_secrets([secret]))
+        };
+        let own = Own {
+            now: issuer(secret),
+            before: before.map(|(secret, until)| (issuer(secret), until)),
         };
         self.own.insert(name, own);
     }
@@ -205,10 +222,24 @@ impl Issuers {
         header.check()?;
         let claimed: Claimed = parts.json(parts.claims)?;
         let name = claimed.iss.as_deref().ok_or(TokenError::UnknownIssuer)?;
-        let found = self.issuers.get(name).or_else(|| self.own.get(name));
-        let issuer = found.ok_or(TokenError::UnknownIssuer)?;
-        self.check_signature(issuer, &header, &parts)?;
-        read_claims(issuer, parts.json(parts.claims)?, now)
+        let read = |issuer: &Issuer| {
+            self.check_signature(issuer, &header, &parts)?;
+            read_claims(issuer, parts.json(parts.claims)?, now)
+        };
+        if let Some(issuer) = self.issuers.get(name) {
+            return read(issuer);
+        }
+        let own = self.own.get(name).ok_or(TokenError::UnknownIssuer)?;
+        let before = own.before.as_ref().filter(|(_, until)| *until > now);
+        match (read(&own.now), before) {
+            (Err(TokenError::UnknownKey | TokenError::Signature), Some((issuer, until))) => {
+                let mut verified = read(issuer)?;
+                let ends_at = &mut verified.caller.ends_at;
+                *ends_at = Some(ends_at.map_or(*until, |at| at.min(*until)));
+                Ok(verified)
+            }
+            (verified, _) => verified,
+        }
     }
 
     fn check_signature(

@@ -58,7 +58,7 @@ pub fn read_answer(body: &[u8], now: Millis) -> Result<Option<Caller>, AnswerErr
         user: answer.user.map(Into::into),
         grants,
         ends_at: answer.expires_in.map(ends_at),
-        source: Source::Webhook,
+        source: Source::Webhook { answered_at: now },
     }))
 }
 

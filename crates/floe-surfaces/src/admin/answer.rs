@@ -36,7 +36,7 @@ pub fn source(caller: &Caller) -> Value {
     match &caller.source {
         Source::Open => json!({ "kind": "open" }),
         Source::Anonymous => json!({ "kind": "anonymous" }),
-        Source::Webhook => json!({ "kind": "webhook" }),
+        Source::Webhook { .. } => json!({ "kind": "webhook" }),
         Source::Key(id) => json!({ "kind": "key", "id": id }),
         Source::Token { issuer, id, .. } => {
             json!({ "kind": "token", "issuer": issuer, "id": id })
@@ -56,6 +56,17 @@ pub fn namespace(name: &Namespace, entry: Option<&NamespaceEntry>) -> Value {
         "origins": settings.origins,
         "retention": settings.retention,
         "quotas": settings.quotas,
+        "deletingSince": moment(entry.and_then(|entry| entry.deleting_since)),
+    })
+}
+
+/// Describes the secret that a namespace's own tokens are signed with, without showing it.
+#[must_use]
+pub fn secret(name: &Namespace, number: u64, old_until: Option<Millis>) -> Value {
+    json!({
+        "namespace": name.as_str(),
+        "secretId": number.to_string(),
+        "oldSecretExpiresAt": moment(old_until),
     })
 }
 

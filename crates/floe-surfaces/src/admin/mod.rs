@@ -9,7 +9,7 @@ mod request;
 mod route;
 
 pub use request::{
-    Ask, Asked, Invite, ListPage, NewKey, NewRevocation, NewToken, Reject, Use, read_request,
+    Ask, Asked, Invite, ListPage, NewKey, NewRevocation, NewToken, Reject, Rooms, Use, read_request,
 };
 pub use route::{Endpoint, Operation, ROUTES, owns};
 

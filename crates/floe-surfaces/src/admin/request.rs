@@ -40,8 +40,10 @@ pub enum Ask {
     DescribeNamespace(Namespace),
     /// Change a namespace's settings.
     ChangeNamespace(Namespace, SettingsChange),
-    /// Delete a namespace.
-    DeleteNamespace(Namespace),
+    /// Delete a namespace, and its rooms or only if there are none.
+    DeleteNamespace(Namespace, Rooms),
+    /// Give a namespace a new secret; the old one is good for so many seconds more.
+    RotateSecret(Namespace, u64),
     /// List API keys.
     ListKeys(ListPage),
     /// Make an API key.
@@ -62,6 +64,15 @@ pub enum Ask {
     Revoke(NewRevocation),
     /// Draw a ticket for one connection.
     DrawTicket,
+}
+
+/// What becomes of the rooms of a namespace that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rooms {
+    /// With any there the namespace stays.
+    Keep,
+    /// They are deleted.
+    Delete,
 }
 
 /// A page of a list.
@@ -184,6 +195,7 @@ impl Ask {
                 page.scope.as_ref().map(Cow::Borrowed)
             }
             Self::CreateKey(key) => key.scope.as_ref().map(Cow::Borrowed),
+            Self::RotateSecret(name, _) => Some(Cow::Owned(Scope::One(name.clone()))),
             Self::SignToken(token) => token.namespace.clone().map(Scope::One).map(Cow::Owned),
             Self::Revoke(NewRevocation::Of { scope, .. }) => scope.as_ref().map(Cow::Borrowed),
             Self::Preflight
@@ -192,7 +204,7 @@ impl Ask {
             | Self::CreateNamespace(..)
             | Self::DescribeNamespace(_)
             | Self::ChangeNamespace(..)
-            | Self::DeleteNamespace(_)
+            | Self::DeleteNamespace(..)
             | Self::DescribeKey(_)
             | Self::DeleteKey(_)
             | Self::RotateKey(..)
@@ -261,19 +273,20 @@ fn read_ask(
             }
             Ask::ChangeNamespace(namespace(capture)?, body.settings()?)
         }
-        Operation::DeleteNamespace => Ask::DeleteNamespace(namespace(capture)?),
+        Operation::DeleteNamespace => {
+            let rooms = match params.get("rooms").map(String::as_str) {
+                None => Rooms::Keep,
+                Some("delete") => Rooms::Delete,
+                Some(_) => return Err(Reject::invalid("rooms is not `delete`")),
+            };
+            Ask::DeleteNamespace(namespace(capture)?, rooms)
+        }
+        Operation::RotateSecret => Ask::RotateSecret(namespace(capture)?, read_overlap(body)?),
         Operation::ListKeys => Ask::ListKeys(page(params)?),
         Operation::CreateKey => Ask::CreateKey(json::<KeyBody>(body)?.read()?),
         Operation::DescribeKey => Ask::DescribeKey(id(capture)?),
         Operation::DeleteKey => Ask::DeleteKey(id(capture)?),
-        Operation::RotateKey => {
-            let body: RotateBody = json_or_nothing(body)?;
-            let seconds = body.old_expires_in_seconds;
-            if seconds > NewToken::LIFE_SECONDS_MAX {
-                return Err(Reject::invalid("oldExpiresInSeconds is more than 366 days"));
-            }
-            Ask::RotateKey(id(capture)?, seconds)
-        }
+        Operation::RotateKey => Ask::RotateKey(id(capture)?, read_overlap(body)?),
         Operation::SignToken => Ask::SignToken(json::<TokenBody>(body)?.read()?),
         Operation::AcceptInvitation => {
             let body: AcceptBody = json(body)?;
@@ -523,6 +536,16 @@ impl TokenBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct RotateBody {
     old_expires_in_seconds: u64,
+}
+
+/// Reads for how many seconds an old secret is good besides the new one.
+fn read_overlap(body: &[u8]) -> Result<u64, Reject> {
+    let body: RotateBody = json_or_nothing(body)?;
+    let seconds = body.old_expires_in_seconds;
+    match seconds <= NewToken::LIFE_SECONDS_MAX {
+        true => Ok(seconds),
+        false => Err(Reject::invalid("oldExpiresInSeconds is more than 366 days")),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,6 +18,8 @@ pub enum Operation {
     ChangeNamespace,
     /// Delete a namespace.
     DeleteNamespace,
+    /// Give a namespace a new secret to sign tokens with.
+    RotateSecret,
     /// List API keys.
     ListKeys,
     /// Make an API key.
@@ -56,7 +58,7 @@ pub struct Endpoint {
 }
 
 /// Every route of this surface.
-pub const ROUTES: [Endpoint; 16] = {
+pub const ROUTES: [Endpoint; 17] = {
     use Method::{Delete, Get, Patch, Post};
     use Office::{Admin, Everyone, Known, Manager, Operator};
     use Operation as Do;
@@ -68,7 +70,8 @@ pub const ROUTES: [Endpoint; 16] = {
         route(Post, "/v1/namespaces", Do::CreateNamespace, Operator, &[]),
         route(Get, NAMESPACE, Do::DescribeNamespace, Operator, &[]),
         route(Patch, NAMESPACE, Do::ChangeNamespace, Operator, &[]),
-        route(Delete, NAMESPACE, Do::DeleteNamespace, Operator, &[]),
+        route(Delete, NAMESPACE, Do::DeleteNamespace, Operator, &["rooms"]),
+        route(Post, ROTATE_SECRET, Do::RotateSecret, Admin, &[]),
         route(Get, "/v1/keys", Do::ListKeys, Admin, SCOPED),
         route(Post, "/v1/keys", Do::CreateKey, Admin, &[]),
         route(Get, "/v1/keys/{id}", Do::DescribeKey, Admin, &[]),
@@ -89,6 +92,7 @@ pub const ROUTES: [Endpoint; 16] = {
 };
 
 const NAMESPACE: &str = "/v1/namespaces/{namespace}";
+const ROTATE_SECRET: &str = "/v1/namespaces/{namespace}/rotate-secret";
 
 const fn route(
     method: Method,

@@ -83,6 +83,22 @@ impl<D: Disk> Reactor<D> {
         self.log_record(log, &record)
     }
 
+    /// Stages the record of something that the server did by itself.
+    ///
+    /// # Errors
+    /// When the log has no space.
+    pub(super) fn log_own(&mut self, act: &'static str, target: Value) -> Result<(), Failure> {
+        let record = json!({
+            "at": self.clock.wall.rfc3339(),
+            "act": act,
+            "by": null,
+            "target": target,
+            "peer": null,
+            "outcome": "done",
+        });
+        self.log_record(&Namespace::default(), &record)
+    }
+
     /// Stages the record of an act that was refused to somebody who is known.
     pub(super) fn log_refusal(&mut self, office: &Office, failure: &Failure) {
         let caller = office.opened.session.caller();
@@ -137,6 +153,7 @@ const fn word(operation: Operation) -> Option<&'static str> {
         Operation::CreateNamespace => Some("namespace.create"),
         Operation::ChangeNamespace => Some("namespace.change"),
         Operation::DeleteNamespace => Some("namespace.delete"),
+        Operation::RotateSecret => Some("namespace.rotate-secret"),
         Operation::CreateKey => Some("key.create"),
         Operation::DeleteKey => Some("key.delete"),
         Operation::RotateKey => Some("key.rotate"),

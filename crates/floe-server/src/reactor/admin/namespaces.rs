@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::super::Reactor;
 use super::audit::Act;
 use super::{Office, no_namespace};
-use crate::directory::{Deletion, Outcome};
-use crate::shard::{AUDIT, Failure, REGISTRY, Ticket};
+use crate::directory::{Cleared, Deletion, Outcome};
+use crate::shard::{Failure, Ticket};
 
 impl<D: Disk> Reactor<D> {
     pub(super) fn list_namespaces(&mut self, office: &Office, page: &ListPage) {
@@ -60,12 +60,7 @@ impl<D: Disk> Reactor<D> {
             let message = "there is a namespace of this name";
             return Err(Failure::new(Code::Exists, message));
         }
-        let mut entry = NamespaceEntry {
-            name,
-            created_at: self.clock.wall,
-            secret: SigningSecret(self.random_bytes()),
-            settings: NamespaceSettings::default(),
-        };
+        let mut entry = self.new_namespace(name);
         entry.settings.change(settings);
         let body = answer::namespace(&entry.name, Some(&entry));
         let act = operators(body.clone());
@@ -84,12 +79,9 @@ impl<D: Disk> Reactor<D> {
             return Err(no_namespace());
         }
         let secret = SigningSecret(self.random_bytes());
-        let mut changed = known.cloned().unwrap_or_else(|| NamespaceEntry {
-            name: name.clone(),
-            created_at: self.clock.wall,
-            secret,
-            settings: NamespaceSettings::default(),
-        });
+        let mut changed = known
+            .cloned()
+            .unwrap_or_else(|| NamespaceEntry::new(name.clone(), self.clock.wall, secret));
         changed.settings.change(change.clone());
         let body = answer::namespace(&name, Some(&changed));
         let act = operators(body.clone());
@@ -101,8 +93,8 @@ impl<D: Disk> Reactor<D> {
         self.act(office, command, act, Outcome::Done(200, body))
     }
 
-    /// Begins to delete a namespace, which must be empty.
-    pub(super) fn delete_namespace(
+    /// Begins to delete a namespace in which nobody's room may lie.
+    pub(super) fn delete_empty_namespace(
         &mut self,
         office: &Office,
         name: Namespace,
@@ -119,7 +111,7 @@ impl<D: Disk> Reactor<D> {
         Ok(())
     }
 
-    /// Deletes a namespace that is empty, with what the server itself wrote there.
+    /// Deletes a namespace in which nobody's room lies; who asked is answered once it is gone.
     pub(super) fn end_namespace(
         &mut self,
         ticket: Ticket,
@@ -127,16 +119,110 @@ impl<D: Disk> Reactor<D> {
     ) -> Result<(), Failure> {
         let command = Command::DeleteNamespace(deletion.namespace.clone());
         self.decide(&command)?;
-        let act = operators(Value::Null);
-        self.log_act(&act, &deletion.audit)?;
-        let now = self.clock.wall;
-        for own in [AUDIT, REGISTRY] {
-            let name = deletion.namespace.qualify(own);
-            self.shard.forget_value(now, &name)?;
-        }
+        self.log_act(&operators(Value::Null), &deletion.audit)?;
         self.apply(command);
-        self.directory.answer(ticket, Outcome::Deleted);
+        self.directory.await_end(deletion.namespace, ticket);
         Ok(())
+    }
+
+    /// Marks a namespace as what is deleted with all that is in it, and answers once that is durable.
+    pub(super) fn delete_namespace(
+        &mut self,
+        office: &Office,
+        name: Namespace,
+    ) -> Result<(), Failure> {
+        let directory = self.directory.directory();
+        let known = directory.namespace(&name).cloned();
+        if directory.is_deleting(name.as_str()) {
+            let body = answer::namespace(&name, known.as_ref());
+            self.tell_office(office, 202, body);
+            return Ok(());
+        }
+        let marked = known.map(|entry| NamespaceEntry {
+            deleting_since: Some(self.clock.wall),
+            ..entry
+        });
+        let body = answer::namespace(&name, marked.as_ref());
+        let act = operators(json!({ "name": name.as_str(), "rooms": "delete" }));
+        let command = Command::DeleteNamespace(name);
+        self.act(office, command, act, Outcome::Done(202, body))
+    }
+
+    /// Goes on with the deletion of namespaces that are marked.
+    pub(in super::super) fn clear_namespaces(&mut self) {
+        let now = self.clock.wall;
+        let subscriptions = &mut self.subscriptions;
+        let cleared = self
+            .directory
+            .clear(&mut self.shard, now, |shard, namespace| {
+                subscriptions.forget_namespace(shard, now, namespace)
+            });
+        let Some(Cleared {
+            namespace,
+            view_mark,
+        }) = cleared
+        else {
+            return;
+        };
+        // Rows of the view go by the name of their namespace, which somebody may take next.
+        if !self.views.has_all(&self.shard, view_mark) {
+            return;
+        }
+        let namespace = namespace.clone();
+        if let Err(failure) = self.forget_namespace(&namespace) {
+            let code = failure.code.as_str();
+            tracing::warn!(code, %namespace, "the end of a namespace waits to be stored");
+        }
+    }
+
+    fn forget_namespace(&mut self, namespace: &Namespace) -> Result<(), Failure> {
+        let command = Command::ForgetNamespace(namespace.clone());
+        self.decide(&command)?;
+        self.log_own("namespace.deleted", json!({ "name": namespace.as_str() }))?;
+        self.apply(command);
+        self.directory.end_clearing(namespace);
+        tracing::info!(%namespace, "the namespace is deleted");
+        Ok(())
+    }
+
+    /// Refuses what is about a namespace that is being deleted.
+    pub(in super::super) fn check_stands(&self, namespace: &str) -> Result<(), Failure> {
+        match self.directory.directory().is_deleting(namespace) {
+            true => {
+                let message = "the namespace is being deleted";
+                Err(Failure::new(Code::NamespaceDeleting, message))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Gives a namespace a new secret to sign tokens with.
+    pub(super) fn rotate_secret(
+        &mut self,
+        office: &Office,
+        name: Namespace,
+        seconds: u64,
+    ) -> Result<(), Failure> {
+        let old_until = self.clock.wall.plus(seconds.saturating_mul(1_000));
+        let before = self.directory.directory().namespace(&name);
+        let number = before.map_or(1, |entry| entry.secret_number + 1);
+        let overlaps = seconds > 0 && before.is_some();
+        let body = answer::secret(&name, number, overlaps.then_some(old_until));
+        let act = Act {
+            log: name.clone(),
+            target: body.clone(),
+        };
+        let command = Command::RotateSecret {
+            name,
+            secret: SigningSecret(self.random_bytes()),
+            old_until,
+        };
+        self.act(office, command, act, Outcome::Done(200, body))
+    }
+
+    fn new_namespace(&self, name: Namespace) -> NamespaceEntry {
+        let secret = SigningSecret(self.random_bytes());
+        NamespaceEntry::new(name, self.clock.wall, secret)
     }
 
     /// Makes sure that a namespace is one that somebody made, with a secret of its own.
@@ -144,12 +230,7 @@ impl<D: Disk> Reactor<D> {
         if let Some(entry) = self.directory.directory().namespace(name) {
             return Ok(entry.clone());
         }
-        let entry = NamespaceEntry {
-            name: name.clone(),
-            created_at: self.clock.wall,
-            secret: SigningSecret(self.random_bytes()),
-            settings: NamespaceSettings::default(),
-        };
+        let entry = self.new_namespace(name.clone());
         let command = Command::CreateNamespace(entry.clone());
         self.decide(&command)?;
         self.apply(command);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use floe_core::access::Role;
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, table};
-use floe_surfaces::access::jwt::{Claims, Purpose, Secret, sign};
+use floe_surfaces::access::jwt::{Claims, Purpose, sign};
 use floe_surfaces::access::{Deed, Room, RoomPattern, Source, Wanted, may_sign};
 use floe_surfaces::admin::{NewToken, Use, answer};
 use serde_json::json;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::super::Reactor;
 use super::super::caller::refused;
 use super::audit::Act;
-use super::{Office, SECRET_ID};
+use super::{Office, secret_of};
 use crate::directory::Outcome;
 use crate::shard::Failure;
 
@@ -41,7 +41,7 @@ impl<D: Disk> Reactor<D> {
         }
         let namespace = office.target().unwrap_or_default();
         let entry = self.adopt(&namespace)?;
-        let secret = Secret::new(Some(SECRET_ID), &entry.secret.0);
+        let secret = secret_of(entry.secret_number, &entry.secret);
         let secret = secret.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let id = self.random_text::<16>();
         let (word, purpose) = match token.purpose {
@@ -167,6 +167,7 @@ impl<D: Disk> Reactor<D> {
         let verified = verified.map_err(|_| wrong())?;
         let host = &verified.caller;
         let namespace = host.namespace.clone().unwrap_or_default();
+        self.check_stands(namespace.as_str())?;
         if verified.purpose != Purpose::Invite
             || self.access.is_revoked(host)
             || !session.opens(namespace.as_str())
@@ -180,7 +181,7 @@ impl<D: Disk> Reactor<D> {
         let role = role.ok_or_else(wrong)?;
         let id = match &host.source {
             Source::Token { id, .. } => id.clone(),
-            Source::Open | Source::Anonymous | Source::Key(_) | Source::Webhook => None,
+            Source::Open | Source::Anonymous | Source::Key(_) | Source::Webhook { .. } => None,
         };
         let act = Act {
             log: namespace.clone(),

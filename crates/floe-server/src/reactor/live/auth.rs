@@ -90,7 +90,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns the uptime at which the first of a WebSocket's credentials ends.
-    pub(super) fn outlives_ms(&self, at: usize) -> u64 {
+    pub(in crate::reactor) fn outlives_ms(&self, at: usize) -> u64 {
         let Some(live) = self.live_ref(at) else {
             return u64::MAX;
         };

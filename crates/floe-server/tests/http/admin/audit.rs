@@ -68,6 +68,7 @@ fn every_act_is_in_the_log_of_its_namespace() {
                 ("namespace.create", "done"),
                 ("namespace.change", "done"),
                 ("namespace.delete", "done"),
+                ("namespace.deleted", "done"),
             ]
         );
     };

@@ -1,6 +1,7 @@
 //! Administration: namespaces, API keys, tokens, invitations, revocations, tickets, the audit log.
 
 mod audit;
+mod clearing;
 mod keys;
 mod namespaces;
 mod pages;

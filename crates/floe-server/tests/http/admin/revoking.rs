@@ -180,6 +180,6 @@ fn a_deleted_namespace_ends_those_who_listen_by_its_keys() {
         crate::harness::delete("/v1/namespaces/third").key("k-root"),
     );
     let (frames, close) = socket.rest();
-    assert_eq!(frames.last().unwrap()["code"], "UNAUTHORIZED");
+    assert_eq!(frames.last().unwrap()["code"], "NAMESPACE_DELETING");
     assert!(close.is_some());
 }

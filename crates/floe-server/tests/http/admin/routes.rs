@@ -17,9 +17,14 @@ fn request(endpoint: &Endpoint) -> Request {
         Method::Delete => "DELETE",
         other => panic!("{other:?}"),
     };
+    // What admins may do by a namespace's name they may do with their own.
+    let namespace = match endpoint.office {
+        Office::Admin => "acme",
+        _ => "nonesuch",
+    };
     let target = endpoint
         .path
-        .replace("{namespace}", "nonesuch")
+        .replace("{namespace}", namespace)
         .replace("{id}", "nonesuch");
     let request = Request::new(method, &target);
     match endpoint.operation {

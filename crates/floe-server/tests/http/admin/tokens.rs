@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{bearer, guarded, make, reads, sign};
+use super::{bearer, guarded, make, reads, records, sign};
 use crate::harness::{Channel, TestServer, get, post, put};
+use crate::websocket::client::{Client, upgrade};
 
 #[test]
 fn a_signed_token_opens_what_it_says_as_whom_it_says() {
@@ -172,4 +173,111 @@ fn a_share_link_that_was_revoked_or_has_ended_opens_nothing() {
     server.send(get(&path)).refused(401, "UNAUTHORIZED");
     let server = server.restart();
     server.send(get(&path)).refused(401, "UNAUTHORIZED");
+}
+
+/// Gives a namespace a new secret.
+#[track_caller]
+fn rotate(server: &TestServer, by: &str, namespace: &str, body: &Value) -> Value {
+    let path = format!("/v1/namespaces/{namespace}/rotate-secret");
+    server.expect(200, post(&path).key(by).value(body)).json()
+}
+
+#[test]
+fn a_new_secret_ends_the_tokens_of_the_old_one_and_what_listens_by_them() {
+    let server = guarded();
+    server.expect(201, put("news").json("[0]").key("k-acme"));
+    let ann = json!({ "user": "ann", "rights": ["read"] });
+    let token = |body: &Value| {
+        let signed = sign(&server, "k-acme", body);
+        signed["token"].as_str().unwrap().to_owned()
+    };
+    let old = token(&ann);
+    let link = token(&json!({ "use": "share", "rooms": { "stream/news": ["read"] } }));
+    let by_link = get(&format!("/n/acme/v1/stream/news?offset=-1&share={link}"));
+    server.expect(200, by_link.clone());
+    let elsewhere = sign(&server, "k-umbra", &ann)["token"].clone();
+    let elsewhere = elsewhere.as_str().unwrap();
+    let (mut socket, _) = Client::greet(&server, &bearer(upgrade(), &old));
+    assert_eq!(socket.frame()["type"], "welcome");
+    let mut events = server
+        .connect()
+        .follow(&bearer(get("news?offset=now&live=sse"), &old));
+    events.step().unwrap();
+    let rotated = rotate(&server, "k-acme", "acme", &json!({}));
+    let expected = json!({ "namespace": "acme", "secretId": "2", "oldSecretExpiresAt": null });
+    assert_eq!(rotated, expected);
+    let (frames, close) = socket.rest();
+    assert_eq!(frames.last().unwrap()["code"], "UNAUTHORIZED");
+    assert!(close.is_some());
+    while events.step().is_some() {}
+    let new = token(&ann);
+    let check = |server: &TestServer| {
+        server
+            .send(bearer(get("news?offset=-1"), &old))
+            .refused(401, "UNAUTHORIZED");
+        server.send(by_link.clone()).refused(401, "UNAUTHORIZED");
+        server.expect(200, bearer(get("news?offset=-1"), &new));
+        server.expect(200, bearer(get("/v1/whoami"), elsewhere));
+    };
+    check(&server);
+    let server = server.restart();
+    check(&server);
+    let acts = records(&server, "k-acme", "__audit__");
+    let act = acts
+        .iter()
+        .find(|record| record["act"] == "namespace.rotate-secret");
+    assert_eq!(act.unwrap()["target"], expected);
+    let refused = post("/v1/namespaces/umbra/rotate-secret").key("k-acme");
+    server.send(refused).refused(403, "FORBIDDEN");
+    let nowhere = post("/v1/namespaces/nowhere/rotate-secret").key("k-root");
+    server.send(nowhere).refused(404, "NOT_FOUND");
+    // The default namespace is there without having been made.
+    assert_eq!(
+        rotate(&server, "k-root", "default", &json!({}))["secretId"],
+        "1"
+    );
+}
+
+#[test]
+fn tokens_of_the_old_secret_may_last_a_little_longer_and_no_longer_than_that() {
+    let server = guarded();
+    server.expect(201, put("news").json("[0]").key("k-acme"));
+    let ann = json!({ "user": "ann", "rights": ["read"] });
+    let old = sign(&server, "k-acme", &ann)["token"].clone();
+    let old = old.as_str().unwrap();
+    let listen = || {
+        let (mut socket, _) = Client::greet(&server, &bearer(upgrade(), old));
+        assert_eq!(socket.frame()["type"], "welcome");
+        let mut poll = server.connect();
+        poll.write(bearer(get("news?offset=now&live=long-poll"), old).bytes());
+        (socket, poll)
+    };
+    // Those who listened before, and those who come while it still holds, end with it.
+    let before = listen();
+    let rotated = rotate(
+        &server,
+        "k-acme",
+        "acme",
+        &json!({ "oldExpiresInSeconds": 6 }),
+    );
+    assert!(rotated["oldSecretExpiresAt"].is_string(), "{rotated}");
+    let after = listen();
+    server.expect(200, bearer(get("news?offset=-1"), old));
+    for (mut socket, mut poll) in [before, after] {
+        let (frames, close) = socket.rest();
+        assert_eq!(frames.last().unwrap()["code"], "UNAUTHORIZED");
+        assert!(close.is_some());
+        poll.answer().refused(401, "UNAUTHORIZED");
+    }
+    server
+        .send(bearer(get("news?offset=-1"), old))
+        .refused(401, "UNAUTHORIZED");
+    let too_long = json!({ "oldExpiresInSeconds": 366 * 86_400 + 1 });
+    server
+        .send(
+            post("/v1/namespaces/acme/rotate-secret")
+                .key("k-acme")
+                .value(&too_long),
+        )
+        .refused(400, "INVALID_REQUEST");
 }

@@ -20,7 +20,7 @@ mod search;
 mod stream;
 mod tokens;
 mod traps;
-mod views;
+pub mod views;
 
 use serde_json::Value;
 

@@ -26,17 +26,17 @@ fn remove(folder: &Path) {
 }
 
 /// Keeps the view from being written for as long as it lives.
-struct Stopped(Sqlite);
+pub struct Stopped(Sqlite);
 
 impl Stopped {
-    fn new(server: &TestServer) -> Self {
+    pub fn new(server: &TestServer) -> Self {
         let db = open(server.folder());
         db.busy_timeout(Duration::from_secs(10)).unwrap();
         db.execute_batch("BEGIN IMMEDIATE").unwrap();
         Self(db)
     }
 
-    fn go_on(self) {
+    pub fn go_on(self) {
         self.0.execute_batch("ROLLBACK").unwrap();
     }
 }

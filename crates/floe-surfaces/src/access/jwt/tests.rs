@@ -535,7 +535,7 @@ fn tokens_of_our_own_say_what_they_were_given() {
     let token = sign(&claims, &secret());
     let mut issuers = Issuers::default();
     assert_eq!(issuers.verify(&token, NOW), Err(TokenError::UnknownIssuer));
-    issuers.set_own(&namespace, [secret()]);
+    issuers.set_own(&namespace, Some(secret()), None);
     assert!(issuers.is_empty());
     let verified = issuers.verify(&token, NOW).unwrap();
     assert_eq!(verified.purpose, Purpose::Share);
@@ -544,9 +544,24 @@ fn tokens_of_our_own_say_what_they_were_given() {
     assert_eq!(caller.user.as_deref(), Some("tess"));
     assert_eq!(caller.grants.in_room(Room::Stream(b"a/b")), Rights::READ);
     assert_eq!(caller.grants.in_room(Room::Stream(b"b")), Rights::NONE);
-    let other = Secret::new(Some("one"), &[8; 32]).unwrap();
-    issuers.set_own(&namespace, [other]);
+    let other = |id| Secret::new(Some(id), &[8; 32]).ok();
+    issuers.set_own(&namespace, other("one"), None);
     assert_eq!(issuers.verify(&token, NOW), Err(TokenError::Signature));
+    issuers.set_own(&namespace, other("two"), None);
+    assert_eq!(issuers.verify(&token, NOW), Err(TokenError::UnknownKey));
+    // The secret before is believed until its end, and so long are those who show what it signed.
+    let until = NOW.plus(1_000);
+    issuers.set_own(&namespace, other("two"), Some((secret(), until)));
+    let verified = issuers.verify(&token, NOW).unwrap();
+    assert_eq!(verified.caller.ends_at, Some(until));
+    assert_eq!(issuers.verify(&token, until), Err(TokenError::UnknownKey));
+    let ended = issuers.verify(&token, NOW.plus(500_000));
+    assert!(ended.is_err());
+    let new = sign(&claims, &other("two").unwrap());
+    let verified = issuers.verify(&new, NOW).unwrap();
+    assert!(verified.caller.ends_at > Some(until));
+    issuers.set_own(&namespace, None, None);
+    assert_eq!(issuers.verify(&new, NOW), Err(TokenError::UnknownIssuer));
 }
 
 #[test]
