@@ -9,12 +9,14 @@
 mod call;
 mod change;
 mod error;
+mod params;
 mod schema;
 mod value;
 
 pub use call::{Alteration, Applied, Call, Mutated, Mutation, OnConflict, Place, Precondition};
 pub use change::{Change, Headers, Operation, SCHEMA_TYPE};
 pub use error::TableError;
+pub use params::Params;
 pub use schema::{Column, ColumnType, NAME_BYTES_MAX, Table, check_name};
 pub use value::{Row, Value};
 

@@ -13,6 +13,7 @@
 //! - [`limits`]: what limits are called and how they are told.
 //! - [`room_access`]: who owns a room, who is a member, whether everyone reads.
 //! - [`streams`]: the Durable Streams protocol.
+//! - [`tables`]: rooms with tables: frames, methods, HTTP, manifest.
 //! - [`live`]: the live protocol of rooms, which is spoken over it.
 //! - [`ws`]: WebSocket, handshake and frames.
 
@@ -26,4 +27,5 @@ pub mod live;
 pub mod room_access;
 pub mod streams;
 pub mod subscriptions;
+pub mod tables;
 pub mod ws;

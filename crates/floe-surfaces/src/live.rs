@@ -25,6 +25,7 @@ pub use client::{
 };
 pub use events::{write_chunk, write_events};
 pub use fields::Problem;
+pub(crate) use fields::too_deep;
 pub use id::FrameId;
 pub use keyed::{
     Entry, Member, MembersPage, MemoryChange, PresenceDelta, PresenceSnapshot, write_members,

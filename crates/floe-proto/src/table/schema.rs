@@ -1,5 +1,8 @@
 //! What tables look like.
 
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::{TableError, Value};
@@ -42,31 +45,50 @@ pub struct Column {
     pub default: Option<Value>,
 }
 
-/// What a column holds; SQLite refuses all else (its `STRICT` tables).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a column holds; SQLite refuses all else (its `STRICT` tables). In JSON it is its word, in upper
+/// or lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ColumnType {
-    /// Whole numbers of 64 bits.
-    #[serde(alias = "integer", alias = "INT", alias = "int")]
+    /// Whole numbers of 64 bits; also `INT`.
     Integer,
     /// Numbers.
-    #[serde(alias = "real")]
     Real,
     /// Text.
-    #[serde(alias = "text")]
     Text,
     /// Bytes.
-    #[serde(alias = "blob")]
     Blob,
-    /// 0 or 1.
-    #[serde(alias = "boolean", alias = "BOOL", alias = "bool")]
+    /// 0 or 1; also `BOOL`.
     Boolean,
     /// Text that is JSON.
-    #[serde(alias = "json")]
     Json,
     /// Any value.
-    #[serde(alias = "any")]
     Any,
+}
+
+impl ColumnType {
+    const WORDS: [(&str, Self); 9] = [
+        ("INTEGER", Self::Integer),
+        ("REAL", Self::Real),
+        ("TEXT", Self::Text),
+        ("BLOB", Self::Blob),
+        ("BOOLEAN", Self::Boolean),
+        ("JSON", Self::Json),
+        ("ANY", Self::Any),
+        ("INT", Self::Integer),
+        ("BOOL", Self::Boolean),
+    ];
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<'de, str>::deserialize(deserializer)?;
+        let mut words = Self::WORDS.iter();
+        let found = words.find(|(known, _)| known.eq_ignore_ascii_case(&word));
+        found.map(|(_, kind)| *kind).ok_or_else(|| {
+            D::Error::custom("a type is INTEGER, REAL, TEXT, BLOB, BOOLEAN, JSON or ANY")
+        })
+    }
 }
 
 /// Checks the name of a table or column: 1 to [`NAME_BYTES_MAX`] ASCII letters, digits and `_`, first a
@@ -131,6 +153,11 @@ mod tests {
         let short: Table =
             serde_json::from_str(r#"{"name":"t","columns":[{"name":"n","type":"text"}]}"#).unwrap();
         assert_eq!(short.columns[0].kind, ColumnType::Text);
+        for (word, kind) in ColumnType::WORDS {
+            let json = format!("{{\"name\":\"n\",\"type\":\"{word}\"}}");
+            let column: Column = serde_json::from_str(&json).unwrap();
+            assert_eq!(column.kind, kind);
+        }
         assert!(serde_json::from_str::<Table>(r#"{"name":"t","columns":[],"x":1}"#).is_err());
     }
 }

@@ -258,7 +258,7 @@ const NAME_SHOWN_CHARS: usize = 40;
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Returns whether valid JSON is nested deeper than [`DEPTH_MAX`].
-fn too_deep(json: &[u8]) -> bool {
+pub(crate) fn too_deep(json: &[u8]) -> bool {
     let mut depth = 0;
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
