@@ -27,7 +27,7 @@ mod wheel;
 use floe_proto::Millis;
 
 pub use keyed::{Changes, Delta, Keyed, KeyedError, KeyedLimits, Snapshot};
-pub use memory::{Memory, MemoryError, MemoryLimits, SetValue};
+pub use memory::{Memory, MemoryError, MemoryLimits, MemoryUsage, Own, SetValue};
 pub use presence::{Leave, Member, MemberChanges, Presence, PresenceError, PresenceLimits, Told};
 pub use timers::{Timer, TimerKind, Timers};
 pub use wheel::{TimerId, Wheel};

@@ -23,6 +23,7 @@ use self::access::AccessMetrics;
 use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
+use self::live::LiveMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
@@ -31,6 +32,7 @@ mod cold;
 mod config;
 mod gateway;
 mod limits;
+mod live;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -65,6 +67,7 @@ pub struct Metrics {
     limits: LimitMetrics,
     gateway: GatewayMetrics,
     config: ConfigMetrics,
+    live: LiveMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -194,6 +197,7 @@ impl Metrics {
             limits: LimitMetrics::register(&mut registry),
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
+            live: LiveMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -345,6 +349,7 @@ impl Metrics {
             gauge.set(bytes as i64);
         }
         self.cold.show(&shard.cold_stats());
+        self.live.show(&shard.memory_totals());
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);

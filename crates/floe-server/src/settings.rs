@@ -211,11 +211,11 @@ pub struct Limits {
     /// Milliseconds that a member stays whose last connection is lost; 5 s. A page that reloads
     /// within them never left.
     pub presence_grace_ms: u64,
-    /// Keys in the memory of one room; 1 024. Above: 429 `LIMIT_REACHED`.
+    /// Keys in the memory of one room; 1 024. Above: those used longest ago go.
     pub memory_keys_max: usize,
     /// Bytes of a value in the memory; 4 KiB. Above: 413 `BODY_TOO_LARGE`.
     pub memory_value_bytes_max: usize,
-    /// Bytes of the memory of one room; 256 KiB. Above: 429 `LIMIT_REACHED`.
+    /// Bytes of keys and values in the memory of one room; 256 KiB. Above: those used longest ago go.
     pub memory_bytes_max: usize,
     /// Milliseconds that a value in the memory lives at most, and where it says nothing; 24 h.
     pub memory_ttl_ms_max: u64,
@@ -375,6 +375,7 @@ impl Limits {
                 },
                 ttl_ms_max: self.memory_ttl_ms_max,
                 typing_ttl_ms: self.typing_ttl_ms,
+                ..memory
             },
         }
     }

@@ -38,6 +38,7 @@ pub use access::Rules;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
+pub use live::MemoryTotals;
 pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room};
 pub use viewed::Handed;
 

@@ -16,6 +16,12 @@ pub struct Keyed {
     entries: BTreeMap<Arc<str>, Entry>,
     /// The key of each entry, by the version of its last change.
     order: BTreeMap<u64, Arc<str>>,
+    /// The key of each entry, by when it was last used; empty where no key makes way.
+    uses: BTreeMap<u64, Arc<str>>,
+    /// Uses so far.
+    used: u64,
+    /// Keys that made way so far.
+    evictions: u64,
     /// Keys that were removed, oldest first.
     removed: VecDeque<(u64, Arc<str>)>,
     version: u64,
@@ -37,7 +43,8 @@ pub struct KeyedLimits {
     pub bytes_max: usize,
     /// Removed keys that are remembered for readers that have not seen them go.
     pub removed_max: usize,
-    /// Whether the keys that changed longest ago make way at a bound; else a new key is refused.
+    /// Whether the keys that were used longest ago make way at a bound; else a new key is refused.
+    /// It is the same for as long as the map is there.
     pub evicts: bool,
 }
 
@@ -45,6 +52,8 @@ pub struct KeyedLimits {
 struct Entry {
     value: Box<[u8]>,
     version: u64,
+    /// When it was last used, among all uses; 0 where that is not counted.
+    used: u64,
 }
 
 /// What a reader has to be told.
@@ -86,6 +95,9 @@ impl Keyed {
             limits,
             entries: BTreeMap::new(),
             order: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            used: 0,
+            evictions: 0,
             removed: VecDeque::new(),
             version,
             floor: version,
@@ -93,9 +105,10 @@ impl Keyed {
         }
     }
 
-    /// Bounds what is set from now on; what is there stays.
+    /// Bounds what is set from now on; what is there stays until something is set.
     pub const fn set_limits(&mut self, limits: KeyedLimits) {
-        self.limits = limits;
+        let evicts = self.limits.evicts;
+        self.limits = KeyedLimits { evicts, ..limits };
     }
 
     /// The version of the newest change.
@@ -122,16 +135,38 @@ impl Keyed {
         self.bytes
     }
 
-    /// Returns a value and the version of its last change.
+    /// Keys that made way since the map was made.
+    #[must_use]
+    pub const fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
+    /// Returns a value and the version of its last change; that alone is no use of it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(&[u8], u64)> {
         let entry = self.entries.get(key)?;
         Some((&entry.value, entry.version))
     }
 
-    /// Sets a value; returns the version of the key's last change.
+    /// Notes that a key was used: others make way before it.
+    pub fn touch(&mut self, key: &str) {
+        if !self.limits.evicts {
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        if let Some(name) = self.uses.remove(&entry.used) {
+            self.used += 1;
+            entry.used = self.used;
+            self.uses.insert(self.used, name);
+        }
+    }
+
+    /// Sets a value, which is a use of it; returns the version of the key's last change.
     ///
-    /// The same value again is no change. Keys that made way are appended to `evicted`.
+    /// The same value again is no change. Keys that made way are appended to `evicted`; readers are
+    /// told of them as of all that are removed.
     ///
     /// # Errors
     /// See [`KeyedError`]; nothing is changed.
@@ -144,21 +179,32 @@ impl Keyed {
         self.check(key, value)?;
         let known = self.entries.get(key);
         if let Some(entry) = known.filter(|entry| *entry.value == *value) {
-            return Ok(entry.version);
+            let version = entry.version;
+            self.touch(key);
+            return Ok(version);
         }
-        let old = known.map(|entry| (key.len() + entry.value.len(), entry.version));
-        self.make_space(key, key.len() + value.len(), old, evicted)?;
+        let old = known.map(|entry| (key.len() + entry.value.len(), entry.version, entry.used));
+        let old_bytes = old.map_or(0, |(bytes, ..)| bytes);
+        self.make_space(key, key.len() + value.len(), old_bytes, evicted)?;
         self.version += 1;
-        let entry = Entry {
-            value: value.into(),
-            version: self.version,
-        };
-        let name = match old.and_then(|(_, version)| self.order.remove(&version)) {
+        let name = match old.and_then(|(_, version, _)| self.order.remove(&version)) {
             Some(name) => name,
             None => key.into(),
         };
+        let mut used = 0;
+        if self.limits.evicts {
+            self.uses.remove(&old.map_or(0, |(.., used)| used));
+            self.used += 1;
+            used = self.used;
+            self.uses.insert(used, name.clone());
+        }
         self.bytes += key.len() + value.len();
-        self.bytes -= old.map_or(0, |(bytes, _)| bytes);
+        self.bytes -= old_bytes;
+        let entry = Entry {
+            value: value.into(),
+            version: self.version,
+            used,
+        };
         self.entries.insert(name.clone(), entry);
         self.order.insert(self.version, name);
         Ok(self.version)
@@ -168,6 +214,7 @@ impl Keyed {
     pub fn remove(&mut self, key: &str) -> Option<u64> {
         let (name, entry) = self.entries.remove_entry(key)?;
         self.order.remove(&entry.version);
+        self.uses.remove(&entry.used);
         self.bytes -= key.len() + entry.value.len();
         self.version += 1;
         self.removed.push_back((self.version, name));
@@ -257,12 +304,12 @@ impl Keyed {
         Ok(())
     }
 
-    /// Makes space for a key, which has `old` bytes and version now.
+    /// Makes space for a key, which has `old_bytes` with its value now; none if it is not there.
     fn make_space(
         &mut self,
         key: &str,
         bytes: usize,
-        old: Option<(usize, u64)>,
+        old_bytes: usize,
         evicted: &mut Vec<Arc<str>>,
     ) -> Result<(), KeyedError> {
         let KeyedLimits {
@@ -270,25 +317,25 @@ impl Keyed {
             bytes_max,
             ..
         } = self.limits;
-        let old_bytes = old.map_or(0, |(bytes, _)| bytes);
         if bytes > bytes_max || keys_max == 0 {
             return Err(KeyedError::Bytes { bytes_max });
         }
         loop {
             // A key that is there may change, also where there are more than there may be by now.
-            let refusal = if old.is_none() && self.entries.len() >= keys_max {
+            let refusal = if old_bytes == 0 && self.entries.len() >= keys_max {
                 KeyedError::Keys { keys_max }
             } else if self.bytes - old_bytes + bytes > bytes_max {
                 KeyedError::Bytes { bytes_max }
             } else {
                 return Ok(());
             };
-            let mut oldest = self.order.values();
+            let mut oldest = self.uses.values();
             let oldest = oldest.find(|oldest| ***oldest != *key).cloned();
-            let Some(oldest) = oldest.filter(|_| self.limits.evicts) else {
+            let Some(oldest) = oldest else {
                 return Err(refusal);
             };
             self.remove(&oldest);
+            self.evictions += 1;
             evicted.push(oldest);
         }
     }

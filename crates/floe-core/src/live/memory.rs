@@ -11,8 +11,11 @@ use super::wheel::TimerId;
 
 /// Values under keys, each with a time to live. Nothing of it is ever on disk.
 ///
-/// Who is typing is a value under [`Memory::TYPING_PREFIX`] and the user, which only
-/// [`Memory::set_typing`] sets.
+/// It is bounded: at its bounds, keys that were used longest ago make way, be it by a read or a write,
+/// and watchers are told of them as of all that are removed.
+///
+/// Some keys are a user's own: the prefix says what they tell of the user, whose name is the rest.
+/// Only [`Memory::set_own`] sets them, so nobody speaks for another.
 #[derive(Debug, Clone)]
 pub struct Memory {
     limits: MemoryLimits,
@@ -29,6 +32,64 @@ pub struct MemoryLimits {
     pub ttl_ms_max: u64,
     /// How long a user is typing after saying so.
     pub typing_ttl_ms: u64,
+    /// How long a user's cursor stays where it is.
+    pub cursor_ttl_ms: u64,
+    /// How long a user's status holds.
+    pub presence_ttl_ms: u64,
+}
+
+/// How much a memory holds, how much it may hold, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUsage {
+    /// Keys that are there.
+    pub entries: usize,
+    /// Bytes of all keys and values.
+    pub bytes: usize,
+    /// Keys that may be there at once.
+    pub entries_max: usize,
+    /// Bytes that keys and values may have.
+    pub bytes_max: usize,
+    /// Keys that made way since the memory was made.
+    pub evictions: u64,
+}
+
+/// What a user tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Own {
+    /// That it is typing.
+    Typing,
+    /// Where its cursor is.
+    Cursor,
+    /// How it is.
+    Presence,
+}
+
+impl Own {
+    /// Everything that a user tells of itself.
+    pub const ALL: [Self; 3] = [Self::Typing, Self::Cursor, Self::Presence];
+
+    /// What the keys begin with; the rest is the user.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Typing => "typing/",
+            Self::Cursor => "cursors/",
+            Self::Presence => "presence/",
+        }
+    }
+
+    /// Returns the key of a user.
+    #[must_use]
+    pub fn key(self, user: &str) -> String {
+        format!("{}{user}", self.prefix())
+    }
+
+    /// Returns what a key tells of its user, if it is one of these.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|own| key.starts_with(own.prefix()))
+    }
 }
 
 impl Default for MemoryLimits {
@@ -40,10 +101,12 @@ impl Default for MemoryLimits {
                 value_bytes_max: 4_096,
                 bytes_max: 256 * 1_024,
                 removed_max: 1_024,
-                evicts: false,
+                evicts: true,
             },
             ttl_ms_max: 24 * 60 * 60 * 1_000,
             typing_ttl_ms: 3_000,
+            cursor_ttl_ms: 30_000,
+            presence_ttl_ms: 60_000,
         }
     }
 }
@@ -73,7 +136,7 @@ pub struct SetValue<'a> {
 
 impl Memory {
     /// What the keys of typing users begin with.
-    pub const TYPING_PREFIX: &str = "typing/";
+    pub const TYPING_PREFIX: &str = Own::Typing.prefix();
 
     /// Makes an empty memory, whose first change gets the version after `version`.
     #[must_use]
@@ -101,9 +164,7 @@ impl Memory {
         now: Millis,
         timers: &mut Timers<'_>,
     ) -> Result<u64, MemoryError> {
-        if set.key.starts_with(Self::TYPING_PREFIX) {
-            return Err(MemoryError::Reserved);
-        }
+        check_free(set.key)?;
         let ttl_ms_max = self.limits.ttl_ms_max;
         if set.ttl_ms == 0 || set.ttl_ms > ttl_ms_max {
             return Err(MemoryError::Ttl { ttl_ms_max });
@@ -123,9 +184,7 @@ impl Memory {
         if_version: Option<u64>,
         timers: &mut Timers<'_>,
     ) -> Result<Option<u64>, MemoryError> {
-        if key.starts_with(Self::TYPING_PREFIX) {
-            return Err(MemoryError::Reserved);
-        }
+        check_free(key)?;
         self.check_version(key, if_version)?;
         Ok(self.take(key, timers))
     }
@@ -142,16 +201,53 @@ impl Memory {
         now: Millis,
         timers: &mut Timers<'_>,
     ) -> Result<u64, MemoryError> {
-        let key = typing_key(user);
-        self.put(&key, b"true", now.plus(self.limits.typing_ttl_ms), timers)
+        self.set_own(Own::Typing, user, b"true", now, timers)
+    }
+
+    /// Sets what a user tells of itself, for the time that is due to it. Who the user is, the host
+    /// has made sure of.
+    ///
+    /// # Errors
+    /// See [`MemoryError`]; nothing is changed.
+    pub fn set_own(
+        &mut self,
+        own: Own,
+        user: &str,
+        value: &[u8],
+        now: Millis,
+        timers: &mut Timers<'_>,
+    ) -> Result<u64, MemoryError> {
+        let ttl_ms = match own {
+            Own::Typing => self.limits.typing_ttl_ms,
+            Own::Cursor => self.limits.cursor_ttl_ms,
+            Own::Presence => self.limits.presence_ttl_ms,
+        };
+        self.put(&own.key(user), value, now.plus(ttl_ms), timers)
     }
 
     /// Notes that a user is typing no more; returns the version of that change, if it is one.
     pub fn clear_typing(&mut self, user: &str, timers: &mut Timers<'_>) -> Option<u64> {
-        self.take(&typing_key(user), timers)
+        self.take(&Own::Typing.key(user), timers)
     }
 
-    /// Returns a value and the version of its last change.
+    /// Notes that a value is read, so that others make way before it.
+    pub fn touch(&mut self, key: &str) {
+        self.values.touch(key);
+    }
+
+    /// Returns how much there is.
+    #[must_use]
+    pub fn usage(&self) -> MemoryUsage {
+        MemoryUsage {
+            entries: self.values.len(),
+            bytes: self.values.bytes(),
+            entries_max: self.limits.keyed.keys_max,
+            bytes_max: self.limits.keyed.bytes_max,
+            evictions: self.values.evictions(),
+        }
+    }
+
+    /// Returns a value and the version of its last change; [`touch`](Self::touch) makes it a use.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(&[u8], u64)> {
         self.values.get(key)
@@ -260,8 +356,11 @@ impl Memory {
     }
 }
 
-fn typing_key(user: &str) -> String {
-    format!("{}{user}", Memory::TYPING_PREFIX)
+fn check_free(key: &str) -> Result<(), MemoryError> {
+    match Own::of_key(key) {
+        Some(own) => Err(MemoryError::Reserved(own)),
+        None => Ok(()),
+    }
 }
 
 /// Why memory was not changed.
@@ -282,9 +381,9 @@ pub enum MemoryError {
         /// Longest time to live.
         ttl_ms_max: u64,
     },
-    /// Users say themselves that they are typing, and in another way.
-    #[error("keys that begin with typing/ are set by who is typing")]
-    Reserved,
+    /// Users say that of themselves, and in another way.
+    #[error("keys that begin with {} are set by the user that they name", .0.prefix())]
+    Reserved(Own),
 }
 
 impl MemoryError {
@@ -295,7 +394,7 @@ impl MemoryError {
             Self::Keyed(error) => error.code(),
             Self::Changed { .. } => Code::Fenced,
             Self::Ttl { .. } => Code::InvalidRequest,
-            Self::Reserved => Code::Forbidden,
+            Self::Reserved(_) => Code::Forbidden,
         }
     }
 }

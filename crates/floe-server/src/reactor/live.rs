@@ -6,6 +6,7 @@
 
 mod auth;
 mod commands;
+mod memory;
 mod telling;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use floe_core::channel::SlowPolicy;
-use floe_core::live::{Leave, Live, LiveLimits, Timer, Timers, Wheel};
+use floe_core::live::{Leave, Live, LiveLimits, Memory, MemoryUsage, Timer, Timers, Wheel};
 use floe_log::Disk;
 use floe_proto::{Millis, RoomId};
 
@@ -21,6 +21,27 @@ pub(super) struct LiveRooms {
     places: HashMap<RoomId, SlotId>,
     /// Rooms whose live state changed, and when their readers are told.
     changed: VecDeque<(Millis, SlotId)>,
+    /// What all memories hold.
+    memory: MemoryTotals,
+}
+
+/// What the memories of all rooms hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryTotals {
+    /// Keys that are there.
+    pub entries: usize,
+    /// Bytes of all keys and values.
+    pub bytes: usize,
+    /// Keys that made way since the server began.
+    pub evictions: u64,
+}
+
+impl MemoryTotals {
+    fn note(&mut self, before: &MemoryUsage, after: &MemoryUsage) {
+        self.entries = self.entries + after.entries - before.entries;
+        self.bytes = self.bytes + after.bytes - before.bytes;
+        self.evictions += after.evictions - before.evictions;
+    }
 }
 
 impl LiveRooms {
@@ -31,6 +52,7 @@ impl LiveRooms {
             due: Vec::new(),
             places: HashMap::new(),
             changed: VecDeque::new(),
+            memory: MemoryTotals::default(),
         }
     }
 }
@@ -82,7 +104,9 @@ impl<D: Disk> Shard<D> {
             Box::new(Live::new(&rooms.limits, now))
         });
         let before = live.versions();
+        let used_before = live.memory.usage();
         let changed = change(live, &mut timers);
+        rooms.memory.note(&used_before, &live.memory.usage());
         if live.versions() != before && !slot.live_changed {
             slot.live_changed = true;
             let gather_ms = match slot.readers.len() {
@@ -93,6 +117,29 @@ impl<D: Disk> Shard<D> {
             rooms.changed.push_back((now.plus(gather_ms), id));
         }
         changed
+    }
+
+    /// Notes that values of a room's memory are read, if there are any.
+    pub fn touch_memory(&mut self, id: SlotId, touch: impl FnOnce(&mut Memory)) {
+        if let Some(live) = &mut self.slots[id.0 as usize].live {
+            touch(&mut live.memory);
+        }
+    }
+
+    /// Returns how much the memory of a room holds.
+    pub fn memory_usage(&self, id: SlotId) -> MemoryUsage {
+        let bounds = self.live_rooms.limits.memory.keyed;
+        let nothing = MemoryUsage {
+            entries_max: bounds.keys_max,
+            bytes_max: bounds.bytes_max,
+            ..MemoryUsage::default()
+        };
+        self.live(id).map_or(nothing, |live| live.memory.usage())
+    }
+
+    /// Returns how much the memories of all rooms hold.
+    pub const fn memory_totals(&self) -> MemoryTotals {
+        self.live_rooms.memory
     }
 
     /// Takes a connection out of a room's presence.
@@ -148,6 +195,9 @@ impl<D: Disk> Shard<D> {
         let slot = &mut self.slots[id.0 as usize];
         if let Some(live) = slot.live.take() {
             self.live_rooms.places.remove(&slot.room.id());
+            let used = live.memory.usage();
+            self.live_rooms.memory.entries -= used.entries;
+            self.live_rooms.memory.bytes -= used.bytes;
             live.end(&mut Timers::new(&mut self.live_rooms.wheel, slot.room.id()));
         }
     }

@@ -147,6 +147,11 @@ pub enum MemoryOp<'a> {
         /// Only if the value there has this version.
         if_version: Option<u64>,
     },
+    /// Ask for a value.
+    Get {
+        /// Its key.
+        key: Cow<'a, str>,
+    },
     /// Ask for a page of values.
     List {
         /// Only of keys that begin with this.
@@ -392,6 +397,10 @@ impl<'a> MemoryOp<'a> {
                     if_version: fields.number(Field::IfVersion)?,
                 })
             }
+            "get" => {
+                Self::only(fields, "memory get", &[Field::Key])?;
+                Ok(Self::Get { key: key()? })
+            }
             "list" => {
                 let own = [Field::Prefix, Field::After, Field::Limit];
                 Self::only(fields, "memory list", &own)?;
@@ -403,7 +412,7 @@ impl<'a> MemoryOp<'a> {
                     limit: page(fields)?,
                 })
             }
-            _ => Err(Problem::value("`op` is none of set, delete and list")),
+            _ => Err(Problem::value("`op` is none of set, delete, get and list")),
         }
     }
 

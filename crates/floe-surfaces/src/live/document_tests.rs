@@ -1,5 +1,6 @@
 //! `docs/PROTOCOL.md` and the code say the same.
 
+use floe_core::live::MemoryUsage;
 use floe_proto::{Code, Millis, Retry};
 
 use super::*;
@@ -165,6 +166,13 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
             version: 13,
             snapshot: false,
             next: Some("cursor/ann"),
+            usage: Some(MemoryUsage {
+                entries: 2,
+                bytes: 32,
+                entries_max: 1_024,
+                bytes_max: 262_144,
+                evictions: 0,
+            }),
         };
         let entry = Entry {
             key: "cursor/ann",
@@ -181,6 +189,7 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
             version: 14,
             snapshot: false,
             next: None,
+            usage: None,
         };
         let removed = ["leader"].into_iter();
         write_memory(out, format, &change, std::iter::empty(), removed);
@@ -240,7 +249,7 @@ fn both_encodings_say_the_same() {
 #[test]
 fn the_clients_examples_are_understood_in_both_encodings() {
     let examples = examples("client");
-    assert_eq!(examples.len(), 22);
+    assert_eq!(examples.len(), 23);
     for example in examples {
         let (mut unused, mut scratch) = (Vec::new(), Vec::new());
         let json = read_frame(Format::Json, example.as_bytes(), &mut unused).unwrap();

@@ -1,5 +1,6 @@
 //! Frames about keyed state: presence, memory, typing.
 
+use floe_core::live::MemoryUsage;
 use floe_proto::Millis;
 
 use super::map::{Map, frame};
@@ -69,7 +70,7 @@ pub struct Entry<'a> {
 /// What a `memory` frame is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryChange<'a> {
-    /// The request, if the frame answers a list.
+    /// The request, if the frame answers a `get` or `list`.
     pub id: Option<&'a FrameId<'a>>,
     /// The room.
     pub room: &'a str,
@@ -79,6 +80,8 @@ pub struct MemoryChange<'a> {
     pub snapshot: bool,
     /// The `after` of the next page of a list, if there is one.
     pub next: Option<&'a str>,
+    /// How much the memory holds, in an answer.
+    pub usage: Option<MemoryUsage>,
 }
 
 /// Appends a `presence` frame with the members; what the reader knew before is to be forgotten.
@@ -147,6 +150,9 @@ pub fn write_memory<'a>(
         map.objects("set", set, entry);
         map.texts("removed", removed);
         map.maybe_text("next", change.next);
+        if let Some(used) = change.usage {
+            map.object("usage", |map| usage(map, used));
+        }
     });
 }
 
@@ -169,6 +175,14 @@ fn member(map: &mut Map<'_>, member: Member<'_>) {
     if let Some(data) = member.data {
         map.json("data", data);
     }
+}
+
+fn usage(map: &mut Map<'_>, usage: MemoryUsage) {
+    map.number("entries", usage.entries as u64);
+    map.number("bytes", usage.bytes as u64);
+    map.number("entriesMax", usage.entries_max as u64);
+    map.number("bytesMax", usage.bytes_max as u64);
+    map.number("evictions", usage.evictions);
 }
 
 fn entry(map: &mut Map<'_>, entry: Entry<'_>) {

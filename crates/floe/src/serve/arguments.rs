@@ -297,11 +297,11 @@ arguments! {
     /// Milliseconds that a member stays whose last connection is lost. A page that reloads within
     /// them never left.
     presence_grace_ms: u64 = "FLOE_PRESENCE_GRACE_MS";
-    /// Keys in the memory of one room. Above: 429 LIMIT_REACHED.
+    /// Keys in the memory of one room. Above: those used longest ago go.
     memory_keys_max: usize = "FLOE_MEMORY_KEYS_MAX";
     /// Bytes of a value in the memory. Above: 413 BODY_TOO_LARGE.
     memory_value_bytes_max: usize = "FLOE_MEMORY_VALUE_BYTES_MAX";
-    /// Bytes of the memory of one room. Above: 429 LIMIT_REACHED.
+    /// Bytes of keys and values in the memory of one room. Above: those used longest ago go.
     memory_bytes_max: usize = "FLOE_MEMORY_BYTES_MAX";
     /// Milliseconds that a value in the memory lives at most, and where it says nothing.
     memory_ttl_ms_max: u64 = "FLOE_MEMORY_TTL_MS_MAX";

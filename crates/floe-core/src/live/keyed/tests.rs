@@ -103,7 +103,7 @@ fn each_bound_refuses_with_its_own_word_and_changes_nothing() {
 }
 
 #[test]
-fn where_keys_make_way_it_is_those_that_changed_longest_ago() {
+fn where_keys_make_way_it_is_those_that_were_used_longest_ago() {
     let mut keyed = Keyed::new(
         KeyedLimits {
             evicts: true,
@@ -114,6 +114,10 @@ fn where_keys_make_way_it_is_those_that_changed_longest_ago() {
     for (key, value) in [("a", 4), ("b", 4), ("c", 4), ("d", 4), ("a", 5)] {
         set(&mut keyed, key, &vec![7; value]).unwrap();
     }
+    // The same value again is a use, though no change; so is a look.
+    set(&mut keyed, "c", &[7; 4]).unwrap();
+    keyed.touch("a");
+    keyed.touch("x");
     let mut evicted = Vec::new();
     keyed.set("e", &[7; 10], &mut evicted).unwrap();
     assert_eq!(evicted, ["b".into()]);
@@ -121,6 +125,31 @@ fn where_keys_make_way_it_is_those_that_changed_longest_ago() {
     assert_eq!(evicted, ["b".into(), "d".into()]);
     let keys: Vec<_> = keyed.snapshot().entries.iter().map(|one| one.0).collect();
     assert_eq!(keys, ["a", "c", "e"]);
+    assert_eq!((keyed.evictions(), keyed.version()), (2, 9));
+    let Changes::Delta(delta) = keyed.changes_since(5) else {
+        panic!("both are remembered");
+    };
+    assert_eq!(delta.removed, ["b", "d"]);
+}
+
+#[test]
+fn a_lower_bound_holds_once_something_is_set() {
+    let evicting = KeyedLimits {
+        evicts: true,
+        ..limits()
+    };
+    let mut keyed = Keyed::new(evicting, 0);
+    for key in ["a", "b", "c", "d"] {
+        set(&mut keyed, key, b"1").unwrap();
+    }
+    keyed.set_limits(KeyedLimits {
+        keys_max: 2,
+        ..evicting
+    });
+    assert_eq!(keyed.len(), 4);
+    set(&mut keyed, "e", b"1").unwrap();
+    let keys: Vec<_> = keyed.snapshot().entries.iter().map(|one| one.0).collect();
+    assert_eq!(keys, ["d", "e"]);
 }
 
 #[test]
@@ -146,12 +175,13 @@ proptest! {
 
     #[test]
     fn readers_of_any_pace_come_to_know_the_same(
-        ops in proptest::collection::vec((0..4_u8, 0..6_usize, 0..4_u8), 1..80),
+        ops in proptest::collection::vec((0..5_u8, 0..6_usize, 0..4_u8), 1..80),
         evicts: bool,
     ) {
         const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
         let mut keyed = Keyed::new(KeyedLimits { evicts, ..limits() }, 7);
         let mut plain: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut used: Vec<&str> = Vec::new();
         let mut readers = vec![(7, BTreeMap::<String, Vec<u8>>::new()); 3];
         for (op, key, value) in ops {
             let key = KEYS[key];
@@ -159,13 +189,27 @@ proptest! {
                 0 | 1 => {
                     let mut evicted = Vec::new();
                     if keyed.set(key, &[value; 5], &mut evicted).is_ok() {
-                        evicted.iter().for_each(|key| drop(plain.remove(&**key)));
+                        for gone in &evicted {
+                            // Whoever made way was used longest ago of all but the key itself.
+                            let first = used.iter().find(|one| **one != key && plain.contains_key(**one));
+                            prop_assert_eq!(first.copied(), Some(&**gone));
+                            plain.remove(&**gone);
+                        }
                         plain.insert(key.into(), vec![value; 5]);
+                        used.retain(|one| *one != key);
+                        used.push(key);
                     } else {
                         prop_assert!(!evicts && plain.len() == 4 && evicted.is_empty());
                     }
                 }
                 2 => prop_assert_eq!(keyed.remove(key).is_some(), plain.remove(key).is_some()),
+                3 => {
+                    keyed.touch(key);
+                    if plain.contains_key(key) {
+                        used.retain(|one| *one != key);
+                        used.push(key);
+                    }
+                }
                 _ => {
                     let (version, known) = &mut readers[usize::from(value) % 3];
                     match keyed.changes_since(*version) {
@@ -193,6 +237,7 @@ proptest! {
             let bytes: usize = plain.iter().map(|(key, value)| key.len() + value.len()).sum();
             prop_assert_eq!((keyed.len(), keyed.bytes()), (plain.len(), bytes));
             prop_assert!(keyed.removed.len() <= 3 && keyed.order.len() == plain.len());
+            prop_assert_eq!(keyed.uses.len(), if evicts { plain.len() } else { 0 });
         }
     }
 }

@@ -135,6 +135,27 @@ fn whoever_types_on_is_told_of_once() {
 }
 
 #[test]
+fn what_users_tell_of_themselves_stays_as_long_as_is_due_to_it() {
+    let mut clock = Clock::new(MemoryLimits::default());
+    for own in Own::ALL {
+        let mut timers = Timers::new(&mut clock.wheel, RoomId(1));
+        let set = clock
+            .memory
+            .set_own(own, "ann", b"1", clock.now, &mut timers);
+        assert!(set.is_ok());
+    }
+    let there = |clock: &Clock| Own::ALL.map(|own| clock.has(&own.key("ann")));
+    clock.wait(3_008);
+    assert_eq!(there(&clock), [false, true, true]);
+    clock.wait(26_992 - TICK);
+    assert_eq!(there(&clock), [false, true, true]);
+    clock.wait(TICK);
+    assert_eq!(there(&clock), [false, false, true]);
+    clock.wait(30_000);
+    assert!(clock.memory.is_empty() && clock.wheel.is_empty());
+}
+
+#[test]
 fn bad_times_and_keys_of_others_are_refused() {
     let mut clock = Clock::new(MemoryLimits::default());
     let ttl_ms_max = 86_400_000;
@@ -142,8 +163,11 @@ fn bad_times_and_keys_of_others_are_refused() {
         let refused = Err(MemoryError::Ttl { ttl_ms_max });
         assert_eq!(clock.set("a", b"1", ttl_ms), refused);
     }
-    assert_eq!(clock.set("typing/bob", b"1", 9), Err(MemoryError::Reserved));
-    assert_eq!(clock.remove("typing/bob", None), Err(MemoryError::Reserved));
+    for own in Own::ALL {
+        let (key, reserved) = (own.key("bob"), MemoryError::Reserved(own));
+        assert_eq!(clock.set(&key, b"1", 9), Err(reserved));
+        assert_eq!(clock.remove(&key, None), Err(reserved));
+    }
     let refused = Err(MemoryError::Keyed(KeyedError::Key { key_bytes_max: 256 }));
     assert_eq!(clock.set("", b"1", 9), refused);
     assert!(clock.wheel.is_empty());
@@ -154,7 +178,7 @@ proptest! {
 
     #[test]
     fn memory_agrees_with_a_model_that_looks_at_the_clock(
-        ops in proptest::collection::vec((0..5_u8, 0..5_usize, 1..4_000_u64), 1..100),
+        ops in proptest::collection::vec((0..6_u8, 0..5_usize, 1..4_000_u64), 1..100),
         evicts: bool,
     ) {
         const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -162,8 +186,9 @@ proptest! {
         limits.keyed.keys_max = 3;
         limits.keyed.evicts = evicts;
         let mut clock = Clock::new(limits);
-        // Each key with its end, least recently changed first.
+        // Each key with its end, least recently used first.
         let mut plain: Vec<(&str, Millis, u64)> = Vec::new();
+        let mut evictions = 0;
         for (op, key, number) in ops {
             let key = KEYS[key];
             let at = plain.iter().position(|one| one.0 == key);
@@ -172,7 +197,6 @@ proptest! {
                     let set = clock.set(key, &number.to_le_bytes(), number);
                     let ends_at = clock.now.plus(number);
                     match at {
-                        Some(at) if plain[at].2 == number => plain[at].1 = ends_at,
                         Some(at) => {
                             plain.remove(at);
                             plain.push((key, ends_at, number));
@@ -180,6 +204,7 @@ proptest! {
                         None if plain.len() < 3 => plain.push((key, ends_at, number)),
                         None if evicts => {
                             plain.remove(0);
+                            evictions += 1;
                             plain.push((key, ends_at, number));
                         }
                         None => prop_assert!(set.is_err()),
@@ -189,6 +214,13 @@ proptest! {
                     let removed = clock.remove(key, None).unwrap();
                     prop_assert_eq!(removed.is_some(), at.is_some());
                     at.map(|at| plain.remove(at));
+                }
+                4 => {
+                    clock.memory.touch(key);
+                    if let Some(at) = at {
+                        let used = plain.remove(at);
+                        plain.push(used);
+                    }
                 }
                 _ => {
                     // On the tick, so that nothing may be a little late.
@@ -202,6 +234,14 @@ proptest! {
                 prop_assert_eq!(found, value.as_ref().map(|value| &value[..]), "{}", key);
             }
             prop_assert_eq!(clock.wheel.len(), plain.len());
+            let usage = MemoryUsage {
+                entries: plain.len(),
+                bytes: plain.len() * 9,
+                entries_max: 3,
+                bytes_max: limits.keyed.bytes_max,
+                evictions,
+            };
+            prop_assert_eq!(clock.memory.usage(), usage);
         }
         clock.wait(16_000);
         prop_assert!(clock.memory.is_empty() && clock.wheel.is_empty());

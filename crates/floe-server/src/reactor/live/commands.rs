@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use floe_core::live::{Leave, Memory, MemoryError, SetValue};
+use floe_core::live::{Leave, MemoryError};
 use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, EventKind, Namespace, Rights};
@@ -10,13 +10,12 @@ use floe_surfaces::access::{Deed, Grant, Room, Wanted};
 use floe_surfaces::json::Messages;
 use floe_surfaces::limits::RateKind;
 use floe_surfaces::live::{
-    self, After, AppendBody, ClientFrame, Command, Draft, Format, FrameId, MemoryOp, PresenceMode,
-    RoomName,
+    self, After, AppendBody, ClientFrame, Command, Draft, Format, FrameId, PresenceMode, RoomName,
 };
 
 use super::super::caller::{full_name, is_unspeakable};
 use super::super::standing::hidden;
-use super::telling::{NOTHING_SEEN, is_typing};
+use super::telling::NOTHING_SEEN;
 use super::{Join, Reactor, TOKEN_ENDED};
 use crate::shard::{Failure, NewEvent, NewEvents, ReadPlan, is_channel, is_reserved};
 
@@ -510,92 +509,6 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn live_memory(
-        &mut self,
-        at: usize,
-        id: Option<FrameId<'_>>,
-        room: &RoomName<'_>,
-        op: MemoryOp<'_>,
-    ) {
-        let name = room.as_str();
-        let Some(join) = self.live_ref(at).and_then(|live| live.join(name)) else {
-            return self.not_joined(at, id, name);
-        };
-        let (slot, rights, now) = (join.slot, join.rights, self.clock.wall);
-        let needed = match op {
-            MemoryOp::List { .. } => Rights::READ,
-            MemoryOp::Set { .. } | MemoryOp::Delete { .. } => Rights::APPEND,
-        };
-        if !rights.contains(needed) {
-            return self.fail(at, id, name, forbidden());
-        }
-        let ttl_ms_max = self.limits.memory_ttl_ms_max;
-        let changed = match op {
-            MemoryOp::Set {
-                key,
-                value,
-                ttl_ms,
-                if_version,
-            } => self.shard.change_live(slot, now, |live, timers| {
-                let set = SetValue {
-                    key: &key,
-                    value: value.as_bytes(),
-                    ttl_ms: ttl_ms.unwrap_or(ttl_ms_max),
-                    if_version,
-                };
-                live.memory.set(&set, now, timers).map(Some)
-            }),
-            MemoryOp::Delete { key, if_version } => {
-                self.shard.change_live(slot, now, |live, timers| {
-                    live.memory.remove(&key, if_version, timers)
-                })
-            }
-            MemoryOp::List {
-                prefix,
-                after,
-                limit,
-            } => return self.list_memory(at, id, name, slot, &prefix, after.as_deref(), limit),
-        };
-        match changed {
-            Ok(version) => self.acknowledge(at, id, name, version),
-            Err(error) => self.fail(at, id, name, memory_failure(error)),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "these are the fields of a frame")]
-    fn list_memory(
-        &mut self,
-        at: usize,
-        id: Option<FrameId<'_>>,
-        room: &str,
-        slot: crate::shard::SlotId,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) {
-        self.out.clear();
-        let Some(format) = self.live_ref(at).map(|live| live.format) else {
-            return;
-        };
-        let memory = self.shard.live(slot).map(|live| &live.memory);
-        let limit = limit as usize;
-        let mut page = memory.map_or_else(Vec::new, |memory| listed(memory, prefix, after, limit));
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let change = live::MemoryChange {
-            id: id.as_ref(),
-            room,
-            version: memory.map_or(0, Memory::version),
-            snapshot: false,
-            next: page.last().filter(|_| more).map(|(key, ..)| *key),
-        };
-        let entries = page.iter().filter_map(|(key, value, version)| {
-            super::telling::entry(memory?, key, value, *version)
-        });
-        live::write_memory(&mut self.out, format, &change, entries, std::iter::empty());
-        self.send(at);
-    }
-
     fn live_members(
         &mut self,
         at: usize,
@@ -635,7 +548,7 @@ impl<D: Disk> Reactor<D> {
         self.send(at);
     }
 
-    fn acknowledge(
+    pub(super) fn acknowledge(
         &mut self,
         at: usize,
         id: Option<FrameId<'_>>,
@@ -657,13 +570,19 @@ impl<D: Disk> Reactor<D> {
         });
     }
 
-    fn not_joined(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str) {
+    pub(super) fn not_joined(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str) {
         let message = "the connection has not joined this room";
         self.tell_error(at, id.as_ref(), Some(room), Code::NotJoined, message);
     }
 
     /// Refuses a command, once all that the refusal tells of is durable.
-    fn fail(&mut self, at: usize, id: Option<FrameId<'_>>, room: &str, failure: Failure) {
+    pub(super) fn fail(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &str,
+        failure: Failure,
+    ) {
         if failure.code == Code::RateLimited {
             return self.too_fast(at, id.as_ref(), Some(room), &failure);
         }
@@ -711,37 +630,15 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
-/// Returns values of a page and, if there are more, one of the next. Who is typing is told in another
-/// way, and no part of a list.
-fn listed<'a>(
-    memory: &'a Memory,
-    prefix: &str,
-    after: Option<&str>,
-    limit: usize,
-) -> Vec<(&'a str, &'a [u8], u64)> {
-    let mut all = Vec::new();
-    let mut after = after;
-    loop {
-        let wanted = limit + 1 - all.len();
-        let page = memory.page(prefix, after, wanted);
-        let is_last = page.len() < wanted;
-        after = page.last().map(|(key, ..)| *key);
-        all.extend(page.into_iter().filter(|(key, ..)| !is_typing(key)));
-        if is_last || all.len() > limit {
-            return all;
-        }
-    }
-}
-
 fn is_longer(text: &str, chars_max: usize) -> bool {
     text.len() > chars_max && text.chars().count() > chars_max
 }
 
-fn forbidden() -> Failure {
+pub(super) fn forbidden() -> Failure {
     Failure::new(Code::Forbidden, "the key or token does not allow this")
 }
 
-fn memory_failure(error: MemoryError) -> Failure {
+pub(super) fn memory_failure(error: MemoryError) -> Failure {
     Failure::new(error.code(), error.to_string())
 }
 

@@ -389,6 +389,7 @@ fn write_memory(
             version,
             snapshot: afresh,
             next: None,
+            usage: None,
         };
         let entries = set.iter().filter_map(|(key, value)| {
             let version = memory.get(key).map_or(0, |(_, version)| version);

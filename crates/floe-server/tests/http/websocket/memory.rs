@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Client, TestServer, channel};
+use crate::harness::get as get_request;
 
 fn set(room: &str, key: &str, value: Value) -> Value {
     json!({"type": "memory", "room": room, "op": "set", "key": key, "value": value})
@@ -188,7 +189,11 @@ fn memory_has_bounds() {
     client.refused(set(room, "a", json!("x".repeat(99))), "BODY_TOO_LARGE");
     client.refused(set(room, "", json!(1)), "INVALID_REQUEST");
     client.refused(set(room, &"x".repeat(257), json!(1)), "INVALID_REQUEST");
-    client.refused(set(room, "typing/ann", json!(true)), "FORBIDDEN");
+    for key in ["typing/ann", "cursors/ann", "presence/ann"] {
+        client.refused(set(room, key, json!(true)), "FORBIDDEN");
+        let delete = json!({"type": "memory", "room": room, "op": "delete", "key": key});
+        client.refused(delete, "FORBIDDEN");
+    }
     for (ttl, code) in [
         (json!(0), "INVALID_REQUEST"),
         (json!(60_001), "INVALID_REQUEST"),
@@ -197,17 +202,54 @@ fn memory_has_bounds() {
         frame["ttlMs"] = ttl;
         client.refused(frame, code);
     }
-    for key in ["a", "b"] {
-        assert_eq!(
-            client.ask(set(room, key, json!("x".repeat(98))))["type"],
-            "ack"
-        );
+    // No other key can make space for what is larger than all of the memory.
+    client.refused(
+        set(room, &"x".repeat(200), json!("x".repeat(98))),
+        "LIMIT_REACHED",
+    );
+}
+
+#[test]
+fn keys_used_longest_ago_make_way_and_whoever_wants_them_is_told() {
+    let server = TestServer::with(|settings| {
+        settings.limits.memory_keys_max = 3;
+        settings.limits.memory_bytes_max = 250;
+    });
+    let channel = channel(&server);
+    let room = channel.room.as_str();
+    let mut reader = Client::of(&server);
+    reader.join(room, json!({"memory": true}));
+    reader.next_of("memory");
+    let mut client = Client::of(&server);
+    client.join(room, json!({}));
+    for key in ["a", "b", "c"] {
+        client.ask(set(room, key, json!(1)));
     }
-    client.refused(set(room, "c", json!("x".repeat(98))), "LIMIT_REACHED");
-    assert_eq!(client.ask(set(room, "c", json!(1)))["type"], "ack");
-    client.refused(set(room, "d", json!(1)), "LIMIT_REACHED");
-    // A key that is there may have another value.
-    assert_eq!(client.ask(set(room, "c", json!(2)))["type"], "ack");
+    // Whoever watches uses nothing, whoever asks does.
+    let get = |key: &str| json!({"type": "memory", "room": room, "op": "get", "key": key});
+    assert_eq!(entries(&client.ask(get("a"))), [("a", &json!(1))]);
+    assert_eq!(entries(&client.ask(get("ab"))), []);
+    client.ask(list(room, "b"));
+    client.ask(set(room, "d", json!(1)));
+    reader.wait_for(|frame| frame["type"] == "memory" && frame["removed"] == json!(["c"]));
+    // What is larger makes way for itself.
+    client.ask(set(room, "e", json!("x".repeat(246))));
+    reader
+        .wait_for(|frame| frame["type"] == "memory" && frame["removed"] == json!(["a", "b", "d"]));
+    let listed = client.ask(list(room, ""));
+    assert_eq!(entries(&listed), [("e", &json!("x".repeat(246)))]);
+    let usage = json!({
+        "entries": 1, "bytes": 249, "entriesMax": 3, "bytesMax": 250, "evictions": 4,
+    });
+    assert_eq!(listed["usage"], usage);
+    let metrics = server.expect(200, get_request("/metrics")).text();
+    for line in [
+        "floe_room_memory_entries 1",
+        "floe_room_memory_bytes 249",
+        "floe_room_memory_evictions_total 4",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
+    }
 }
 
 #[test]
