@@ -29,6 +29,7 @@
 
 pub mod access;
 mod append;
+pub mod buffer;
 pub mod channel;
 mod content;
 mod create;
