@@ -22,6 +22,8 @@ mod projector;
 mod reader;
 pub mod replica;
 mod schema;
+mod split;
+pub mod tables;
 mod terms;
 mod words;
 

@@ -3,7 +3,6 @@
 mod apply;
 mod channel;
 mod names;
-mod split;
 mod trim;
 
 use std::path::Path;
@@ -17,7 +16,6 @@ use crate::{Options, ViewError, schema};
 use self::channel::Channels;
 pub use self::channel::{id_of, number_of};
 use self::names::Names;
-pub use self::split::Split;
 
 /// Applies what the log says to the view, in batches that are applied whole or not at all.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! What may be asked of the tables of a room.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Column, Row, Table, TableError, Value};
 
 /// Mutations that happen together or not at all.
@@ -111,8 +113,9 @@ pub enum Place {
     Where(Row),
 }
 
-/// One change of a table.
-#[derive(Debug, Clone, PartialEq)]
+/// One change of a table. In JSON it is an object with the one member that says what is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Alteration {
     /// Add a column at the end.
     AddColumn(Column),

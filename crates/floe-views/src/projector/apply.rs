@@ -10,8 +10,8 @@ use crate::{ViewError, key};
 
 use super::channel::{self, ChannelState};
 use super::names::Names;
-use super::split::Split;
 use super::{Applied, Change, Projector, WATERMARK, trim};
+use crate::split::Split;
 
 /// Applies a batch.
 pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applied, ViewError> {

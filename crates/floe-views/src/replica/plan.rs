@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Applied, Batch, Mode, ReplicaError, RoomKind};
-use crate::projector::Split;
+use crate::split::Split;
 
 /// What is to be done for one room, in this order.
 #[derive(Debug, Default)]
@@ -171,13 +171,15 @@ impl<'a> Plan<'a> {
         let now = altered(change.value);
         let is_new = change.headers.operation == Operation::Insert;
         let step = match (change.headers.operation, now) {
-            (Operation::Delete, now) => match now.and_then(|now| now.renamed_to) {
-                Some(to) => Step::Rename {
-                    from: change.key,
-                    to,
-                },
-                None => Step::Drop(change.key),
-            },
+            (Operation::Delete, _) => {
+                match altered(change.old_value).and_then(|old| old.renamed_to) {
+                    Some(to) => Step::Rename {
+                        from: change.key,
+                        to,
+                    },
+                    None => Step::Drop(change.key),
+                }
+            }
             (Operation::Insert | Operation::Update, None) => return None,
             (Operation::Insert | Operation::Update, Some(now)) => {
                 if is_new && now.renamed_from.is_none() {
