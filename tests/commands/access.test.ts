@@ -74,5 +74,12 @@ test("keys, namespaces and tokens are made and ended from the command line", asy
 
   const full = await floe(["namespace", "delete", "acme", ...asRoot])
   expect(full).toMatchObject({ code: 1, err: expect.stringContaining("has rooms") })
+  const secretOf = ["namespace", "rotate-secret", "acme"]
+  expect(await floe([...secretOf, "--old-expires-in", "600", ...asRoot])).toMatchObject({ code: 0, out: "2\n" })
+  expect((await fetch(share.out.trim())).status).toBe(200)
+  expect(await floe([...secretOf, ...asRoot])).toMatchObject({ code: 0, out: "3\n" })
+  expect((await fetch(share.out.trim())).status).toBe(401)
+  expect(await floe(["namespace", "delete", "acme", "--with-rooms", ...asRoot])).toMatchObject({ code: 0, out: "", err: "" })
+  expect(await floe(["namespace", "list", ...asRoot])).toMatchObject({ out: "default\n" })
   await server.dispose()
 })

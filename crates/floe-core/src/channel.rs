@@ -28,7 +28,7 @@ pub use retention::RETAIN_INTERVAL_MS;
 
 use hidden::Hidden;
 use keys::Keys;
-use retention::Marks;
+pub(crate) use retention::Marks;
 
 /// What makes a new room a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,6 +35,7 @@ mod content;
 mod create;
 pub mod directory;
 mod fold;
+mod kept;
 mod lifetime;
 pub mod live;
 pub mod rate;

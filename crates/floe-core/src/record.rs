@@ -4,11 +4,12 @@
 //! in `docs/FORMAT.md`.
 
 use floe_proto::codec::{Put, Reader};
-use floe_proto::{Millis, RoomId};
+use floe_proto::{Millis, Retention, RoomId};
 
 use crate::access::RoomAccess;
 use crate::append::Producer;
 use crate::channel::{ChannelChange, KeyHash, NewChannel};
+use crate::kept::{decode_retention, encode_retention};
 use crate::lifetime::Lifetime;
 
 /// One durable thing that happened in a room.
@@ -37,6 +38,8 @@ pub enum Record<'a> {
     },
     /// The room has these rules of its own from now on.
     Access(Box<RoomAccess>),
+    /// The stream keeps so much from now on.
+    Keep(Retention),
 }
 
 /// How a room came to be.
@@ -87,6 +90,7 @@ const VALUE: u8 = 7;
 const CHANNEL: u8 = 8;
 const RETAIN: u8 = 9;
 const ACCESS: u8 = 10;
+const KEEP: u8 = 11;
 
 const CREATE_CLOSED: u8 = 1;
 const CREATE_CHANNEL: u8 = 2;
@@ -139,6 +143,10 @@ impl<'a> Record<'a> {
                 out.put_u8(ACCESS);
                 access.encode(out);
             }
+            Self::Keep(retention) => {
+                out.put_u8(KEEP);
+                encode_retention(*retention, out);
+            }
         }
     }
 
@@ -159,6 +167,7 @@ impl<'a> Record<'a> {
                 start: reader.varint()?,
             },
             ACCESS => Self::Access(Box::new(RoomAccess::decode(&mut reader)?)),
+            KEEP => Self::Keep(decode_retention(&mut reader)?),
             _ => return None,
         };
         reader.is_empty().then_some(record)
@@ -380,7 +389,12 @@ mod tests {
             close: true,
             ..DataRecord::default()
         });
-        let rows: [(Record<'_>, &[u8]); 9] = [
+        let keep = Record::Keep(Retention {
+            max_age_ms: Some(300),
+            max_events: None,
+            max_bytes: Some(5),
+        });
+        let rows: [(Record<'_>, &[u8]); 10] = [
             (
                 create,
                 b"\x01\x03a/b\x0atext/plain\x01\xac\x02\x01\x01\0\0\0\0\0\0\0\x01\x07\xc8\x01",
@@ -396,6 +410,7 @@ mod tests {
                 b"\x01\x01a\x03a/b\0\x04\x01\0\0\0\0\0\0\0\0\0\x01\x01o\0",
             ),
             (access, b"\x0a\x01\0\x01\x01m\x03"),
+            (keep, b"\x0b\x05\xac\x02\x05"),
         ];
         for (record, bytes) in rows {
             assert_eq!(bytes_of(&record), bytes, "{record:?}");

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use floe_proto::codec::{Put, Reader};
-use floe_proto::{Code, Millis, RoomId};
+use floe_proto::{Code, Millis, Retention, RoomId};
 
 use crate::access::RoomAccess;
 use crate::append::Producer;
 use crate::channel::Channel;
 use crate::content::ContentType;
+use crate::kept::Kept;
 use crate::lifetime::Lifetime;
 use crate::record::{self, DataRecord, Record, bit};
 
@@ -48,6 +49,7 @@ struct Extra {
     value: Option<Box<[u8]>>,
     channel: Option<Box<Channel>>,
     access: Option<Box<Rules>>,
+    kept: Option<Box<Kept>>,
 }
 
 /// The room's own rules, and how often they have changed.
@@ -175,6 +177,9 @@ impl Room {
                 if let Some(channel) = self.channel_mut() {
                     channel.apply_data(data, first, size, now);
                 }
+                if let Some(kept) = self.kept_mut() {
+                    kept.apply_size(size, now);
+                }
             }
             Record::SoftDelete => self.deleted = true,
             Record::ForkAdded(room) => {
@@ -198,6 +203,7 @@ impl Room {
                 };
                 self.extra_mut().access = Some(Box::new(rules));
             }
+            Record::Keep(retention) => self.apply_keep(*retention, now),
         }
     }
 
@@ -227,6 +233,20 @@ impl Room {
         let start = self.start;
         if let Some(channel) = self.channel_mut() {
             channel.apply_retain(start, now);
+        }
+        if let Some(kept) = self.kept_mut() {
+            kept.apply_retain(start, now);
+        }
+    }
+
+    fn apply_keep(&mut self, retention: Retention, now: Millis) {
+        let (start, tail) = (self.start, self.staged.tail);
+        match self.kept_mut() {
+            Some(kept) => kept.change(retention),
+            None => {
+                let kept = Kept::new(retention, start, tail, now);
+                self.extra_mut().kept = Some(Box::new(kept));
+            }
         }
     }
 
@@ -317,7 +337,8 @@ impl Room {
             bit(STATE_CLOSED, self.staged.closed)
                 | bit(STATE_DELETED, self.deleted)
                 | bit(STATE_CHANNEL, self.channel().is_some())
-                | bit(STATE_ACCESS, self.rules().is_some()),
+                | bit(STATE_ACCESS, self.rules().is_some())
+                | bit(STATE_KEPT, self.kept().is_some()),
         );
         out.put_varint(self.staged.tail);
         out.put_varint(self.start);
@@ -336,6 +357,9 @@ impl Room {
         if let Some(rules) = self.rules() {
             out.put_varint(rules.version);
             rules.access.encode(out);
+        }
+        if let Some(kept) = self.kept() {
+            kept.encode(out);
         }
     }
 
@@ -374,12 +398,17 @@ impl Room {
                 access: RoomAccess::decode(&mut reader)?,
             })),
         };
-        let extra = if channel.is_none() && access.is_none() {
+        let kept = match flags & STATE_KEPT {
+            0 => None,
+            _ => Some(Box::new(Kept::decode(&mut reader)?)),
+        };
+        let extra = if channel.is_none() && access.is_none() && kept.is_none() {
             extra
         } else {
             Some(Box::new(Extra {
                 channel,
                 access,
+                kept,
                 ..extra.map(|extra| *extra).unwrap_or_default()
             }))
         };
@@ -520,6 +549,14 @@ impl Room {
         self.extra.as_ref()?.access.as_deref()
     }
 
+    pub(crate) fn kept(&self) -> Option<&Kept> {
+        self.extra.as_ref()?.kept.as_deref()
+    }
+
+    fn kept_mut(&mut self) -> Option<&mut Kept> {
+        self.extra.as_mut()?.kept.as_deref_mut()
+    }
+
     fn channel_mut(&mut self) -> Option<&mut Channel> {
         self.extra.as_mut()?.channel.as_deref_mut()
     }
@@ -619,7 +656,8 @@ const STATE_CLOSED: u8 = 1;
 const STATE_DELETED: u8 = 2;
 const STATE_CHANNEL: u8 = 4;
 const STATE_ACCESS: u8 = 8;
-const STATE_BITS: u8 = 15;
+const STATE_KEPT: u8 = 16;
+const STATE_BITS: u8 = 31;
 
 /// Why a read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The room's decisions, one claim a test.
 
-use floe_proto::{Millis, Rights, RoomId};
+use floe_proto::{Millis, Retention, Rights, RoomId};
 
 use super::access::{AccessChange, AccessError, AccessPatch, Role, RoomAccess};
 use super::*;
@@ -289,6 +289,11 @@ fn state_round_trips_with_everything_in_it() {
         Record::ForkRemoved(RoomId(9)),
         Record::Value(b"value"),
         Record::Access(Box::new(RoomAccess::owned_by("olga"))),
+        Record::Keep(Retention {
+            max_age_ms: Some(5_000),
+            max_events: Some(3),
+            max_bytes: None,
+        }),
         Record::SoftDelete,
     ] {
         room.apply(&record, Size::NONE, NOW);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
+use floe_proto::Retention;
 use floe_surfaces::access::KeyRing;
 
 use crate::access::AccessSettings;
@@ -231,6 +232,12 @@ pub struct Limits {
     pub access_timeout_ms: u64,
     /// Signed tokens that are remembered once checked; 10 000. Above: the oldest are checked again.
     pub access_tokens_max: usize,
+    /// Milliseconds that a record stays in an audit log; 400 days. Later: dropped. 0 is for ever.
+    pub audit_age_max_ms: u64,
+    /// Records of one audit log; 1 000 000. Above: the oldest are dropped. 0 is no bound.
+    pub audit_records_max: u64,
+    /// Bytes of one audit log; 1 GiB. Above: the oldest records are dropped. 0 is no bound.
+    pub audit_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -283,11 +290,25 @@ impl Default for Limits {
             query_wait_ms: 5_000,
             access_timeout_ms: 5_000,
             access_tokens_max: 10_000,
+            audit_age_max_ms: 400 * 24 * 60 * 60 * 1_000,
+            audit_records_max: 1_000_000,
+            audit_bytes_max: 1 << 30,
         }
     }
 }
 
 impl Limits {
+    /// Returns how much of an audit log is kept.
+    #[must_use]
+    pub fn audit_retention(&self) -> Retention {
+        let bound = |most: u64| (most > 0).then_some(most);
+        Retention {
+            max_age_ms: bound(self.audit_age_max_ms),
+            max_events: bound(self.audit_records_max),
+            max_bytes: bound(self.audit_bytes_max),
+        }
+    }
+
     /// Returns every bound by the name of its setting.
     #[must_use]
     pub fn named(&self) -> Vec<(&'static str, u64)> {
@@ -348,6 +369,9 @@ impl Limits {
             ("query.wait_ms", self.query_wait_ms),
             ("access.timeout_ms", self.access_timeout_ms),
             ("access.tokens_max", self.access_tokens_max as u64),
+            ("audit.age_max_ms", self.audit_age_max_ms),
+            ("audit.records_max", self.audit_records_max),
+            ("audit.bytes_max", self.audit_bytes_max),
         ]
     }
 

@@ -28,7 +28,7 @@ struct Mark {
 /// Between two marks lies about a [`STEPS`]th of what is kept, so that is how much more may be
 /// kept than was promised. Less never is: a mark stands for what lies before it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     /// The newest mark at or before the first unit that is kept.
     base: Mark,
     /// Ascending.
@@ -57,6 +57,22 @@ impl Marks {
             base: start,
             marks: VecDeque::new(),
             end: start,
+            retained_at: Millis(0),
+        }
+    }
+
+    /// Stands for a stream that has been there for a while.
+    pub const fn of_stream(start: u64, tail: u64, now: Millis) -> Self {
+        let base = Mark {
+            unit: start,
+            bytes: 0,
+            time: now,
+        };
+        let end = Mark { unit: tail, ..base };
+        Self {
+            base,
+            marks: VecDeque::new(),
+            end,
             retained_at: Millis(0),
         }
     }
@@ -215,19 +231,30 @@ impl Marks {
 impl Room {
     /// Decides whether retention drops events at `now`; returns the record that moves the start.
     ///
-    /// The host asks after appends and at [`wake_at`](Self::wake_at); both are cheap. All events
+    /// The host asks after appends and at [`wake_at`](Self::wake_at); both are cheap. Channels have a
+    /// retention, and streams that were told to [keep](Record::Keep) so much. All events
     /// within each bound are kept, and of the others the most: a bound is passed by a twelfth of
     /// it, or by one append, at most.
     #[must_use]
     pub fn decide_retention(&self, now: Millis) -> Option<Record<'static>> {
-        let channel = self.channel().filter(|_| !self.is_gone())?;
-        let retention = channel.settings.retention;
-        if channel.marks.retained_at.plus(RETAIN_INTERVAL_MS) > now {
+        let (marks, retention) = self.marks()?;
+        if marks.retained_at.plus(RETAIN_INTERVAL_MS) > now {
             return None;
         }
         // What is not durable was shown to nobody yet.
-        let start = channel.marks.start(retention, now).min(self.visible().tail);
+        let start = marks.start(retention, now).min(self.visible().tail);
         (start > self.start()).then_some(Record::Retain { start })
+    }
+
+    /// Returns what decides how much is kept, if there is something and the room lives.
+    fn marks(&self) -> Option<(&Marks, Retention)> {
+        if self.is_gone() {
+            return None;
+        }
+        match self.channel() {
+            Some(channel) => Some((&channel.marks, channel.settings.retention)),
+            None => self.kept().map(|kept| (kept.marks(), kept.retention())),
+        }
     }
 
     /// Returns the bytes that the room holds itself, of what is kept; `None` where only the log
@@ -250,12 +277,8 @@ impl Room {
     /// [`decide_retention`](Self::decide_retention) what of it has.
     #[must_use]
     pub fn wake_at(&self) -> Option<Millis> {
-        let kept = self.channel().filter(|_| !self.is_gone());
-        let retention = kept.and_then(|channel| {
-            channel
-                .marks
-                .wake_at(channel.settings.retention, self.start())
-        });
+        let kept = self.marks();
+        let retention = kept.and_then(|(marks, retention)| marks.wake_at(retention, self.start()));
         [self.deadline(), retention].into_iter().flatten().min()
     }
 }

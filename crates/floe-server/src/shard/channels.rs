@@ -272,8 +272,8 @@ impl<D: Disk> Shard<D> {
         Ok(all.into())
     }
 
-    /// Notes when the channel must be looked at, be it that nobody uses it or that it never rests.
-    fn note_wake(&mut self, id: SlotId) {
+    /// Notes when the room must be looked at, be it that nobody uses it or that it never rests.
+    pub(super) fn note_wake(&mut self, id: SlotId) {
         let room = &self.slots[id.0 as usize].room;
         if let Some(wake_at) = room.wake_at() {
             self.log.set_wake(room.id(), Some(wake_at));

@@ -2,7 +2,7 @@
 
 use floe_core::{Append, ContentType, Create, Lifetime, Record};
 use floe_log::{Disk, Payload};
-use floe_proto::{Millis, Namespace, RoomId};
+use floe_proto::{Millis, Namespace, Retention, RoomId};
 
 use super::{Failure, Shard, is_reserved};
 
@@ -123,16 +123,32 @@ impl<D: Disk> Shard<D> {
     }
 
     /// Appends a JSON message in wire form to a stream of the server's own, which is made if need
-    /// be.
+    /// be, and keeps so much of the newest from now on.
     ///
     /// # Errors
     /// When the log has no space.
-    pub fn log_message(&mut self, now: Millis, name: &[u8], message: &[u8]) -> Result<(), Failure> {
-        if self.find(now, name)?.is_none() {
-            let create = Create::new(ContentType::new("application/json"), Lifetime::Unlimited);
-            self.stage_create(now, name, &create, true, Payload::NONE)?;
+    pub fn log_message(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        message: &[u8],
+        retention: Retention,
+    ) -> Result<(), Failure> {
+        let id = match self.find(now, name)? {
+            Some(id) => id,
+            None => {
+                let create = Create::new(ContentType::new("application/json"), Lifetime::Unlimited);
+                self.stage_create(now, name, &create, true, Payload::NONE)?
+            }
+        };
+        if let Some(record) = self.slots[id.0 as usize].room.decide_keep(retention) {
+            let lsn = self.stage(id, &record, Payload::NONE, now)?;
+            self.queue(lsn, id, None);
         }
-        self.append_message(now, name, message)
+        self.append_message(now, name, message)?;
+        self.retain(id, now);
+        self.note_wake(id);
+        Ok(())
     }
 
     /// Returns the streams that recovery found records of which no segment holds: name, tail

@@ -309,6 +309,12 @@ arguments! {
     access_timeout_ms: u64 = "FLOE_ACCESS_TIMEOUT_MS";
     /// Signed tokens that are remembered once checked. Above: the oldest are checked again.
     access_tokens_max: usize = "FLOE_ACCESS_TOKENS_MAX";
+    /// Milliseconds that a record stays in an audit log; 0 is for ever.
+    audit_age_max_ms: u64 = "FLOE_AUDIT_AGE_MAX_MS";
+    /// Records of one audit log; 0 is no bound. Above: the oldest are dropped.
+    audit_records_max: u64 = "FLOE_AUDIT_RECORDS_MAX";
+    /// Bytes of one audit log; 0 is no bound. Above: the oldest records are dropped.
+    audit_bytes_max: u64 = "FLOE_AUDIT_BYTES_MAX";
     /// Milliseconds that a user is typing after saying so.
     typing_ttl_ms: u64 = "FLOE_TYPING_TTL_MS";
     /// Questions to the SQL view under way. Above: 503 OVERLOADED.

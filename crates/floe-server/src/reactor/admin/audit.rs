@@ -128,7 +128,9 @@ impl<D: Disk> Reactor<D> {
         let mut message = record.to_string().into_bytes();
         message.push(b',');
         let name = log.qualify(AUDIT);
-        self.shard.log_message(self.clock.wall, &name, &message)
+        let retention = self.limits.audit_retention();
+        self.shard
+            .log_message(self.clock.wall, &name, &message, retention)
     }
 
     fn describe(&self, office: &Office) -> Value {

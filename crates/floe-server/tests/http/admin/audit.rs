@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{end_key, guarded, make, records, revoke, sign};
-use crate::harness::{TestServer, delete, eventually, get, patch, post, put};
+use crate::harness::{TestServer, delete, eventually, get, offset, patch, post, put};
 
 fn acts(records: &[Value]) -> Vec<(&str, &str)> {
     let of = |record| -> &Value { record };
@@ -121,4 +121,58 @@ fn refusals_cannot_fill_the_log() {
     eventually("the refusals are there", || found() >= 60);
     // A minute may have ended meanwhile.
     assert!(found() <= 120, "{}", found());
+}
+
+/// Signs a token, which is one record of the log; returns its id.
+fn act(server: &TestServer) -> Value {
+    sign(server, "k-acme", &json!({ "rights": ["read"] }))["id"].clone()
+}
+
+#[test]
+fn a_log_keeps_no_more_records_than_it_may() {
+    let server = TestServer::with(|settings| {
+        settings.api_keys = super::KEYS.into();
+        settings.limits.audit_records_max = 5;
+    });
+    let first = act(&server);
+    // Retention goes on in steps of a second.
+    let mut last = Value::Null;
+    eventually("the oldest are dropped", || {
+        last = act(&server);
+        let found = records(&server, "k-acme", "__audit__");
+        assert_eq!(found.last().unwrap()["target"]["id"], last);
+        !found.iter().any(|record| record["target"]["id"] == first)
+    });
+    let found = records(&server, "k-acme", "__audit__");
+    assert!(found.len() >= 5, "{}", found.len());
+    let gone = get(&format!("__audit__?offset={}", offset(0))).key("k-acme");
+    server.send(gone).refused(410, "OFFSET_EXPIRED");
+    let server = server.restart();
+    assert_eq!(records(&server, "k-acme", "__audit__"), found);
+}
+
+#[test]
+fn records_go_with_their_time_although_nothing_else_happens() {
+    let server = TestServer::with(|settings| {
+        settings.api_keys = super::KEYS.into();
+        settings.limits.audit_age_max_ms = 3_000;
+    });
+    act(&server);
+    assert_eq!(records(&server, "k-acme", "__audit__").len(), 1);
+    eventually("the record is dropped", || {
+        records(&server, "k-acme", "__audit__").is_empty()
+    });
+    // Who keeps them for ever from now on loses no more.
+    server
+        .reload(|settings| {
+            settings.limits.audit_age_max_ms = 0;
+            settings.limits.audit_records_max = 0;
+            settings.limits.audit_bytes_max = 0;
+        })
+        .unwrap();
+    eventually("the settings hold", || {
+        act(&server);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        records(&server, "k-acme", "__audit__").len() > 20
+    });
 }
