@@ -14,10 +14,12 @@ mod client;
 mod event;
 mod fields;
 mod http;
+mod manifest;
 mod method;
 mod mutation;
 mod object;
 mod room;
+mod typescript;
 
 pub use answer::{
     Refusal, Rows, RowsOf, Success, frame, write_data, write_mutated, write_pong, write_progress,
@@ -34,8 +36,10 @@ pub use http::{
     Ask, Asked, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_backup_head,
     write_client, write_global, write_json, write_refused,
 };
+pub use manifest::write_manifest;
 pub use method::{MemoryPlace, Method, Query, Source, Unwatch, Watch};
 pub use room::TableRoom;
+pub use typescript::write_typescript;
 
 /// Characters of the longest SQL text.
 pub const SQL_CHARS_MAX: usize = 10_000;

@@ -21,6 +21,8 @@ pub struct TableRoom {
 impl TableRoom {
     /// Bytes of the longest name.
     pub const BYTES_MAX: usize = 256;
+    /// What stands before the name in the live protocol.
+    pub const LIVE: &str = "room/";
 
     /// Reads a name.
     ///
@@ -60,6 +62,12 @@ impl TableRoom {
     #[must_use]
     pub const fn path(&self) -> &[u8] {
         self.path.as_bytes()
+    }
+
+    /// Returns what the live protocol calls it.
+    #[must_use]
+    pub fn live_name(&self) -> String {
+        format!("{}{self}", Self::LIVE)
     }
 
     /// Returns the room as it matters to who may do something there.

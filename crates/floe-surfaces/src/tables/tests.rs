@@ -607,3 +607,5 @@ fn events_have_the_form_of_the_surface() {
         r#"{"type":"schema_update","schema":{},"seq":3}"#
     );
 }
+
+mod typescript;

@@ -1,0 +1,503 @@
+/** Any JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
+
+/** Bytes, in base64. */
+export interface Bytes {
+  $base64: string
+}
+
+/** A value of a row. Whole numbers beyond 2^53 lose their last digits here. */
+export type Value = null | number | string | Bytes
+
+/** Values by column, as they are written; arrays and objects become text. */
+export type Values = { readonly [column: string]: Json | Bytes }
+
+/** What names a row: a value, an array of them, or values by column. */
+export type Key = Value | readonly Value[] | { readonly [column: string]: Value }
+
+/** Values of an SQL text: for `?`, or by name. */
+export type SqlParams = readonly (Value | boolean)[] | { readonly [name: string]: Value | boolean }
+
+/** A column of a new table. */
+export interface NewColumn {
+  name: string
+  type: "INTEGER" | "REAL" | "TEXT" | "BLOB" | "BOOLEAN" | "JSON" | "ANY"
+  primaryKey?: boolean
+  notNull?: boolean
+  unique?: boolean
+  default?: Value | boolean
+}
+
+/** One step of a change of a table. */
+export type Step =
+  | { addColumn: NewColumn }
+  | { dropColumn: string }
+  | { renameColumn: { from: string; to: string } }
+  | { renameTable: string }
+
+/** One mutation of a transaction. */
+export type Mutation = {
+  [M in RowMethod]: { method: M; payload: Methods[M]["payload"] }
+}[RowMethod]
+
+type RowMethod =
+  | "createTask"
+  | "completeTask"
+  | "deleteTask"
+  | "insertRow"
+  | "updateRow"
+  | "deleteRow"
+  | "batchInsert"
+
+/** What must hold before a transaction: the row was made what it is by the message of this number. */
+export interface Precondition {
+  table: string
+  key: Value | readonly Value[]
+  version: number
+}
+
+/** A task of the built-in table. */
+export interface Task {
+  id: number
+  title: string
+  status: string
+}
+
+/** What a mutation did. */
+export interface Mutated<Row = { [column: string]: Value }> {
+  rows: number
+  key?: string
+  row?: Row
+  failed?: { code: string; error: string; column?: string; row?: number }[]
+}
+
+/** The answer to a mutation that is durable; `seq` is the version of the row where it was one. */
+export interface MutationAnswer<Data> {
+  data: Data
+  seq: number
+}
+
+/** The answer to a mutation of rows of a table. */
+export type RowAnswer<T extends TableName> = MutationAnswer<Mutated<Tables[T]["row"]>>
+
+/** The answer to a question. */
+export interface QueryAnswer<Data = unknown> {
+  data: Data
+  columns?: { name: string; type: string }[]
+  truncated?: boolean
+  seq?: number
+}
+
+/** The answer to anything else. */
+export interface SuccessAnswer {
+  data?: unknown
+  seq?: number
+  version?: number
+}
+
+/** The name of a table. */
+export type TableName = keyof Tables & string
+
+/** A change of a row. */
+export interface RowEvent<Row> {
+  event: "update"
+  table: string
+  action: "added" | "modified" | "deleted"
+  row: Row
+  key: string
+  seq: number
+  txid: string
+  user?: string
+}
+
+/** A change of cursors, presence or the memory. */
+export interface MemoryEvent {
+  event: "memory_update"
+  type: "cursors" | "presence" | "memory"
+  snapshot?: true
+  version: number
+  data: { [name: string]: Json }[]
+  removed: string[]
+}
+
+/** What a connection tells of besides answers. */
+export interface RoomEvents {
+  /** The connection stands, for the first time or again. */
+  open: () => void
+  /** The connection broke; it comes back by itself unless `final` is true. */
+  down: (final: boolean, code: number) => void
+  /** What was told before may have gaps: read again what is shown. */
+  reset: () => void
+  /** The tables are others now; a client that was made for those before may not fit them. */
+  schema: (schema: unknown, seq: number) => void
+  /** Cursors, presence or memory changed. */
+  memory: (event: MemoryEvent) => void
+}
+
+/** Why a call failed. Nothing has changed, unless `code` is `CONNECTION_LOST`, which cannot know. */
+export class RoomError extends Error {
+  readonly code: string
+  readonly table: string | undefined
+  readonly column: string | undefined
+  readonly row: number | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: string, message: string, more: { [name: string]: unknown } = {}) {
+    super(message)
+    this.name = "RoomError"
+    this.code = code
+    this.table = more["table"] as string | undefined
+    this.column = more["column"] as string | undefined
+    this.row = more["row"] as number | undefined
+    this.retryAfterMs = more["retryAfterMs"] as number | undefined
+  }
+}
+
+/** Where the room is, and who asks. */
+export interface RoomOptions {
+  /** The server, such as `https://floe.example`; with `/n/<namespace>` at its end for one that is named. */
+  url: string
+  /** The room; the one that the client was made for by default. */
+  room?: string
+  /** An API key or signed token, or what fetches one. */
+  token?: string | (() => Promise<string>)
+  /** Calls that may wait for a connection; more are refused. 1000 by default. */
+  queueMax?: number
+  /** Longest time between two tries to connect, in milliseconds. 10 000 by default. */
+  retryMsMax?: number
+}
+
+/** Calls one method over HTTP, without a connection. */
+export async function callRoom<M extends keyof Methods>(
+  options: RoomOptions,
+  method: M,
+  payload: Methods[M]["payload"],
+): Promise<Methods[M]["answer"]> {
+  const path = (options.room ?? ROOM).split("/").map(encodeURIComponent).join("/")
+  const response = await fetch(`${base(options)}/v1/rooms/${path}/rpc`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...(await authorization(options)) },
+    body: JSON.stringify({ method, payload }),
+  })
+  const answer = (await response.json()) as Frame
+  if (!response.ok) throw failure(answer)
+  return answer as unknown as Methods[M]["answer"]
+}
+
+/** A connection to the room. It comes back by itself, and takes up again what it followed. */
+export class Room {
+  readonly #options: RoomOptions
+  #socket: WebSocket | undefined
+  #isOpen = false
+  #isClosed = false
+  #tries = 0
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #lastId = 0
+  readonly #calls = new Map<string, Call>()
+  readonly #rows = new Map<string, Set<(event: RowEvent<unknown>) => void>>()
+  readonly #queries = new Map<string, LiveQuery>()
+  readonly #prefixes = new Map<string, number>()
+  readonly #listeners: { [E in keyof RoomEvents]: Set<RoomEvents[E]> } = {
+    open: new Set(),
+    down: new Set(),
+    reset: new Set(),
+    schema: new Set(),
+    memory: new Set(),
+  }
+
+  constructor(options: RoomOptions) {
+    this.#options = options
+    void this.#connect()
+  }
+
+  /** Calls a method. A call that was sent when the connection broke fails with `CONNECTION_LOST`. */
+  call<M extends keyof Methods>(method: M, payload: Methods[M]["payload"]): Promise<Methods[M]["answer"]> {
+    return this.#call(method, payload) as Promise<Methods[M]["answer"]>
+  }
+
+  /** Inserts a row. */
+  insert<T extends TableName>(
+    table: T,
+    values: Tables[T]["insert"],
+    onConflict: "fail" | "update" = "fail",
+  ): Promise<RowAnswer<T>> {
+    return this.#mutate("insertRow", { table, values, onConflict })
+  }
+
+  /** Inserts rows: all or none, or with `partial` those that can be. */
+  insertAll<T extends TableName>(
+    table: T,
+    rows: readonly Tables[T]["insert"][],
+    partial = false,
+  ): Promise<RowAnswer<T>> {
+    return this.#mutate("batchInsert", { table, rows, partial })
+  }
+
+  /** Changes values of the row with a key, which must be there. */
+  update<T extends TableName>(
+    table: T,
+    key: Tables[T]["key"],
+    values: Tables[T]["update"],
+  ): Promise<RowAnswer<T>> {
+    return this.#mutate("updateRow", { table, key, values })
+  }
+
+  /** Deletes the row with a key, which must be there. */
+  delete<T extends TableName>(table: T, key: Tables[T]["key"]): Promise<RowAnswer<T>> {
+    return this.#mutate("deleteRow", { table, key })
+  }
+
+  /** Runs one statement that only reads. */
+  async query<Row = { [column: string]: Value }>(sql: string, params?: SqlParams): Promise<Row[]> {
+    const answer = await this.#call("executeSQL", params === undefined ? { sql } : { sql, params })
+    return answer["data"] as Row[]
+  }
+
+  /** Tells of the changes of a table from now on; returns what ends it. */
+  follow<T extends TableName>(table: T, told: (event: RowEvent<Tables[T]["row"]>) => void): () => void {
+    const each = told as (event: RowEvent<unknown>) => void
+    const known = this.#rows.get(table)
+    if (known) {
+      known.add(each)
+    } else {
+      this.#rows.set(table, new Set([each]))
+      this.#keep("subscribe", { table })
+    }
+    return () => {
+      const all = this.#rows.get(table)
+      if (all?.delete(each) && all.size === 0) {
+        this.#rows.delete(table)
+        this.#keep("unsubscribe", { table })
+      }
+    }
+  }
+
+  /** Tells of the rows of a query, now and whenever they change; returns what ends it. */
+  live<Row = { [column: string]: Value }>(
+    sql: string,
+    params: SqlParams,
+    told: (rows: Row[], seq: number) => void,
+    failed: (error: RoomError) => void = () => {},
+  ): () => void {
+    const queryId = this.#nextId()
+    this.#queries.set(queryId, { sql, params, told: told as LiveQuery["told"], failed })
+    this.#keep("subscribeQuery", { queryId, sql, params })
+    return () => {
+      if (this.#queries.delete(queryId)) this.#keep("unsubscribeQuery", { queryId })
+    }
+  }
+
+  /** Has `memory` events for the keys under a prefix; returns what ends it. */
+  watch(prefix: string): () => void {
+    const count = this.#prefixes.get(prefix) ?? 0
+    this.#prefixes.set(prefix, count + 1)
+    if (count === 0) this.#keep("subscribeMemory", { prefix })
+    let isOver = false
+    return () => {
+      if (isOver) return
+      isOver = true
+      const left = (this.#prefixes.get(prefix) ?? 1) - 1
+      if (left > 0) {
+        this.#prefixes.set(prefix, left)
+      } else {
+        this.#prefixes.delete(prefix)
+        this.#keep("unsubscribeMemory", { prefix })
+      }
+    }
+  }
+
+  /** Hears an event of the connection; returns what ends it. */
+  on<E extends keyof RoomEvents>(event: E, listener: RoomEvents[E]): () => void {
+    this.#listeners[event].add(listener)
+    return () => void this.#listeners[event].delete(listener)
+  }
+
+  /** Ends the connection for good. Calls that were not answered fail. */
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#retry)
+    this.#socket?.close()
+    this.#isOpen = false
+    this.#failAll(() => true)
+  }
+
+  #nextId(): string {
+    this.#lastId += 1
+    return `c${this.#lastId}`
+  }
+
+  #call(method: string, payload: object): Promise<Frame> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(lost())
+      if (this.#calls.size >= (this.#options.queueMax ?? 1000)) {
+        return reject(new RoomError("LIMIT_REACHED", "too many calls wait for an answer"))
+      }
+      const requestId = this.#nextId()
+      const text = JSON.stringify({ action: "rpc", method, payload, requestId })
+      const call: Call = { text, isSent: false, resolve, reject }
+      this.#calls.set(requestId, call)
+      this.#send(call)
+    })
+  }
+
+  async #mutate<T extends TableName>(method: RowMethod, payload: object): Promise<RowAnswer<T>> {
+    return (await this.#call(method, payload)) as unknown as RowAnswer<T>
+  }
+
+  #send(call: Call): void {
+    if (!this.#isOpen || call.isSent) return
+    call.isSent = true
+    this.#socket?.send(call.text)
+  }
+
+  /** Asks for what is asked for again after each reconnect; without a connection that is enough. */
+  #keep(method: string, payload: { [name: string]: unknown }): void {
+    if (!this.#isOpen) return
+    this.#call(method, payload).catch((error: RoomError) => {
+      const query = this.#queries.get(payload["queryId"] as string)
+      if (query && error.code !== "CONNECTION_LOST") {
+        this.#queries.delete(payload["queryId"] as string)
+        query.failed(error)
+      }
+    })
+  }
+
+  async #connect(): Promise<void> {
+    let target: string
+    try {
+      const ticket = await drawTicket(this.#options)
+      const room = encodeURIComponent(this.#options.room ?? ROOM)
+      const url = base(this.#options).replace(/^http/, "ws")
+      target = `${url}/connect?room_id=${room}${ticket}`
+    } catch (error) {
+      const isFinal = error instanceof RoomError && !isWorthATry(error)
+      return this.#down(isFinal, 0)
+    }
+    if (this.#isClosed) return
+    const socket = new WebSocket(target)
+    this.#socket = socket
+    socket.onopen = () => this.#opened()
+    socket.onmessage = (message) => this.#heard(JSON.parse(String(message.data)) as Frame)
+    socket.onclose = (closed) => {
+      if (this.#socket === socket) this.#down(closed.code >= 4500 && closed.code < 5000, closed.code)
+    }
+  }
+
+  #opened(): void {
+    const isAgain = this.#tries > 0 || this.#lastId > 0
+    this.#isOpen = true
+    this.#tries = 0
+    for (const table of this.#rows.keys()) this.#keep("subscribe", { table })
+    for (const prefix of this.#prefixes.keys()) this.#keep("subscribeMemory", { prefix })
+    for (const [queryId, { sql, params }] of this.#queries) {
+      this.#keep("subscribeQuery", { queryId, sql, params })
+    }
+    for (const call of this.#calls.values()) this.#send(call)
+    this.#tell("open")
+    // Changes of rows between two connections were told to nobody.
+    if (isAgain && this.#rows.size > 0) this.#tell("reset")
+  }
+
+  #down(isFinal: boolean, code: number): void {
+    this.#isOpen = false
+    this.#socket = undefined
+    this.#failAll((call) => isFinal || call.isSent)
+    if (this.#isClosed) return
+    this.#isClosed = isFinal
+    this.#tell("down", isFinal, code)
+    if (isFinal) return
+    this.#tries += 1
+    const most = Math.min(this.#options.retryMsMax ?? 10_000, 100 * 2 ** Math.min(this.#tries, 10))
+    this.#retry = setTimeout(() => void this.#connect(), most * (0.5 + Math.random() / 2))
+  }
+
+  #failAll(fails: (call: Call) => boolean): void {
+    for (const [id, call] of this.#calls) {
+      if (fails(call)) {
+        this.#calls.delete(id)
+        call.reject(lost())
+      }
+    }
+  }
+
+  #heard(frame: Frame): void {
+    const id = frame["requestId"]
+    const call = typeof id === "string" ? this.#calls.get(id) : undefined
+    const query = this.#queries.get(String(frame["queryId"]))
+    const type = frame["type"]
+    if (type === "query_subscribed" || type === "query_update") {
+      query?.told(frame["data"] as unknown[], frame["seq"] as number)
+    }
+    if (call && typeof id === "string" && type !== "progress") {
+      this.#calls.delete(id)
+      if (isFailure(type)) call.reject(failure(frame))
+      else call.resolve(frame)
+    } else if (type === "query_error" && query) {
+      this.#queries.delete(String(frame["queryId"]))
+      query.failed(failure(frame))
+    } else if (frame["event"] === "update") {
+      const event = frame as unknown as RowEvent<unknown>
+      for (const told of this.#rows.get(event.table) ?? []) told(event)
+    } else if (frame["event"] === "memory_update") {
+      this.#tell("memory", frame as unknown as MemoryEvent)
+    } else if (type === "schema_update") {
+      this.#tell("schema", frame["schema"], frame["seq"] as number)
+    } else if (type === "reset") {
+      this.#tell("reset")
+    }
+  }
+
+  #tell<E extends keyof RoomEvents>(event: E, ...told: Parameters<RoomEvents[E]>): void {
+    for (const listener of this.#listeners[event]) {
+      ;(listener as (...told: Parameters<RoomEvents[E]>) => void)(...told)
+    }
+  }
+}
+
+type Frame = { [name: string]: unknown }
+
+interface Call {
+  text: string
+  isSent: boolean
+  resolve: (frame: Frame) => void
+  reject: (error: RoomError) => void
+}
+
+interface LiveQuery {
+  sql: string
+  params: SqlParams
+  told: (rows: unknown[], seq: number) => void
+  failed: (error: RoomError) => void
+}
+
+const isFailure = (type: unknown) => type === "mutation_error" || type === "query_error" || type === "error"
+
+const lost = () => new RoomError("CONNECTION_LOST", "the connection ended before the answer came")
+
+function failure(frame: Frame): RoomError {
+  const message = String(frame["error"] ?? frame["message"] ?? "the call failed")
+  return new RoomError(String(frame["code"] ?? "INTERNAL"), message, frame)
+}
+
+const base = (options: RoomOptions) => options.url.replace(/\/+$/, "")
+
+async function authorization(options: RoomOptions): Promise<{ [name: string]: string }> {
+  const { token } = options
+  if (token === undefined) return {}
+  return { Authorization: `Bearer ${typeof token === "string" ? token : await token()}` }
+}
+
+/** A page cannot send a header with a WebSocket; it draws a ticket, which is good once. */
+async function drawTicket(options: RoomOptions): Promise<string> {
+  if (options.token === undefined) return ""
+  const response = await fetch(`${base(options)}/v1/tickets`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...(await authorization(options)) },
+    body: "{}",
+  })
+  const answer = (await response.json()) as Frame
+  if (!response.ok) throw failure(answer)
+  return `&ticket=${encodeURIComponent(String(answer["ticket"]))}`
+}
+
+const isWorthATry = (error: RoomError) => error.code !== "UNAUTHORIZED" && error.code !== "FORBIDDEN"
