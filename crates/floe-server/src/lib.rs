@@ -12,7 +12,7 @@
 mod access;
 mod clock;
 mod cold;
-mod directory;
+pub mod directory;
 mod gateway;
 mod identity_hash;
 mod limiter;

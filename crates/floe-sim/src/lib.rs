@@ -9,6 +9,7 @@
 //! [`model`](model::Model) shares no code with the rooms that it judges.
 
 pub mod command;
+pub mod directory;
 pub mod disk;
 pub mod draw;
 pub mod jobs;
