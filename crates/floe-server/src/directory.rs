@@ -1,8 +1,7 @@
 //! Keeps the directory of namespaces, API keys and revocations: stores it, and lets answers leave
 //! once what they tell of is durable.
 //!
-//! Each drawer of the directory is the value of one room, `__ds/directory/<number>`; the intent of a
-//! change that is not wholly stored is that of `__ds/directory/intent`.
+//! Each drawer of the directory is the value of one room, `__ds/directory/<number>`.
 
 mod clearing;
 
@@ -40,8 +39,6 @@ pub struct DirectoryHost {
     waiting: Vec<(Ticket, Outcome)>,
     /// Answers that leave once the log is durable up to a position.
     held: VecDeque<(Lsn, Ticket, Outcome)>,
-    /// What is not wholly stored.
-    intent: Option<Intent>,
     /// End of the newest change.
     changed_until: Lsn,
     walks: VecDeque<Walk>,
@@ -60,13 +57,6 @@ pub struct Deletion {
     pub audit: Value,
 }
 
-/// A change of several drawers, until they are stored.
-#[derive(Debug)]
-struct Intent {
-    bytes: Vec<u8>,
-    is_stored: bool,
-}
-
 #[derive(Debug)]
 struct Walk {
     ticket: Ticket,
@@ -78,7 +68,6 @@ struct Walk {
 }
 
 const ROOM: &str = "__ds/directory";
-const INTENT: &[u8] = b"__ds/directory/intent";
 /// Drawers stored in one turn.
 const STORE_STEP: usize = 16;
 /// Rooms looked at in one turn of a walk.
@@ -103,20 +92,8 @@ impl DirectoryHost {
                 })?;
             }
         }
-        let intent = shard.value(now, INTENT);
-        let intent = intent.map_err(|failure| io::Error::other(failure.message))?;
-        let intent = intent.filter(|bytes| !bytes.is_empty());
-        if let Some(bytes) = &intent {
-            directory.restore_intent(now, bytes).ok_or_else(|| {
-                io::Error::other("the unfinished change of the directory does not decode")
-            })?;
-        }
         Ok(Self {
             directory,
-            intent: intent.map(|bytes| Intent {
-                bytes,
-                is_stored: true,
-            }),
             waiting: Vec::new(),
             held: VecDeque::new(),
             changed_until: Lsn::default(),
@@ -137,29 +114,8 @@ impl DirectoryHost {
     }
 
     /// Applies a command that was decided.
-    ///
-    /// # Errors
-    /// When the log has no space for what came before; nothing has changed.
-    pub fn apply<D: Disk>(
-        &mut self,
-        shard: &mut Shard<D>,
-        now: Millis,
-        command: Command,
-    ) -> Result<(), Failure> {
-        // Changes stand in the log one after another, so that a crash leaves those up to one.
-        self.store(shard, now, usize::MAX)?;
-        let intent = self.directory.intent(&command);
-        self.intent = intent.map(|bytes| Intent {
-            bytes,
-            is_stored: false,
-        });
+    pub fn apply(&mut self, now: Millis, command: Command) {
         self.directory.apply(now, command);
-        Ok(())
-    }
-
-    /// Returns whether all that was changed is staged.
-    fn is_stored(&self) -> bool {
-        self.directory.is_stored() && self.intent.is_none()
     }
 
     /// Lets an answer leave once everything that was changed is durable.
@@ -169,7 +125,7 @@ impl DirectoryHost {
 
     /// Returns whether something that was changed is not durable yet.
     pub fn is_ahead(&self, durable: Lsn) -> bool {
-        !self.is_stored() || self.changed_until > durable
+        !self.directory.is_stored() || self.changed_until > durable
     }
 
     /// Returns whether [`turn`](Self::turn) or [`clear`](Self::clear) has something to do at once.
@@ -179,7 +135,7 @@ impl DirectoryHost {
             None => self.directory.deleting().is_some(),
         };
         let clears = clears && !self.is_ahead(durable);
-        clears || !self.walks.is_empty() || !self.is_stored()
+        clears || !self.walks.is_empty() || !self.directory.is_stored()
     }
 
     /// Lets an answer leave once a namespace that is being deleted is gone.
@@ -244,13 +200,10 @@ impl DirectoryHost {
     /// Does what can be done now; returns the answers that may leave.
     pub fn turn<D: Disk>(&mut self, shard: &mut Shard<D>, now: Millis) -> Vec<(Ticket, Outcome)> {
         self.directory.tick(now);
-        if let Err(failure) = self.store(shard, now, STORE_STEP) {
-            let code = failure.code.as_str();
-            tracing::warn!(code, "a change of access waits to be stored");
-        }
+        self.store(shard, now);
         let mut ready = Vec::new();
         ready.extend(self.walk(shard));
-        if self.is_stored() {
+        if self.directory.is_stored() {
             let until = shard.staged();
             let waiting = self.waiting.drain(..);
             self.held
@@ -267,37 +220,18 @@ impl DirectoryHost {
         ready
     }
 
-    /// Stages what has changed: the intent, then up to so many drawers, then that it is done.
-    fn store<D: Disk>(
-        &mut self,
-        shard: &mut Shard<D>,
-        now: Millis,
-        drawers: usize,
-    ) -> Result<(), Failure> {
-        if self.is_stored() {
-            return Ok(());
-        }
-        if let Some(intent) = &mut self.intent
-            && !intent.is_stored
-        {
-            shard.set_value(now, INTENT, &intent.bytes)?;
-            intent.is_stored = true;
-        }
-        for _ in 0..drawers {
+    fn store<D: Disk>(&mut self, shard: &mut Shard<D>, now: Millis) {
+        for _ in 0..STORE_STEP {
             let Some((drawer, bytes)) = self.directory.poll_unstored() else {
-                break;
+                return;
             };
             if let Err(failure) = shard.set_value(now, &room_of(drawer), &bytes) {
-                self.directory.store_again(drawer);
-                return Err(failure);
+                let code = failure.code.as_str();
+                tracing::warn!(code, "a change of access waits to be stored");
+                return self.directory.store_again(drawer);
             }
+            self.changed_until = shard.staged();
         }
-        if self.directory.is_stored() && self.intent.is_some() {
-            shard.set_value(now, INTENT, &[])?;
-            self.intent = None;
-        }
-        self.changed_until = shard.staged();
-        Ok(())
     }
 
     /// Goes on with the first walk; returns its end.

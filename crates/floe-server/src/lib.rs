@@ -12,7 +12,7 @@
 mod access;
 mod clock;
 mod cold;
-pub mod directory;
+mod directory;
 mod gateway;
 mod identity_hash;
 mod limiter;
@@ -26,6 +26,7 @@ mod server;
 mod settings;
 pub mod shard;
 mod subscriptions;
+mod tables;
 mod tls;
 mod views;
 mod webhook;

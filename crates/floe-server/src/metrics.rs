@@ -24,6 +24,7 @@ use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
 use self::live::LiveMetrics;
+pub use self::tables::TableMetrics;
 use crate::shard::Shard;
 use crate::views::Lag;
 
@@ -33,6 +34,7 @@ mod config;
 mod gateway;
 mod limits;
 mod live;
+mod tables;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -68,6 +70,7 @@ pub struct Metrics {
     gateway: GatewayMetrics,
     config: ConfigMetrics,
     live: LiveMetrics,
+    tables: TableMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -198,6 +201,7 @@ impl Metrics {
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
             live: LiveMetrics::register(&mut registry),
+            tables: TableMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -225,6 +229,11 @@ impl Metrics {
     /// Returns what the gateway counts with.
     pub fn gateway(&self) -> GatewayMetrics {
         self.gateway.clone()
+    }
+
+    /// Returns what rooms with tables count with.
+    pub fn tables(&self) -> TableMetrics {
+        self.tables.clone()
     }
 
     /// Counts a request.

@@ -24,6 +24,7 @@ mod reload;
 mod rules;
 mod socket;
 mod standing;
+mod tables;
 mod tickets;
 
 use std::cell::RefCell;
@@ -43,6 +44,7 @@ use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
 use floe_surfaces::ws::Deflater;
 use floe_views::Folder;
+use floe_views::tables::TableFolder;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -63,6 +65,7 @@ use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Failure, Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
+use crate::tables::{TableBounds, TableHost, TableSettings};
 use crate::tls::Certificates;
 use crate::views::{ViewHost, ViewSettings};
 use crate::workers::{Finished, Workers, run_commit};
@@ -110,6 +113,7 @@ pub struct Reactor<D: Disk> {
     /// Bounds of what is asked of channels.
     bounds: Bounds,
     views: ViewHost<D::File>,
+    tables: TableHost<D::File>,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -213,6 +217,12 @@ impl<D: Disk> Reactor<D> {
             questions_max: settings.limits.query_open_max,
             wait_ms: settings.limits.query_wait_ms,
         };
+        let tables = TableSettings {
+            folder: TableFolder::new(settings.data.join("tables")),
+            copies: settings.data.join("tables-copies"),
+            readers: settings.limits.tables_readers,
+            bounds: TableBounds::of(&settings.limits),
+        };
         let quotas = Arc::new(settings.quotas.clone());
         shard.set_quotas(Arc::clone(&quotas));
         shard.note_for_view();
@@ -250,6 +260,7 @@ impl<D: Disk> Reactor<D> {
             recogniser,
             bounds: reload::bounds(&settings.limits),
             views: ViewHost::start(views, &waker, metrics.clone())?,
+            tables: TableHost::start(&tables, &waker, metrics.tables())?,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(
                 Arc::clone(&waker),
@@ -331,6 +342,7 @@ impl<D: Disk> Reactor<D> {
             self.answer_directory();
             self.clear_namespaces();
             self.answer_views();
+            self.answer_tables();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
             self.look_after_cold();
@@ -360,6 +372,9 @@ impl<D: Disk> Reactor<D> {
             wake_ms = wake_ms.min(self.clock.uptime_ms + 1_000);
         }
         if let Some(at_ms) = self.views.wake_ms(self.clock.uptime_ms) {
+            wake_ms = wake_ms.min(at_ms);
+        }
+        if let Some(at_ms) = self.tables.wake_ms(self.clock.uptime_ms) {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at) = self.shard.live_wake() {
@@ -395,6 +410,7 @@ impl<D: Disk> Reactor<D> {
             self.reply();
             self.notify();
             self.answer_directory();
+            self.answer_tables();
             self.deliver();
         }
         Ok(())

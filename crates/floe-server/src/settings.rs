@@ -227,6 +227,40 @@ pub struct Limits {
     /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
     /// `VIEW_BEHIND`.
     pub query_wait_ms: u64,
+    /// Files of rooms with tables that are open for writing at once; 512. Above: a room waits until
+    /// another rests.
+    pub tables_open_max: usize,
+    /// Threads that answer questions to rooms with tables; 2. It holds from a start on.
+    pub tables_readers: usize,
+    /// Calls that wait in one room with tables; 1 000. Above: 503 `OVERLOADED`.
+    pub tables_queue_max: usize,
+    /// Bytes of calls that wait in one room with tables; 16 MiB. Above: 503 `OVERLOADED`.
+    pub tables_queue_bytes_max: usize,
+    /// Calls of one room that become durable together; 500. More wait for the next batch.
+    pub tables_batch_calls_max: usize,
+    /// Changed rows after which no call is added to a batch; 10 000.
+    pub tables_batch_rows_max: usize,
+    /// Bytes of changed rows after which no call is added to a batch; 4 MiB.
+    pub tables_batch_bytes_max: usize,
+    /// Rows that one call may hand in, change or delete; 10 000. Above: 429 `LIMIT_REACHED`.
+    pub tables_call_rows_max: usize,
+    /// Tables of one room; 100. Above: 429 `LIMIT_REACHED`.
+    pub tables_per_room_max: usize,
+    /// Columns of one table; 100. Above: 429 `LIMIT_REACHED`.
+    pub tables_columns_max: usize,
+    /// Bytes of the file of one room with tables; 1 GiB. Above: nothing can be added.
+    pub tables_file_bytes_max: u64,
+    /// Changed rows of a room after which a snapshot of its tables is made; 10 000. 0 is never. A file
+    /// that was lost is made from it, and from what the log has since.
+    pub tables_snapshot_every: u64,
+    /// Questions to rooms with tables under way; 1 000. Above: 503 `OVERLOADED`.
+    pub tables_queries_max: usize,
+    /// Milliseconds that one query may take; 2 s. Later: 504 `QUERY_TIMEOUT`.
+    pub tables_query_timeout_ms: u64,
+    /// Rows after which the answer to a query ends, and says so; 10 000.
+    pub tables_query_rows_max: usize,
+    /// Bytes after which the answer to a query ends, and says so; 8 MiB.
+    pub tables_query_bytes_max: usize,
     /// Milliseconds that a request waits until it is known who asks; 5 s. Later: 503
     /// `ACCESS_UNAVAILABLE`.
     pub access_timeout_ms: u64,
@@ -288,6 +322,22 @@ impl Default for Limits {
             typing_ttl_ms: 3_000,
             query_open_max: 1_000,
             query_wait_ms: 5_000,
+            tables_open_max: 512,
+            tables_readers: 2,
+            tables_queue_max: 1_000,
+            tables_queue_bytes_max: 16 << 20,
+            tables_batch_calls_max: 500,
+            tables_batch_rows_max: 10_000,
+            tables_batch_bytes_max: 4 << 20,
+            tables_call_rows_max: 10_000,
+            tables_per_room_max: 100,
+            tables_columns_max: 100,
+            tables_file_bytes_max: 1 << 30,
+            tables_snapshot_every: 10_000,
+            tables_queries_max: 1_000,
+            tables_query_timeout_ms: 2_000,
+            tables_query_rows_max: 10_000,
+            tables_query_bytes_max: 8 << 20,
             access_timeout_ms: 5_000,
             access_tokens_max: 10_000,
             audit_age_max_ms: 400 * 24 * 60 * 60 * 1_000,
@@ -367,6 +417,22 @@ impl Limits {
             ("typing.ttl_ms", self.typing_ttl_ms),
             ("query.open_max", self.query_open_max as u64),
             ("query.wait_ms", self.query_wait_ms),
+            ("tables.open_max", self.tables_open_max as u64),
+            ("tables.readers", self.tables_readers as u64),
+            ("tables.queue_max", self.tables_queue_max as u64),
+            ("tables.queue_bytes_max", self.tables_queue_bytes_max as u64),
+            ("tables.batch_calls_max", self.tables_batch_calls_max as u64),
+            ("tables.batch_rows_max", self.tables_batch_rows_max as u64),
+            ("tables.batch_bytes_max", self.tables_batch_bytes_max as u64),
+            ("tables.call_rows_max", self.tables_call_rows_max as u64),
+            ("tables.per_room_max", self.tables_per_room_max as u64),
+            ("tables.columns_max", self.tables_columns_max as u64),
+            ("tables.file_bytes_max", self.tables_file_bytes_max),
+            ("tables.snapshot_every", self.tables_snapshot_every),
+            ("tables.queries_max", self.tables_queries_max as u64),
+            ("tables.query_timeout_ms", self.tables_query_timeout_ms),
+            ("tables.query_rows_max", self.tables_query_rows_max as u64),
+            ("tables.query_bytes_max", self.tables_query_bytes_max as u64),
             ("access.timeout_ms", self.access_timeout_ms),
             ("access.tokens_max", self.access_tokens_max as u64),
             ("audit.age_max_ms", self.audit_age_max_ms),

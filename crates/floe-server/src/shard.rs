@@ -14,6 +14,7 @@ mod delete;
 mod fetch;
 mod live;
 mod registry;
+mod tables;
 mod tally;
 mod value;
 mod viewed;
@@ -40,6 +41,7 @@ pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
 pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room};
+pub use tables::{TablePlace, TablesMoved};
 pub use viewed::Handed;
 
 /// Who asked, in the host's own terms; handed back with the reply.
@@ -150,6 +152,8 @@ pub struct Shard<D: Disk> {
     cold: cold::ColdWaits,
     /// What namespaces store.
     tally: tally::Tally,
+    /// Rooms with tables of which something became durable, oldest first.
+    tables_moved: VecDeque<TablesMoved>,
 }
 
 /// A loaded room.
@@ -169,6 +173,8 @@ struct Slot {
     gone: bool,
     /// Whether the host has been told that the visible edge moved.
     queued: bool,
+    /// Whether the host of its tables keeps it in memory.
+    held: bool,
     /// Whether the SQL view must look at it.
     unviewed: bool,
     /// The unit up to which the SQL view was given it.
@@ -249,6 +255,7 @@ impl<D: Disk> Shard<D> {
             meta: Vec::new(),
             cold: cold::ColdWaits::default(),
             tally: tally::Tally::default(),
+            tables_moved: VecDeque::new(),
         };
         Ok((shard, recovery))
     }
@@ -487,6 +494,7 @@ impl<D: Disk> Shard<D> {
             self.advanced.push_back(id);
         }
         self.note_unviewed(id, self.latest);
+        self.note_tables(id, !was_born || before != after, gone);
         self.drop_if_gone(id);
     }
 
@@ -553,6 +561,7 @@ impl<D: Disk> Shard<D> {
             born,
             gone: false,
             queued: false,
+            held: false,
             unviewed: false,
             viewed: viewed::UNKNOWN,
             applied: viewed::UNKNOWN,
@@ -648,7 +657,8 @@ impl<D: Disk> Shard<D> {
     /// Frees the slot of a deleted room once nobody needs it.
     fn drop_if_gone(&mut self, id: SlotId) {
         let slot = &self.slots[id.0 as usize];
-        let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed || slot.live_changed;
+        let told = slot.queued || slot.unviewed || slot.live_changed;
+        let wanted = slot.in_flight > 0 || told || slot.held;
         if slot.gone && !wanted && slot.readers.is_empty() {
             self.end_live(id);
             self.slots.remove(id.0 as usize);
@@ -665,7 +675,8 @@ impl<D: Disk> Shard<D> {
             let Some(slot) = self.slots.get(at) else {
                 continue;
             };
-            let wanted = slot.in_flight > 0 || slot.queued || slot.unviewed || slot.gone;
+            let told = slot.queued || slot.unviewed || slot.gone;
+            let wanted = slot.in_flight > 0 || told || slot.held;
             let lives =
                 slot.live_changed || slot.live.as_ref().is_some_and(|live| !live.is_empty());
             let idle = slot.readers.is_empty() && !wanted && !lives;

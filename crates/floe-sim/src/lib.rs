@@ -9,7 +9,6 @@
 //! [`model`](model::Model) shares no code with the rooms that it judges.
 
 pub mod command;
-pub mod directory;
 pub mod disk;
 pub mod draw;
 pub mod jobs;

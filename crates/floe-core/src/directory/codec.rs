@@ -9,8 +9,8 @@ use floe_proto::codec::{Put, Reader};
 use floe_proto::{Millis, Namespace, Retention, Rights};
 
 use super::{
-    CLOSED, Command, Directory, Drawer, KeyEntry, NamespaceEntry, NamespaceSettings, Revocation,
-    Revoked, SigningSecret, drawer_of_key, drawer_of_namespace, drawer_of_revocation,
+    CLOSED, Directory, Drawer, KeyEntry, NamespaceEntry, NamespaceSettings, Revocation, Revoked,
+    SigningSecret, drawer_of_key, drawer_of_namespace, drawer_of_revocation,
 };
 
 const VERSION: u8 = 1;
@@ -19,8 +19,6 @@ const MARK_CLOSED: u8 = 1;
 pub(super) const NAMESPACE: u8 = 2;
 pub(super) const KEY: u8 = 3;
 pub(super) const REVOCATION: u8 = 4;
-/// Only in an intent.
-const FORGOTTEN: u8 = 5;
 
 const TOKEN: u8 = 1;
 const USER: u8 = 2;
@@ -72,57 +70,6 @@ impl Directory {
                 _ => return None,
             }
         }
-        Some(())
-    }
-}
-
-impl Directory {
-    /// Returns what must be stored before the drawers that a command is about to change, where those
-    /// may be several.
-    #[must_use]
-    pub fn intent(&self, command: &Command) -> Option<Vec<u8>> {
-        let mut out = vec![VERSION];
-        match command {
-            // With the first key the server closes.
-            Command::CreateKey(key) if !self.closed => put(&mut out, KEY, &encode_key(key)),
-            Command::Revoke(revocation) => {
-                put(&mut out, REVOCATION, &encode_revocation(revocation));
-            }
-            Command::ForgetNamespace(name) => {
-                put(&mut out, FORGOTTEN, name.as_str().as_bytes());
-            }
-            Command::CreateKey(_)
-            | Command::CreateNamespace(_)
-            | Command::ChangeNamespace { .. }
-            | Command::DeleteNamespace(_)
-            | Command::RotateSecret { .. }
-            | Command::RotateKey { .. }
-            | Command::DeleteKey(_) => return None,
-        }
-        Some(out)
-    }
-
-    /// Makes a change as a whole of which a crash may have left a part; `None` when the bytes are
-    /// not those of an intent.
-    #[must_use]
-    pub fn restore_intent(&mut self, now: Millis, bytes: &[u8]) -> Option<()> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != VERSION {
-            return None;
-        }
-        let kind = reader.u8()?;
-        let bytes = reader.bytes()?;
-        let mut entry = Reader::new(bytes);
-        let command = match kind {
-            KEY => Command::CreateKey(decode_key(&mut entry)?),
-            REVOCATION => Command::Revoke(decode_revocation(&mut entry)?),
-            FORGOTTEN => {
-                let name = std::str::from_utf8(bytes).ok()?;
-                Command::ForgetNamespace(name.parse().ok()?)
-            }
-            _ => return None,
-        };
-        self.apply(now, command);
         Some(())
     }
 }

@@ -7,9 +7,6 @@
 //! 2. After every change it stores the drawers that [`Directory::poll_unstored`] names, and lets an
 //!    answer leave only once they are durable. A drawer that could not be stored goes back by
 //!    [`Directory::store_again`].
-//! 3. Some changes touch several drawers. Of those it stores an [intent](Directory::intent) first,
-//!    and clears it after them, before anything else changes; with what is left of one at its start
-//!    it calls [`Directory::restore_intent`]. So a crash leaves all of a change or nothing.
 //!
 //! No secret of an API key is kept, only its digest. The secret of a namespace is kept: the server
 //! signs tokens with it.

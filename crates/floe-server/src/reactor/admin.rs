@@ -177,8 +177,8 @@ impl<D: Disk> Reactor<D> {
         self.decide(&command)?;
         let record = self.record(office, &act);
         self.log_act(&act, &record)?;
-        self.apply(command)?;
         let ticket = self.wait(office.at, office.context, None);
+        self.apply(command);
         self.directory.answer(ticket, outcome);
         Ok(())
     }
@@ -191,26 +191,19 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Applies a command that was decided, and judges all who listen by what has become of it.
-    fn apply(&mut self, command: Command) -> Result<(), Failure> {
+    fn apply(&mut self, command: Command) {
         let touches_nobody = matches!(
             command,
             Command::CreateNamespace(_) | Command::ChangeNamespace { .. }
         );
-        let revoked = if let Command::Revoke(revocation) = &command {
-            Some(revocation.clone())
-        } else {
-            None
-        };
-        let now = self.clock.wall;
-        self.directory.apply(&mut self.shard, now, command)?;
-        if let Some(revocation) = revoked {
-            self.recogniser.revoke(&revocation);
+        if let Command::Revoke(revocation) = &command {
+            self.recogniser.revoke(revocation);
         }
+        self.directory.apply(self.clock.wall, command);
         self.keep_directory();
         if !touches_nobody {
             self.judge_all();
         }
-        Ok(())
     }
 
     /// Returns whether everyone may do everything.

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::page::Page;
 use super::parked::Parked;
 use super::socket::Socket;
+use super::tables::TableExpect;
 use crate::proxy::Peer;
 use crate::shard::{Failure, SlotId, Ticket};
 
@@ -162,6 +163,8 @@ pub enum Expect {
     Channel(Form, Shown),
     /// With the rules of the room that is called so.
     Rules(Box<str>),
+    /// About a room with tables.
+    Tables(TableExpect),
 }
 
 /// What an answer about a channel shows.

@@ -10,6 +10,7 @@ use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::room_access;
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
 use floe_surfaces::subscriptions::{self, Asked};
+use floe_surfaces::tables;
 
 use super::caller::{full_name, is_unspeakable};
 use super::channels::{may_own, token_in};
@@ -73,6 +74,9 @@ impl<D: Disk> Reactor<D> {
         if channels::owns(path) {
             return self.channel_request(at, context, method, path, named, query, fields, body);
         }
+        if tables::owns(path) {
+            return self.table_request(at, context, method, path, named, query, fields, body);
+        }
         if room_access::owns(path) {
             return self.access_request(at, context, method, path, named, query, fields, body);
         }
@@ -114,6 +118,7 @@ impl<D: Disk> Reactor<D> {
                 if let Err(failure) = self.admit_operator(at, fields) {
                     return self.answer_failure(at, context, &failure);
                 }
+                self.tables.show_metrics();
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
                 self.metrics.limit_keys(self.limiter.sizes());
@@ -409,7 +414,7 @@ impl<D: Disk> Reactor<D> {
         };
         let base = expect.map(|expect| match *expect {
             Expect::Location(base) => base.path,
-            Expect::Channel(..) | Expect::Rules(_) => {
+            Expect::Channel(..) | Expect::Rules(_) | Expect::Tables(_) => {
                 unreachable!("a subscription is no room")
             }
         });
@@ -461,6 +466,20 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Deleted
                     | Reply::Channel(_)
                     | Reply::Events(_) => unreachable!("rules were asked for"),
+                };
+            }
+            Some(Expect::Tables(expect)) => {
+                return match reply {
+                    Reply::Failed(failure) => {
+                        self.answer_table_failure(at, context, &expect, &failure);
+                    }
+                    Reply::Created { .. }
+                    | Reply::Appended { .. }
+                    | Reply::Refused(_)
+                    | Reply::Deleted
+                    | Reply::Channel(_)
+                    | Reply::Events(_)
+                    | Reply::Access(_) => unreachable!("tables answer by themselves"),
                 };
             }
             Some(Expect::Location(location)) => Some(location),
@@ -694,7 +713,7 @@ impl<D: Disk> Reactor<D> {
         self.flush_only(at);
     }
 
-    fn flush_only(&mut self, at: usize) {
+    pub(super) fn flush_only(&mut self, at: usize) {
         let Some(conn) = self.conns.get_mut(at) else {
             return;
         };

@@ -97,6 +97,7 @@ impl<D: Disk> Reactor<D> {
         let late = self
             .stop_ms
             .is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
+        let idle = idle && !self.tables.is_busy();
         (idle || late) && !self.shard.is_busy() && self.commits == 0
     }
 
@@ -105,6 +106,8 @@ impl<D: Disk> Reactor<D> {
         self.conns.clear();
         self.gateway.finish();
         self.views.stop(&mut self.shard);
+        let now = self.table_time();
+        self.tables.stop(&mut self.shard, now);
         self.workers.stop();
         for finished in self.workers.take_finished() {
             if let Finished::Work(done) | Finished::Cold { done, .. } = finished {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write as _};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,16 @@ pub struct Output<F>(Option<Box<VecDeque<Piece<F>>>>);
 #[derive(Debug)]
 enum Piece<F> {
     Memory(Bytes),
-    File { file: Arc<F>, at: u64, len: u64 },
+    File {
+        file: Arc<F>,
+        at: u64,
+        len: u64,
+    },
+    Copy {
+        file: std::fs::File,
+        at: u64,
+        len: u64,
+    },
 }
 
 /// Slices given to one system call.
@@ -61,6 +71,14 @@ impl<F: DiskFile> Output<F> {
         }
     }
 
+    /// Adds a file that is none of the log's.
+    pub fn push_file(&mut self, file: std::fs::File, len: u64) {
+        if len > 0 {
+            let queue = self.0.get_or_insert_default();
+            queue.push_back(Piece::Copy { file, at: 0, len });
+        }
+    }
+
     /// Sends as much as the socket takes; returns the bytes sent.
     pub fn flush(&mut self, socket: &mut Socket) -> io::Result<u64> {
         let mut sent = 0;
@@ -71,7 +89,14 @@ impl<F: DiskFile> Output<F> {
                     break;
                 }
                 Some(Piece::Memory(_)) => write_memory(queue, socket),
-                Some(Piece::File { file, at, len }) => send_file(socket, &**file, *at, *len),
+                Some(Piece::File { file, at, len }) => {
+                    let read = |buffer: &mut [u8]| file.read_exact_at(buffer, *at);
+                    send_file(socket, read, *len)
+                }
+                Some(Piece::Copy { file, at, len }) => {
+                    let read = |buffer: &mut [u8]| FileExt::read_exact_at(file, buffer, *at);
+                    send_file(socket, read, *len)
+                }
             };
             match taken {
                 Ok(bytes) => {
@@ -105,14 +130,18 @@ fn write_memory<F>(queue: &VecDeque<Piece<F>>, socket: &mut Socket) -> io::Resul
 ///
 /// `sendfile` would save the copy, and cost more all the same: the kernel hands a file over page
 /// by page.
-fn send_file<F: DiskFile>(socket: &mut Socket, file: &F, at: u64, len: u64) -> io::Result<u64> {
+fn send_file(
+    socket: &mut Socket,
+    read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    len: u64,
+) -> io::Result<u64> {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     BUFFER.with_borrow_mut(|buffer| {
         buffer.resize(COPY_BYTES, 0);
         let copied = &mut buffer[..COPY_BYTES.min(len as usize)];
-        file.read_exact_at(copied, at)?;
+        read(copied)?;
         Ok(socket.write(copied)? as u64)
     })
 }
@@ -128,7 +157,7 @@ fn advance<F>(queue: &mut VecDeque<Piece<F>>, mut bytes: u64) {
         };
         let len = match piece {
             Piece::Memory(memory) => memory.len() as u64,
-            Piece::File { len, .. } => *len,
+            Piece::File { len, .. } | Piece::Copy { len, .. } => *len,
         };
         if bytes >= len {
             queue.pop_front();
@@ -139,7 +168,7 @@ fn advance<F>(queue: &mut VecDeque<Piece<F>>, mut bytes: u64) {
             Piece::Memory(memory) => {
                 let _ = memory.split_to(bytes as usize);
             }
-            Piece::File { at, len, .. } => {
+            Piece::File { at, len, .. } | Piece::Copy { at, len, .. } => {
                 *at += bytes;
                 *len -= bytes;
             }

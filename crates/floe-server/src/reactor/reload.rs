@@ -10,6 +10,7 @@ use super::Reactor;
 use crate::access::{AccessSettings, Turned};
 use crate::reload::Reload;
 use crate::settings::Limits;
+use crate::tables::TableBounds;
 
 impl<D: Disk> Reactor<D> {
     /// Takes over new settings, if there are any. Connections stay, but for those of whom nobody
@@ -32,6 +33,7 @@ impl<D: Disk> Reactor<D> {
         self.subscriptions.set_limits(&limits);
         self.views
             .set_bounds(limits.query_open_max, limits.query_wait_ms);
+        self.tables.set_bounds(TableBounds::of(&limits));
         self.gateway.set_limits(&limits);
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;

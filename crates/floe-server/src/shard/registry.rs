@@ -313,5 +313,5 @@ pub fn is_internal(name: &[u8]) -> bool {
 /// Returns the path as text if the registry of its namespace lists it.
 fn listed(name: &[u8]) -> Option<String> {
     let (_, path) = Namespace::split(name);
-    (!is_reserved(name)).then(|| String::from_utf8_lossy(path).into_owned())
+    (!is_reserved(name) || is_table_room(name)).then(|| String::from_utf8_lossy(path).into_owned())
 }

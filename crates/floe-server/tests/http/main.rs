@@ -34,6 +34,7 @@ mod registry;
 mod rules;
 mod stop;
 mod subscriptions;
+mod tables;
 mod tls;
 mod tokens;
 mod websocket;

@@ -101,6 +101,12 @@ impl RoomFile {
         self.commit()
     }
 
+    /// Returns whether all pages of the file fit together, which takes a look at each.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        store::is_sound(&self.db).unwrap_or(false)
+    }
+
     /// Begins a batch of calls.
     ///
     /// # Errors

@@ -321,6 +321,40 @@ arguments! {
     query_open_max: usize = "FLOE_QUERY_OPEN_MAX";
     /// Milliseconds that a question waits for the view to reach an event. Later: 503 VIEW_BEHIND.
     query_wait_ms: u64 = "FLOE_QUERY_WAIT_MS";
+    /// Files of rooms with tables that are open for writing at once. Above: a room waits until
+    /// another rests.
+    tables_open_max: usize = "FLOE_TABLES_OPEN_MAX";
+    /// Threads that answer questions to rooms with tables. It holds from a start on.
+    tables_readers: usize = "FLOE_TABLES_READERS";
+    /// Calls that wait in one room with tables. Above: 503 OVERLOADED.
+    tables_queue_max: usize = "FLOE_TABLES_QUEUE_MAX";
+    /// Bytes of calls that wait in one room with tables. Above: 503 OVERLOADED.
+    tables_queue_bytes_max: usize = "FLOE_TABLES_QUEUE_BYTES_MAX";
+    /// Calls of one room that become durable together. More wait for the next batch.
+    tables_batch_calls_max: usize = "FLOE_TABLES_BATCH_CALLS_MAX";
+    /// Changed rows after which no call is added to a batch.
+    tables_batch_rows_max: usize = "FLOE_TABLES_BATCH_ROWS_MAX";
+    /// Bytes of changed rows after which no call is added to a batch.
+    tables_batch_bytes_max: usize = "FLOE_TABLES_BATCH_BYTES_MAX";
+    /// Rows that one call may hand in, change or delete. Above: 429 LIMIT_REACHED.
+    tables_call_rows_max: usize = "FLOE_TABLES_CALL_ROWS_MAX";
+    /// Tables of one room. Above: 429 LIMIT_REACHED.
+    tables_per_room_max: usize = "FLOE_TABLES_PER_ROOM_MAX";
+    /// Columns of one table. Above: 429 LIMIT_REACHED.
+    tables_columns_max: usize = "FLOE_TABLES_COLUMNS_MAX";
+    /// Bytes of the file of one room with tables. Above: nothing can be added.
+    tables_file_bytes_max: u64 = "FLOE_TABLES_FILE_BYTES_MAX";
+    /// Changed rows of a room after which a snapshot of its tables is made. 0 is never. A file that
+    /// was lost is made from it, and from what the log has since.
+    tables_snapshot_every: u64 = "FLOE_TABLES_SNAPSHOT_EVERY";
+    /// Questions to rooms with tables under way. Above: 503 OVERLOADED.
+    tables_queries_max: usize = "FLOE_TABLES_QUERIES_MAX";
+    /// Milliseconds that one query may take. Later: 504 QUERY_TIMEOUT.
+    tables_query_timeout_ms: u64 = "FLOE_TABLES_QUERY_TIMEOUT_MS";
+    /// Rows after which the answer to a query ends, and says so.
+    tables_query_rows_max: usize = "FLOE_TABLES_QUERY_ROWS_MAX";
+    /// Bytes after which the answer to a query ends, and says so.
+    tables_query_bytes_max: usize = "FLOE_TABLES_QUERY_BYTES_MAX";
 }
 
 arguments! {

@@ -120,7 +120,7 @@ impl<D: Disk> Reactor<D> {
         let command = Command::DeleteNamespace(deletion.namespace.clone());
         self.decide(&command)?;
         self.log_act(&operators(Value::Null), &deletion.audit)?;
-        self.apply(command)?;
+        self.apply(command);
         self.directory.await_end(deletion.namespace, ticket);
         Ok(())
     }
@@ -179,7 +179,7 @@ impl<D: Disk> Reactor<D> {
         let command = Command::ForgetNamespace(namespace.clone());
         self.decide(&command)?;
         self.log_own("namespace.deleted", json!({ "name": namespace.as_str() }))?;
-        self.apply(command)?;
+        self.apply(command);
         self.directory.end_clearing(namespace);
         tracing::info!(%namespace, "the namespace is deleted");
         Ok(())
@@ -233,7 +233,7 @@ impl<D: Disk> Reactor<D> {
         let entry = self.new_namespace(name.clone());
         let command = Command::CreateNamespace(entry.clone());
         self.decide(&command)?;
-        self.apply(command)?;
+        self.apply(command);
         Ok(entry)
     }
 
