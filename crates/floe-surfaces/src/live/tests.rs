@@ -84,6 +84,20 @@ fn a_join_says_what_is_wanted() {
 }
 
 #[test]
+fn a_room_with_tables_is_the_stream_that_its_log_is() {
+    let room = |name: &'static str| RoomName::parse(Cow::Borrowed(name));
+    let board = room("room/acme/board").unwrap();
+    assert_eq!(board.stream(), Some("__room__/acme/board"));
+    assert_eq!((board.channel(), board.as_str()), (None, "room/acme/board"));
+    assert_eq!(board.table().unwrap().as_str(), "acme/board");
+    let stream = room("stream/__room__/acme/board").unwrap();
+    assert_eq!((stream.stream(), stream.table()), (board.stream(), None));
+    for name in ["room/", "room/..", "room/a//b", "room/a b", "rooms/a"] {
+        assert_eq!(room(name).unwrap_err().code, Code::InvalidRequest, "{name}");
+    }
+}
+
+#[test]
 fn an_append_carries_events_or_messages() {
     let body = |room: &str, json: &str| {
         let json = format!(r#"{{"type":"append","room":"{room}",{json}}}"#);

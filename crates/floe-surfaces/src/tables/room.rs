@@ -64,6 +64,12 @@ impl TableRoom {
         self.path.as_bytes()
     }
 
+    /// Returns the path of its stream in its namespace, as text.
+    #[must_use]
+    pub const fn path_text(&self) -> &str {
+        &self.path
+    }
+
     /// Returns what the live protocol calls it.
     #[must_use]
     pub fn live_name(&self) -> String {
