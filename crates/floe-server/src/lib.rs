@@ -42,4 +42,4 @@ pub use quotas::{QuotaError, Quotas, ScopeQuotas};
 pub use reload::{ReloadError, Reloader};
 pub use server::{Server, StartError, Stopper};
 pub use settings::{Limits, SettingError, Settings};
-pub use tls::{Certificates, TlsError, TlsSettings};
+pub use tls::{Certificates, Roots, RootsError, TlsError, TlsSettings};

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::tls::Roots;
 use crate::webhook::{ConnectError, Connector};
 
 /// Sends requests to addresses that the operator has chosen, and hands back the answers.
@@ -39,6 +40,8 @@ pub struct Fetch {
     pub id: u64,
     /// Where.
     pub url: WebhookUrl,
+    /// What connects there.
+    pub connector: Arc<Connector>,
     /// JSON to post; without it, this is a GET.
     pub body: Option<String>,
     /// What is sent as `Authorization`.
@@ -90,9 +93,14 @@ struct Running {
 }
 
 struct Shared {
-    connector: Connector,
     waker: Arc<Waker>,
     fetched: Mutex<Vec<Fetched>>,
+}
+
+/// Returns what connects to an address that the operator has chosen, and believes certificates of
+/// these besides those that the system knows.
+pub fn connector(roots: &Roots) -> Arc<Connector> {
+    Arc::new(Connector::trusting(CONNECT_TIMEOUT, roots.clone()))
 }
 
 /// Time for one try to connect.
@@ -105,7 +113,6 @@ impl Fetcher {
     pub fn new(waker: &Arc<Waker>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                connector: Connector::trusting(CONNECT_TIMEOUT),
                 waker: Arc::clone(waker),
                 fetched: Mutex::default(),
             }),
@@ -195,7 +202,7 @@ async fn run(shared: &Arc<Shared>, mut jobs: UnboundedReceiver<(Fetch, Instant)>
     while let Some((fetch, deadline)) = jobs.recv().await {
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            let whole = exchange(&shared.connector, &fetch);
+            let whole = exchange(&fetch);
             let answer = match tokio::time::timeout_at(deadline, whole).await {
                 Ok(answer) => answer,
                 Err(_) => Err(FetchError::Late),
@@ -214,8 +221,8 @@ async fn run(shared: &Arc<Shared>, mut jobs: UnboundedReceiver<(Fetch, Instant)>
 }
 
 /// Sends a request and reads the answer. A redirect is an answer like any other: it is not followed.
-async fn exchange(connector: &Connector, fetch: &Fetch) -> Result<(u16, Bytes), FetchError> {
-    let connection = TokioIo::new(connector.connect(&fetch.url).await?);
+async fn exchange(fetch: &Fetch) -> Result<(u16, Bytes), FetchError> {
+    let connection = TokioIo::new(fetch.connector.connect(&fetch.url).await?);
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX);
     let (mut sender, connection) = builder.handshake::<_, Full<Bytes>>(connection).await?;

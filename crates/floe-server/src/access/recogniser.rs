@@ -14,12 +14,13 @@ use floe_surfaces::subscriptions::WebhookUrl;
 use mio::Waker;
 use ring::digest::{Context as Digest, SHA256};
 
-use super::fetch::{Fetch, FetchError, Fetched, Fetcher};
+use super::fetch::{self, Fetch, FetchError, Fetched, Fetcher};
 use super::recall::{Recall, Shown};
 use super::settings::{AccessError, AccessSettings, AccessWebhookSettings};
 use super::sources::{Source, Want};
 use crate::metrics::{AccessFigure, Metrics};
 use crate::shard::Ticket;
+use crate::webhook::Connector;
 
 /// Finds out who asks, remembers it, and has fetched what it takes.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ enum About {
 #[derive(Debug)]
 struct Webhook {
     url: WebhookUrl,
+    /// What connects there.
+    connector: Arc<Connector>,
     settings: AccessWebhookSettings,
     known: Recall<Caller>,
     /// Those who are not let in. Apart from the others, whom they do not push out.
@@ -350,6 +353,7 @@ impl Recogniser {
         let fetch = Fetch {
             id,
             url: source.url.clone(),
+            connector: Arc::clone(&source.connector),
             body: None,
             authorization: None,
             timeout: KEYS_TIMEOUT,
@@ -428,6 +432,7 @@ impl Recogniser {
         let fetch = Fetch {
             id: self.next,
             url: webhook.url.clone(),
+            connector: Arc::clone(&webhook.connector),
             body: Some(webhook::question(
                 shown.credentials.bearer(),
                 shown.named,
@@ -512,6 +517,7 @@ impl Webhook {
         warn_if_plain(&url, "the authorisation webhook is asked");
         Ok(Self {
             url,
+            connector: fetch::connector(&settings.roots),
             settings: settings.clone(),
             known: Recall::new(settings.cache_entries_max),
             unknown: Recall::new(settings.cache_entries_max),

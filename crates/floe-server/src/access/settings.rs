@@ -6,6 +6,7 @@ use floe_surfaces::access::jwt::{Issuer, IssuerError, Issuers};
 use floe_surfaces::subscriptions::{UrlError, WebhookUrl};
 
 use super::no_issuers;
+use crate::tls::Roots;
 
 /// Whose signed tokens are believed, and who is asked about everyone else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct JwksSettings {
     pub refresh_seconds: u64,
     /// Seconds that keys are believed which cannot be fetched again; 24 h. Later: none of them.
     pub keep_seconds: u64,
+    /// Whose certificates are believed there besides those that the system knows.
+    pub roots: Roots,
 }
 
 impl JwksSettings {
@@ -44,6 +47,7 @@ impl JwksSettings {
             url: url.to_owned(),
             refresh_seconds: 600,
             keep_seconds: 24 * 60 * 60,
+            roots: Roots::default(),
         }
     }
 }
@@ -64,6 +68,8 @@ pub struct AccessWebhookSettings {
     pub cache_entries_max: usize,
     /// Whether it is also asked about those who show nothing, by their address.
     pub anonymous: bool,
+    /// Whose certificates are believed there besides those that the system knows.
+    pub roots: Roots,
 }
 
 impl AccessWebhookSettings {
@@ -77,6 +83,7 @@ impl AccessWebhookSettings {
             cache_seconds: 60,
             cache_entries_max: 10_000,
             anonymous: false,
+            roots: Roots::default(),
         }
     }
 }
@@ -90,6 +97,7 @@ impl fmt::Debug for AccessWebhookSettings {
             .field("cache_seconds", &self.cache_seconds)
             .field("cache_entries_max", &self.cache_entries_max)
             .field("anonymous", &self.anonymous)
+            .field("roots", &self.roots)
             .finish()
     }
 }

@@ -1,9 +1,13 @@
 //! Where keys of issuers come from, and when they are fetched.
 
+use std::sync::Arc;
+
 use floe_surfaces::access::jwt::KeySet;
 use floe_surfaces::subscriptions::WebhookUrl;
 
+use super::fetch::connector;
 use super::settings::JwksSettings;
+use crate::webhook::Connector;
 
 /// Milliseconds between two fetches of the same keys, whoever asks for them.
 pub const AGAIN_MS: u64 = 10_000;
@@ -17,6 +21,8 @@ pub struct Source {
     pub issuer: Box<str>,
     /// Where they are.
     pub url: WebhookUrl,
+    /// What connects there.
+    pub connector: Arc<Connector>,
     /// Keys that do not change, and are believed besides.
     fixed: KeySet,
     refresh_ms: u64,
@@ -50,6 +56,7 @@ impl Source {
         Self {
             issuer: issuer.into(),
             url,
+            connector: connector(&settings.roots),
             fixed,
             refresh_ms: settings.refresh_seconds.saturating_mul(1_000),
             keep_ms: settings.keep_seconds.saturating_mul(1_000),

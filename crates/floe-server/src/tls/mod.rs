@@ -1,6 +1,7 @@
 //! The server's certificate: read at the start, and again when its files change.
 
 mod files;
+mod roots;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -12,6 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 pub use files::TlsError;
+pub use roots::{Roots, RootsError};
 
 use files::{Stamp, read};
 

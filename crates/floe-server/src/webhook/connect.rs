@@ -1,5 +1,6 @@
 //! Connections to webhook receivers, to allowed addresses only.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::sender::Limits;
+use crate::tls::Roots;
 
 /// A connection, encrypted or not.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -54,13 +56,14 @@ impl Connector {
         }
     }
 
-    /// Connects to whatever address it is given: the operator has chosen them.
-    pub fn trusting(timeout: Duration) -> Self {
+    /// Connects to whatever address it is given, since the operator has chosen them, and believes
+    /// certificates of `roots` besides those that the system knows.
+    pub fn trusting(timeout: Duration, roots: Roots) -> Self {
         Self {
             names: Names::System,
             trusting: true,
             timeout,
-            extra_roots: Vec::new(),
+            extra_roots: roots.into_der(),
             tls: OnceLock::new(),
         }
     }
@@ -131,6 +134,15 @@ impl Connector {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("trusting", &self.trusting)
+            .field("extra_roots", &self.extra_roots.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,6 +26,7 @@ mod live;
 mod matrix;
 mod metrics;
 mod namespaces;
+mod private_ca;
 mod producers;
 mod proxies;
 mod quotas;

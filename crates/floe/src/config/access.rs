@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use floe_proto::Rights;
-use floe_server::{AccessSettings, AccessWebhookSettings, IssuerSettings, JwksSettings};
+use floe_server::{AccessSettings, AccessWebhookSettings, IssuerSettings, JwksSettings, Roots};
 use floe_surfaces::access::jwt::{Algorithm, Issuer, KeySet, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct JwtTable {
     refresh_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
     #[serde(default)]
     keys: Vec<KeyTable>,
 }
@@ -71,6 +73,8 @@ pub struct AccessWebhookTable {
     cache_entries_max: Option<usize>,
     #[serde(default)]
     anonymous: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
 }
 
 impl FileTables {
@@ -117,9 +121,14 @@ impl JwtTable {
         for right in rights {
             granted = granted.with(right?);
         }
+        let roots = read_roots(&self.ca_file)?;
+        if self.jwks_url.is_none() && self.ca_file.is_some() {
+            anyhow::bail!("ca_file is for jwks_url, and there is none");
+        }
         let jwks = self.jwks_url.as_deref().map(|url| {
             let usual = JwksSettings::new(url);
             JwksSettings {
+                roots,
                 refresh_seconds: self.refresh_seconds.unwrap_or(usual.refresh_seconds),
                 keep_seconds: self.keep_seconds.unwrap_or(usual.keep_seconds),
                 ..usual
@@ -171,6 +180,7 @@ impl AccessWebhookTable {
             cache_seconds: self.cache_seconds.unwrap_or(usual.cache_seconds),
             cache_entries_max: self.cache_entries_max.unwrap_or(usual.cache_entries_max),
             anonymous: self.anonymous,
+            roots: read_roots(&self.ca_file)?,
             ..usual
         })
     }
@@ -192,6 +202,15 @@ fn read_secret(
         (Some(_), Some(_)) => anyhow::bail!("secret_file and secret_env are both there"),
     };
     Ok(Some(secret.trim().to_owned()))
+}
+
+/// Reads whose certificates are believed besides those that the system knows.
+fn read_roots(file: &Option<PathBuf>) -> anyhow::Result<Roots> {
+    let Some(path) = file else {
+        return Ok(Roots::default());
+    };
+    Roots::parse(read_text(path)?.as_bytes())
+        .map_err(|error| anyhow::anyhow!("ca_file: {}: {error}", path.display()))
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {
@@ -265,6 +284,11 @@ mod tests {
             (
                 "keys = [{ secret_file = \"/not/there\" }]",
                 "cannot be read",
+            ),
+            ("ca_file = \"/not/there\"", "cannot be read"),
+            (
+                "jwks_url = \"https://a\"\nca_file = \"Cargo.toml\"",
+                "ca_file: Cargo.toml: there is no certificate",
             ),
             ("keys = [{ public_key = \"x\" }]", "BEGIN PUBLIC KEY"),
             ("algorithms = [\"none\"]", "\"none\" is no algorithm"),

@@ -1,7 +1,7 @@
 //! An issuer of signed tokens, and a place where keys or answers are to be had.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -97,6 +97,10 @@ impl Place {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/x", self.port)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     pub fn publish(&self, keys: &[&TokenKey]) {

@@ -21,7 +21,7 @@ pub use request::{Request, delete, get, head, options, patch, post, put};
 pub use response::Response;
 pub use server::TestServer;
 pub use sse::Events;
-pub use tls::{Certificate, Tunnel, connect_tls};
+pub use tls::{Authority, Certificate, Tunnel, connect_tls};
 pub use webhook::{Receiver, Webhook};
 
 /// How long a test waits for what must happen.

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use floe_server::TlsSettings;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A certificate for `localhost` and its key, in files.
 pub struct Certificate {
@@ -132,9 +132,77 @@ async fn pass_on(
     }
 }
 
+/// A private authority, which nobody's system knows.
+pub struct Authority {
+    certificate: rcgen::Certificate,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            certificate,
+            issuer: rcgen::Issuer::new(params, key),
+        }
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        pem("CERTIFICATE", self.certificate.der())
+    }
+
+    /// Speaks TLS in front of what speaks none, with a certificate for `localhost`; returns where.
+    pub fn stand_before(&self, address: SocketAddr) -> SocketAddr {
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let here = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(uncover(listener, address, Arc::new(config).into()));
+        });
+        here
+    }
+}
+
+async fn uncover(listener: std::net::TcpListener, address: SocketAddr, acceptor: TlsAcceptor) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            if let Ok(mut tls) = acceptor.accept(socket).await
+                && let Ok(mut plain) = TcpStream::connect(address).await
+            {
+                let _ = tokio::io::copy_bidirectional(&mut tls, &mut plain).await;
+            }
+        });
+    }
+}
+
 fn write_pem(file: &Path, tag: &str, der: &[u8]) {
+    std::fs::write(file, pem(tag, der)).unwrap();
+}
+
+fn pem(tag: &str, der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let text = format!("-----BEGIN {tag}-----\n{text}\n-----END {tag}-----\n");
-    std::fs::write(file, text).unwrap();
+    format!("-----BEGIN {tag}-----\n{text}\n-----END {tag}-----\n")
 }
