@@ -268,6 +268,12 @@ impl SubscriptionHost {
         );
     }
 
+    /// Returns whether a bearer token is of a subscription.
+    pub fn knows_token(&self, namespace: &Namespace, id: &str, token: &str) -> bool {
+        let space = self.spaces.get(namespace);
+        space.is_some_and(|space| space.machine.knows_token(id, token))
+    }
+
     /// Hands in what has become visible.
     pub fn changes(&mut self, now: Millis, changes: Vec<Change>) {
         for Change { name, kind } in changes {

@@ -82,6 +82,12 @@ impl Subscription {
         }
     }
 
+    /// Returns whether a bearer token is the holder's, or was some holder's before.
+    pub(super) fn knows_token(&self, token: &str) -> bool {
+        let own = self.wake.as_ref().map(|wake| wake.token);
+        check_token(token, self.generation, self.secret, own) != TokenCheck::Wrong
+    }
+
     fn check_holder(&self, ack: &Ack) -> Result<(), Refusal> {
         let token = self.wake.as_ref().map(|wake| wake.token);
         let fenced = Refusal::Fenced {

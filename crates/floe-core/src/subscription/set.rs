@@ -151,6 +151,13 @@ impl Subscriptions {
         self.all.contains_key(id)
     }
 
+    /// Returns whether a bearer token is of a subscription: whoever shows it holds a wake, or once
+    /// did.
+    #[must_use]
+    pub fn knows_token(&self, id: &str, token: &str) -> bool {
+        self.all.get(id).is_some_and(|one| one.knows_token(token))
+    }
+
     /// Returns whether inputs about the stream matter to any subscription.
     #[must_use]
     pub fn watches(&self, path: &str) -> bool {

@@ -310,7 +310,7 @@ impl<D: Disk> Reactor<D> {
     fn reserved_request(
         &mut self,
         at: usize,
-        context: Context,
+        mut context: Context,
         method: Method,
         named: Option<Namespace>,
         path: &str,
@@ -341,7 +341,7 @@ impl<D: Disk> Reactor<D> {
                 );
                 self.answer(at, context);
             }
-            Ok(asked) => match self.admit_subscription(at, named, &asked, fields) {
+            Ok(asked) => match self.admit_subscription(at, &mut context, named, &asked, fields) {
                 Ok(namespace) => self.subscription_request(at, context, &namespace, &base, asked),
                 Err(failure) => self.answer_refused_read(at, context, failure),
             },
@@ -354,20 +354,23 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Decides whose subscriptions a request is about.
+    /// Decides whose subscriptions a request is about, and takes it out of what they may.
     ///
     /// Who holds a wake shows its token in place of a key, and names the namespace in the path.
     fn admit_subscription(
         &mut self,
         at: usize,
+        context: &mut Context,
         named: Option<Namespace>,
         asked: &Asked,
         fields: &[httparse::Header<'_>],
     ) -> Result<Namespace, Failure> {
         let deeds = asked.deeds();
         if deeds.is_empty() {
+            let namespace = named.unwrap_or_default();
+            let charged = self.charge_holder(at, context, &namespace, asked);
             self.conns[at].session = None;
-            return Ok(named.unwrap_or_default());
+            return charged.map(|()| namespace);
         }
         let credentials = Credentials::read(fields.iter().map(|field| (field.name, field.value)));
         let opened = self.open_session(at, &credentials, named)?;
@@ -375,7 +378,27 @@ impl<D: Disk> Reactor<D> {
             let wanted = Wanted::of_namespace(*deed);
             self.grant(&opened.session, None, &wanted)?;
         }
+        self.charge(at, context, &Payer::of(&opened, None), None, 0)?;
         Ok(opened.session.namespace().cloned().unwrap_or_default())
+    }
+
+    /// Takes what the holder of a wake asks for out of what the namespace may. Who guesses at a token
+    /// uses up nothing but what their own address and connection may.
+    fn charge_holder(
+        &mut self,
+        at: usize,
+        context: &mut Context,
+        namespace: &Namespace,
+        asked: &Asked,
+    ) -> Result<(), Failure> {
+        let holds = asked
+            .wake_token()
+            .is_some_and(|(id, token)| self.subscriptions.knows_token(namespace, id, token));
+        if !holds || !self.limiter.is_on() {
+            return Ok(());
+        }
+        let opened = self.anonymous_session(at, Some(namespace.clone()), false)?;
+        self.charge(at, context, &Payer::of(&opened, None), None, 0)
     }
 
     fn subscription_request(

@@ -670,3 +670,75 @@ fn a_flood_of_addresses_is_forgotten() {
     });
     assert!(keys.unwrap() <= 100, "{keys:?}");
 }
+
+#[test]
+fn requests_about_subscriptions_count_for_their_namespace() {
+    let server = limited(|_| {});
+    let root = "/v1/stream/__ds/subscriptions/s";
+    let wake = json!({ "type": "pull-wake", "pattern": "jobs", "wake_stream": "wakes" });
+    for key in ["k1", "k3"] {
+        let wakes = put("wakes").content_type("application/json").key(key);
+        server.expect(201, wakes);
+        server.expect(201, put(root).key(key).value(&wake));
+        server.expect(201, put("jobs").text("work").key(key));
+        server.expect(204, post("jobs").text("more").key(key));
+    }
+    let claim = || {
+        post(&format!("{root}/claim"))
+            .key("k1")
+            .value(&json!({ "worker": "w" }))
+    };
+    let mut held = Value::Null;
+    eventually("there is work to claim", || {
+        let answer = server.send(claim());
+        let claimed = answer.status == 200;
+        if claimed {
+            held = answer.json();
+        }
+        claimed
+    });
+    let shows = |token: &str| {
+        let ack = json!({
+            "wake_id": held["wake_id"], "generation": held["generation"], "acks": [],
+        });
+        post(&format!("/n/acme{root}/ack"))
+            .field("Authorization", format!("Bearer {token}"))
+            .value(&ack)
+    };
+    let token = held["token"].as_str().unwrap();
+    let other = format!("ds_1_{}_{}", "0".repeat(32), "1".repeat(32));
+    server.expect(200, shows(token));
+
+    limit(&server, |quotas| {
+        quotas.namespace = slow(RateKind::Requests, 5);
+    });
+    let guesses = (0..20).map(|_| server.send(shows(&other)));
+    for guess in guesses {
+        guess.refused(401, "UNAUTHORIZED");
+    }
+    let describe = |key: &str| server.send(get(root).key(key));
+    // Guesses have used up nothing of it.
+    assert_eq!(
+        describe("k1").expect(200).header("ratelimit").unwrap(),
+        "\"namespace-requests\";r=4;t=1"
+    );
+    let (answered, refused) = until_refused(|| describe("k1"));
+    assert!(answered >= 4, "{answered}");
+    let refused = refused.refused(429, "RATE_LIMITED");
+    assert!(
+        refused
+            .header("ratelimit")
+            .unwrap()
+            .starts_with("\"namespace-")
+    );
+    describe("k3").expect(200);
+
+    // Whoever holds a wake uses up the same.
+    eventually("there is some left", || {
+        server.send(shows(token)).status == 200
+    });
+    let (_, refused) = until_refused(|| server.send(shows(token)));
+    refused.refused(429, "RATE_LIMITED");
+    limit(&server, |_| {});
+    server.expect(200, shows(token));
+}

@@ -49,6 +49,25 @@ impl Asked {
         }
     }
 
+    /// Returns the subscription and the token of its wake, of a request that shows one.
+    #[must_use]
+    pub fn wake_token(&self) -> Option<(&str, &str)> {
+        let Self::Subscription { id, request } = self else {
+            return None;
+        };
+        match request {
+            Request::Ack(ack) | Request::Release(ack) | Request::Callback(ack) => {
+                Some((id, &ack.token))
+            }
+            Request::Put(_)
+            | Request::Get
+            | Request::Delete
+            | Request::AddStreams(_)
+            | Request::RemoveStream(_)
+            | Request::Claim { .. } => None,
+        }
+    }
+
     /// Puts the callbacks of a subscription under another base.
     pub fn rebase(&mut self, new: &str) {
         if let Self::Subscription {
