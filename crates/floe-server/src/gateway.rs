@@ -9,6 +9,7 @@
 mod begin;
 mod bounds;
 mod http2;
+mod idle;
 mod pipe;
 mod plain;
 mod rewound;

@@ -11,6 +11,7 @@ pub(super) struct Bounds {
     connections_max: AtomicUsize,
     handshake_timeout_ms: AtomicU64,
     stall_timeout_ms: AtomicU64,
+    idle_timeout_ms: AtomicU64,
 }
 
 impl Bounds {
@@ -28,6 +29,8 @@ impl Bounds {
             .store(limits.handshake_timeout_ms, relaxed);
         self.stall_timeout_ms
             .store(limits.reader_stall_timeout_ms, relaxed);
+        self.idle_timeout_ms
+            .store(limits.http_idle_timeout_ms, relaxed);
     }
 
     /// Connections at once.
@@ -38,6 +41,11 @@ impl Bounds {
     /// Time for a connection to begin.
     pub(super) fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// Time that a connection may be open without a request.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms.load(Ordering::Relaxed))
     }
 
     /// Time that a client may leave untaken what it is sent.

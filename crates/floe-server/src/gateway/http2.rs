@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::idle::{Activity, Counted};
 use super::{Held, Link, lock, websocket};
 use crate::proxy::Peer;
 
@@ -39,6 +40,7 @@ pub(super) struct Session {
     /// Local connections that wait for a request. They are this client's alone, since the event
     /// loop knows a connection's client by where it comes from.
     idle: Mutex<Vec<SendRequest<Incoming>>>,
+    pub activity: Arc<Activity>,
 }
 
 /// Serves a connection until it ends.
@@ -50,7 +52,9 @@ where
         link: Arc::clone(&link),
         peer,
         idle: Mutex::default(),
+        activity: Activity::new(),
     });
+    let activity = Arc::clone(&session.activity);
     let service = service_fn(move |request| {
         let session = Arc::clone(&session);
         async move { Ok::<_, Infallible>(answer(request, &session).await) }
@@ -65,7 +69,13 @@ where
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = link.stopped() => {
+        () = async {
+            tokio::select! {
+                () = link.stopped() => {}
+                () = activity.idle(|| link.bounds.idle_timeout()) => {}
+            }
+        } => {
+            // The client is told first (GOAWAY), and what it has sent meanwhile is still served.
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -76,7 +86,13 @@ where
     drop(held);
 }
 
-async fn answer(request: Request<Incoming>, session: &Arc<Session>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, session: &Arc<Session>) -> Response<Counted<Body>> {
+    let busy = session.activity.begin();
+    let response = serve_one(request, session).await;
+    response.map(|body| Counted::new(body, busy))
+}
+
+async fn serve_one(request: Request<Incoming>, session: &Arc<Session>) -> Response<Body> {
     let cors = request.headers().contains_key(ORIGIN);
     let answered = if request.method() == Method::CONNECT {
         websocket::open(request, session).await

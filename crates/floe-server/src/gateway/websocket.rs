@@ -45,7 +45,9 @@ pub(super) async fn open(
     }
     let local = hyper::upgrade::on(&mut response);
     let stall_timeout = session.link.bounds.stall_timeout();
+    let busy = session.activity.begin();
     tokio::spawn(async move {
+        let _busy = busy;
         let (client, local) = match tokio::try_join!(client, local) {
             Ok(both) => both,
             Err(error) => {

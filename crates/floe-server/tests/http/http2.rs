@@ -445,3 +445,62 @@ fn channels_are_served_with_every_method_and_header() {
         assert_eq!(code(&refused), "INVALID_REQUEST");
     });
 }
+
+#[test]
+fn a_connection_without_a_request_is_told_to_go_and_closed() {
+    let server = TestServer::with(|settings| settings.limits.http_idle_timeout_ms = 500);
+    server.expect(201, put("log").content_type("text/plain"));
+    // One that answers pings, as every client does, and asks nothing more, or never did.
+    for asks in [true, false] {
+        with_client(&server, |mut client| async move {
+            if asks {
+                assert_eq!(client.get("log").await.status(), StatusCode::OK);
+            }
+            let began = std::time::Instant::now();
+            while client.sender.ready().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let lasted = began.elapsed();
+            assert!(lasted >= Duration::from_millis(400), "{lasted:?}");
+        });
+    }
+    eventually("nothing of them is left", || {
+        server.metric("floe_gateway_connections") == 0.0
+    });
+}
+
+#[test]
+fn a_connection_with_a_reader_is_not_idle() {
+    let server = TestServer::with(|settings| settings.limits.http_idle_timeout_ms = 300);
+    server.expect(201, put("log").content_type("text/plain"));
+    with_client(&server, |mut client| async move {
+        let empty = Full::new(Bytes::new()).boxed();
+        let mut reader = client
+            .start(to("GET", "log?offset=now&live=sse"), empty)
+            .await;
+        let mut seen = String::new();
+        while !seen.contains("upToDate") {
+            seen.push_str(&data(&mut reader).await);
+        }
+        // Three times as long as an idle one may stay.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(
+            client.append("log", "late").await.status(),
+            StatusCode::NO_CONTENT
+        );
+        while !seen.contains("late") {
+            seen.push_str(&data(&mut reader).await);
+        }
+        drop(reader);
+        while client.sender.ready().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+/// Returns the next piece of an answer's body, as text.
+async fn data(answer: &mut Response<Incoming>) -> String {
+    let frame = answer.frame().await.expect("it goes on").unwrap();
+    let bytes = frame.into_data().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
