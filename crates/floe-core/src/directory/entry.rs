@@ -74,7 +74,8 @@ impl NamespaceEntry {
 /// What operators settle for a namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamespaceSettings {
-    /// Origins whose pages may open live connections here, besides the server's own.
+    /// Origins whose pages may open live connections here and read answers, besides the server's
+    /// own. Where there is none, every page may read answers.
     pub origins: Vec<Box<str>>,
     /// What new channels keep that name nothing themselves.
     pub retention: Retention,

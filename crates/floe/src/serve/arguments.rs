@@ -64,7 +64,8 @@ pub struct ServeArguments {
     pub open: bool,
     /// Origins whose pages may open live connections, besides the server's own.
     ///
-    /// Such as `https://app.example.com`, separated by commas; `*` is all.
+    /// Such as `https://app.example.com`, separated by commas; `*` is all. Where a namespace lists
+    /// origins, pages of these may read its answers as well.
     #[arg(
         long,
         env = "FLOE_ORIGINS",
@@ -220,7 +221,8 @@ arguments! {
     http_head_bytes_max: usize = "FLOE_HTTP_HEAD_BYTES_MAX";
     /// Milliseconds from the first byte of a request to its last. Later: 408 REQUEST_TIMEOUT.
     http_request_timeout_ms: u64 = "FLOE_HTTP_REQUEST_TIMEOUT_MS";
-    /// Milliseconds that a connection may be open without a request. Later: closed.
+    /// Milliseconds that a connection may be open without a request. Later: closed, over HTTP/2 with
+    /// GOAWAY first.
     http_idle_timeout_ms: u64 = "FLOE_HTTP_IDLE_TIMEOUT_MS";
     /// Connections at once. Above: 503 OVERLOADED, and closed.
     http_connections_max: usize = "FLOE_HTTP_CONNECTIONS_MAX";
