@@ -51,6 +51,9 @@ pub struct BufferLimits {
     pub bytes_max: usize,
     /// The same of all rooms.
     pub total_bytes_max: usize,
+    /// Bytes of keys and values of one flush, but at least one value: what becomes of it in the log
+    /// must be one record.
+    pub flush_bytes_max: usize,
     /// Interval of an update that names none.
     pub interval_ms: u64,
     /// Shortest interval.
@@ -67,6 +70,7 @@ impl Default for BufferLimits {
             value_bytes_max: 100_000,
             bytes_max: 4 << 20,
             total_bytes_max: 64 << 20,
+            flush_bytes_max: 512 << 10,
             interval_ms: 1_000,
             interval_ms_min: 10,
             interval_ms_max: 60_000,

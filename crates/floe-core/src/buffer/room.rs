@@ -110,28 +110,32 @@ impl Buffer {
     }
 
     /// Takes what is due until `now`, as flush `id`.
-    pub(super) fn take_due(&mut self, id: FlushId, now: Millis) -> Values {
-        let mut keys = Vec::new();
-        while self.due.first().is_some_and(|(at, _)| *at <= now) {
-            keys.extend(self.due.pop_first().map(|(_, key)| key));
-        }
+    pub(super) fn take_due(&mut self, id: FlushId, now: Millis, bytes_max: usize) -> Values {
+        let due = self.due.iter().take_while(|(at, _)| *at <= now);
+        let waiting = due.filter_map(|(_, key)| {
+            let waiting = self.keys.get(key)?.waiting.as_ref()?;
+            Some((key.clone(), waiting))
+        });
+        let mut keys = first_of(waiting, bytes_max);
         keys.sort_unstable();
         self.begin(id, keys)
     }
 
-    /// Takes all that waits, or that of one key, as flush `id`.
-    pub(super) fn take(&mut self, id: FlushId, key: Option<&str>) -> Values {
-        let waits = |(name, unwritten): (&Arc<str>, &Unwritten)| {
-            unwritten.waiting.is_some().then(|| name.clone())
-        };
-        let keys: Vec<_> = match key {
-            Some(key) => self
-                .keys
-                .get_key_value(key)
-                .and_then(waits)
-                .into_iter()
-                .collect(),
-            None => self.keys.iter().filter_map(waits).collect(),
+    /// Takes what waits, or that of one key, as flush `id`.
+    pub(super) fn take(&mut self, id: FlushId, key: Option<&str>, bytes_max: usize) -> Values {
+        let keys = match key {
+            Some(key) => {
+                let known = self.keys.get_key_value(key);
+                let waits = known.filter(|(_, unwritten)| unwritten.waiting.is_some());
+                waits.map(|(key, _)| key.clone()).into_iter().collect()
+            }
+            None => {
+                let all = self.keys.iter();
+                let waiting = all.filter_map(|(key, unwritten)| {
+                    Some((key.clone(), unwritten.waiting.as_ref()?))
+                });
+                first_of(waiting, bytes_max)
+            }
         };
         self.begin(id, keys)
     }
@@ -254,6 +258,23 @@ impl Buffer {
         }
         Ok(())
     }
+}
+
+/// Returns the first keys, as many as take so many bytes with their values, but at least one.
+fn first_of<'a>(
+    waiting: impl Iterator<Item = (Arc<str>, &'a Waiting)>,
+    bytes_max: usize,
+) -> Vec<Arc<str>> {
+    let mut bytes = 0;
+    let mut keys = Vec::new();
+    for (key, waiting) in waiting {
+        bytes += key.len() + waiting.value.len();
+        if bytes > bytes_max && !keys.is_empty() {
+            break;
+        }
+        keys.push(key);
+    }
+    keys
 }
 
 /// Checks what can be told of an update by itself; returns its interval.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use floe_proto::{Millis, RoomId};
 
-use super::room::Buffer;
+use super::room::{Buffer, Values};
 use super::{
     BufferError, BufferLimits, BufferUsage, Flush, FlushId, Increment, Incremented, Update,
 };
@@ -104,7 +104,8 @@ impl Buffers {
         self.wheel.next_due()
     }
 
-    /// Takes what is due, or nearly so, to be written down now: one flush of each room.
+    /// Takes what is due, or nearly so, to be written down now: one flush of each room, more where
+    /// that would be too large.
     pub fn take_due(&mut self, now: Millis) -> Vec<Flush> {
         let mut due = Vec::new();
         self.wheel.advance(now, &mut due);
@@ -114,14 +115,20 @@ impl Buffers {
                 held.timer = None;
             }
             let until = now.plus(Self::LEAD_MS);
-            flushes.extend(self.begin(room, |buffer, id| buffer.take_due(id, until)));
+            self.begin(room, &mut flushes, |buffer, id, bytes_max| {
+                buffer.take_due(id, until, bytes_max)
+            });
         }
         flushes
     }
 
-    /// Takes all of a room that waits, or one key, to be written down now; `None` if nothing does.
-    pub fn take(&mut self, room: RoomId, key: Option<&str>) -> Option<Flush> {
-        self.begin(room, |buffer, id| buffer.take(id, key))
+    /// Takes all of a room that waits, or one key, to be written down now; nothing if nothing does.
+    pub fn take(&mut self, room: RoomId, key: Option<&str>) -> Vec<Flush> {
+        let mut flushes = Vec::new();
+        self.begin(room, &mut flushes, |buffer, id, bytes_max| {
+            buffer.take(id, key, bytes_max)
+        });
+        flushes
     }
 
     /// Returns the flushes of a room, or of one of its keys, that are under way, oldest first.
@@ -193,19 +200,21 @@ impl Buffers {
     fn begin(
         &mut self,
         room: RoomId,
-        take: impl FnOnce(&mut Buffer, FlushId) -> Vec<(Box<str>, Box<str>)>,
-    ) -> Option<Flush> {
-        if !self.rooms.contains_key(&room) {
-            return None;
+        flushes: &mut Vec<Flush>,
+        take: impl Fn(&mut Buffer, FlushId, usize) -> Values,
+    ) {
+        while self.rooms.contains_key(&room) {
+            let id = FlushId(self.last_flush.0 + 1);
+            let values = self.change(room, |buffer, limits| {
+                take(buffer, id, limits.flush_bytes_max)
+            });
+            if values.is_empty() {
+                return;
+            }
+            self.last_flush = id;
+            self.flushes.insert(id, room);
+            flushes.push(Flush { id, room, values });
         }
-        let id = FlushId(self.last_flush.0 + 1);
-        let values = self.change(room, |buffer, _| take(buffer, id));
-        if values.is_empty() {
-            return None;
-        }
-        self.last_flush = id;
-        self.flushes.insert(id, room);
-        Some(Flush { id, room, values })
     }
 
     /// Changes a room's buffer, and looks after its timer and what it counts for.

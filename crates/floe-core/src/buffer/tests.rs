@@ -29,6 +29,12 @@ fn add<'a>(key: &'a str, by: i64, durable: Durable<'a>) -> Increment<'a> {
     }
 }
 
+fn take(buffers: &mut Buffers, key: Option<&str>) -> Flush {
+    let mut flushes = buffers.take(ROOM, key);
+    assert_eq!(flushes.len(), 1);
+    flushes.remove(0)
+}
+
 fn values(flush: &Flush) -> Vec<(&str, &str)> {
     let values = flush.values.iter();
     values.map(|(key, value)| (&**key, &**value)).collect()
@@ -75,9 +81,9 @@ fn a_shorter_interval_counts_from_its_own_update() {
 fn what_comes_while_a_flush_is_under_way_waits_for_its_own_interval() {
     let mut buffers = buffers();
     buffers.update(ROOM, &set("a", "1"), START).unwrap();
-    let first = buffers.take(ROOM, None).unwrap();
+    let first = take(&mut buffers, None);
     assert_eq!(buffers.get(ROOM, "a"), Some("1"));
-    assert_eq!(buffers.take(ROOM, None), None);
+    assert_eq!(buffers.take(ROOM, None), []);
     assert_eq!(buffers.under_way(ROOM, Some("a")), [first.id]);
     buffers
         .update(ROOM, &set("a", "2"), START.plus(500))
@@ -96,9 +102,9 @@ fn a_flush_that_fails_puts_back_what_is_still_newest() {
     for key in ["a", "b"] {
         buffers.update(ROOM, &set(key, "1"), START).unwrap();
     }
-    let first = buffers.take(ROOM, None).unwrap();
+    let first = take(&mut buffers, None);
     buffers.update(ROOM, &set("a", "2"), START).unwrap();
-    let second = buffers.take(ROOM, Some("a")).unwrap();
+    let second = take(&mut buffers, Some("a"));
     assert_eq!(buffers.under_way(ROOM, None), [first.id, second.id]);
     buffers.finish(first.id, false, START.plus(50));
     assert_eq!(buffers.get(ROOM, "a"), Some("2"));
@@ -128,7 +134,7 @@ fn counters_add_to_what_is_newest_and_need_to_know_what_is_durable() {
         buffers.increment(ROOM, &add("n", -1, Durable::Unknown), START),
         sum(41)
     );
-    let flush = buffers.take(ROOM, None).unwrap();
+    let flush = take(&mut buffers, None);
     assert_eq!(
         buffers.increment(ROOM, &add("n", 1, Durable::Unknown), START),
         sum(42)
@@ -186,7 +192,7 @@ fn each_bound_refuses_with_its_own_word_and_changes_nothing() {
     assert_eq!(buffers.update(ROOM, &set("b", "1234"), START), Err(refused));
     assert_eq!(refused.code(), Code::Overloaded);
     // What is being written counts until it is.
-    let flush = buffers.take(ROOM, None).unwrap();
+    let flush = take(&mut buffers, None);
     assert_eq!(
         buffers.update(ROOM, &set("a", "12345"), START),
         Err(refused)
@@ -206,10 +212,40 @@ fn each_bound_refuses_with_its_own_word_and_changes_nothing() {
 }
 
 #[test]
+fn a_flush_is_no_larger_than_may_be_and_nothing_is_left_out() {
+    let limits = BufferLimits {
+        flush_bytes_max: 10,
+        ..BufferLimits::default()
+    };
+    let mut buffers = Buffers::new(limits, START);
+    for (key, value) in [
+        ("a", "123"),
+        ("b", "123"),
+        ("c", "1234567890123"),
+        ("d", "1"),
+    ] {
+        buffers.update(ROOM, &set(key, value), START).unwrap();
+    }
+    let keys = |flushes: &[Flush]| -> Vec<Vec<String>> {
+        let values = flushes.iter().map(|flush| flush.values.iter());
+        values
+            .map(|values| values.map(|(key, _)| key.to_string()).collect())
+            .collect()
+    };
+    let due = buffers.take_due(START.plus(1_000));
+    assert_eq!(keys(&due), [vec!["a", "b"], vec!["c"], vec!["d"]]);
+    for flush in due {
+        buffers.finish(flush.id, false, START);
+    }
+    let all = buffers.take(ROOM, None);
+    assert_eq!(keys(&all), [vec!["a", "b"], vec!["c"], vec!["d"]]);
+}
+
+#[test]
 fn a_room_that_is_gone_leaves_nothing_behind() {
     let mut buffers = buffers();
     buffers.update(ROOM, &set("a", "1"), START).unwrap();
-    let flush = buffers.take(ROOM, None).unwrap();
+    let flush = take(&mut buffers, None);
     buffers.update(ROOM, &set("a", "2"), START).unwrap();
     buffers.update(RoomId(2), &set("a", "3"), START).unwrap();
     buffers.forget(ROOM);
@@ -344,7 +380,8 @@ proptest! {
     fn whatever_fails_and_whenever_nothing_is_lost_overwritten_or_late(
         ops in proptest::collection::vec(op(), 1..120),
     ) {
-        let (mut buffers, mut model, mut now) = (buffers(), Model::default(), START);
+        let limits = BufferLimits { flush_bytes_max: 6, ..BufferLimits::default() };
+        let (mut buffers, mut model, mut now) = (Buffers::new(limits, START), Model::default(), START);
         for op in ops {
             match op {
                 Op::Update { key, value, interval_ms } => {
@@ -365,9 +402,8 @@ proptest! {
                     model.promise(key, now.plus(1_000));
                 }
                 Op::Flush { key } => {
-                    if let Some(flush) = buffers.take(ROOM, key.map(|key| KEYS[key])) {
-                        model.begin(flush);
-                    }
+                    let flushes = buffers.take(ROOM, key.map(|key| KEYS[key]));
+                    flushes.into_iter().for_each(|flush| model.begin(flush));
                 }
                 Op::Finish { is_durable } => model.finish(&mut buffers, is_durable, now),
                 Op::Wait { ms } => {
@@ -386,7 +422,7 @@ proptest! {
         while !model.under_way.is_empty() {
             model.finish(&mut buffers, false, now);
         }
-        if let Some(flush) = buffers.take(ROOM, None) {
+        for flush in buffers.take(ROOM, None) {
             model.begin(flush);
             model.finish(&mut buffers, true, now);
         }
