@@ -10,6 +10,7 @@
 //! ```
 
 mod access;
+mod buffers;
 mod clock;
 mod cold;
 mod directory;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
+use floe_core::buffer::BufferUsage;
 use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::http::Method;
@@ -293,6 +294,11 @@ impl Metrics {
     /// Counts something about callers.
     pub fn access(&self, figure: AccessFigure) {
         self.access.count(figure);
+    }
+
+    /// Notes what is and was in write buffers.
+    pub fn buffers(&self, usage: &BufferUsage) {
+        self.live.show_buffers(usage);
     }
 
     /// Counts what a limit or quota refused.

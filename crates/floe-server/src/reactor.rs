@@ -53,6 +53,7 @@ use slab::Slab;
 use self::conn::{Conn, Context, Place, State, next_generation};
 use self::socket::Socket;
 use crate::access::Recogniser;
+use crate::buffers::RoomBuffers;
 use crate::clock::Clock;
 use crate::directory::DirectoryHost;
 use crate::gateway::{Gateway, Handed};
@@ -114,6 +115,7 @@ pub struct Reactor<D: Disk> {
     bounds: Bounds,
     views: ViewHost<D::File>,
     tables: TableHost<D::File>,
+    buffers: RoomBuffers,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -260,6 +262,7 @@ impl<D: Disk> Reactor<D> {
             recogniser,
             bounds: reload::bounds(&settings.limits),
             views: ViewHost::start(views, &waker, metrics.clone())?,
+            buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(
@@ -342,6 +345,7 @@ impl<D: Disk> Reactor<D> {
             self.answer_directory();
             self.clear_namespaces();
             self.answer_views();
+            self.flush_due();
             self.answer_tables();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
@@ -375,6 +379,9 @@ impl<D: Disk> Reactor<D> {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at_ms) = self.tables.wake_ms(self.clock.uptime_ms) {
+            wake_ms = wake_ms.min(at_ms);
+        }
+        if let Some(Millis(at_ms)) = self.buffers.next_due() {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at) = self.shard.live_wake() {

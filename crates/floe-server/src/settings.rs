@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use floe_core::buffer::BufferLimits;
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
 use floe_proto::Retention;
 use floe_surfaces::access::KeyRing;
@@ -222,6 +223,12 @@ pub struct Limits {
     pub memory_ttl_ms_max: u64,
     /// Milliseconds that a user is typing after saying so; 3 s.
     pub typing_ttl_ms: u64,
+    /// Keys of one room in the write buffer; 1 024. Above: 503 `OVERLOADED` until some are written.
+    pub buffer_keys_max: usize,
+    /// Bytes of one room in the write buffer; 4 MiB. Above: 503 `OVERLOADED` until some are written.
+    pub buffer_bytes_max: usize,
+    /// Bytes of all rooms in the write buffer; 64 MiB. Above: 503 `OVERLOADED` until some are written.
+    pub buffer_total_bytes_max: usize,
     /// Questions to the SQL view under way; 1 000. Above: 503 `OVERLOADED`.
     pub query_open_max: usize,
     /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
@@ -320,6 +327,9 @@ impl Default for Limits {
             memory_bytes_max: 256 << 10,
             memory_ttl_ms_max: 24 * 60 * 60 * 1_000,
             typing_ttl_ms: 3_000,
+            buffer_keys_max: 1_024,
+            buffer_bytes_max: 4 << 20,
+            buffer_total_bytes_max: 64 << 20,
             query_open_max: 1_000,
             query_wait_ms: 5_000,
             tables_open_max: 512,
@@ -415,6 +425,9 @@ impl Limits {
             ("memory.bytes_max", self.memory_bytes_max as u64),
             ("memory.ttl_ms_max", self.memory_ttl_ms_max),
             ("typing.ttl_ms", self.typing_ttl_ms),
+            ("buffer.keys_max", self.buffer_keys_max as u64),
+            ("buffer.bytes_max", self.buffer_bytes_max as u64),
+            ("buffer.total_bytes_max", self.buffer_total_bytes_max as u64),
             ("query.open_max", self.query_open_max as u64),
             ("query.wait_ms", self.query_wait_ms),
             ("tables.open_max", self.tables_open_max as u64),
@@ -439,6 +452,22 @@ impl Limits {
             ("audit.records_max", self.audit_records_max),
             ("audit.bytes_max", self.audit_bytes_max),
         ]
+    }
+
+    /// Returns the bounds of the write buffer.
+    #[must_use]
+    pub fn buffer(&self) -> BufferLimits {
+        BufferLimits {
+            keys_max: self.buffer_keys_max,
+            key_bytes_max: floe_surfaces::tables::KEY_BYTES_MAX,
+            value_bytes_max: floe_surfaces::tables::BUFFERED_BYTES_MAX,
+            bytes_max: self.buffer_bytes_max,
+            total_bytes_max: self.buffer_total_bytes_max,
+            interval_ms: floe_surfaces::tables::INTERVAL_MS_DEFAULT,
+            interval_ms_min: *floe_surfaces::tables::INTERVAL_MS.start(),
+            interval_ms_max: *floe_surfaces::tables::INTERVAL_MS.end(),
+            ..BufferLimits::default()
+        }
     }
 
     /// Returns the bounds of presence and memory in one room.

@@ -175,6 +175,8 @@ struct Slot {
     queued: bool,
     /// Whether the host of its tables keeps it in memory.
     held: bool,
+    /// Whether its write buffer has something that is not written down.
+    buffered: bool,
     /// Whether the SQL view must look at it.
     unviewed: bool,
     /// The unit up to which the SQL view was given it.
@@ -562,6 +564,7 @@ impl<D: Disk> Shard<D> {
             gone: false,
             queued: false,
             held: false,
+            buffered: false,
             unviewed: false,
             viewed: viewed::UNKNOWN,
             applied: viewed::UNKNOWN,
@@ -658,7 +661,7 @@ impl<D: Disk> Shard<D> {
     fn drop_if_gone(&mut self, id: SlotId) {
         let slot = &self.slots[id.0 as usize];
         let told = slot.queued || slot.unviewed || slot.live_changed;
-        let wanted = slot.in_flight > 0 || told || slot.held;
+        let wanted = slot.in_flight > 0 || told || slot.held || slot.buffered;
         if slot.gone && !wanted && slot.readers.is_empty() {
             self.end_live(id);
             self.slots.remove(id.0 as usize);
@@ -676,7 +679,7 @@ impl<D: Disk> Shard<D> {
                 continue;
             };
             let told = slot.queued || slot.unviewed || slot.gone;
-            let wanted = slot.in_flight > 0 || told || slot.held;
+            let wanted = slot.in_flight > 0 || told || slot.held || slot.buffered;
             let lives =
                 slot.live_changed || slot.live.as_ref().is_some_and(|live| !live.is_empty());
             let idle = slot.readers.is_empty() && !wanted && !lives;

@@ -31,6 +31,7 @@ use floe_proto::table::{Applied, Call, TableError};
 use floe_proto::{Code, Millis, RoomId};
 use mio::Waker;
 
+use crate::buffers::Buffered;
 use crate::shard::{Failure, Ticket};
 
 pub use bounds::{TableBounds, TableSettings};
@@ -71,6 +72,8 @@ pub enum Outcome {
     Called(Result<Applied, Refused>),
     /// Of a question.
     Asked(Result<Answer, Refused>),
+    /// Of something that was asked of the write buffer.
+    Buffered(Result<Buffered, Refused>),
 }
 
 /// A commit: the room's file now has all messages up to `seq`.
@@ -104,6 +107,8 @@ pub struct Turned {
     pub answers: Vec<Answered>,
     /// Commits.
     pub notices: Vec<Notice>,
+    /// Rooms that have come to their end.
+    pub gone: Vec<RoomId>,
 }
 
 /// A call in its room's queue.
@@ -125,7 +130,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         TableError::new(code, message).into()
     }
 }

@@ -119,6 +119,7 @@ impl<D: Disk> Reactor<D> {
                     return self.answer_failure(at, context, &failure);
                 }
                 self.tables.show_metrics();
+                self.metrics.buffers(&self.buffers.usage());
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
                 self.metrics.limit_keys(self.limiter.sizes());

@@ -97,7 +97,12 @@ impl<D: Disk> Reactor<D> {
         let late = self
             .stop_ms
             .is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
-        let idle = idle && !self.tables.is_busy();
+        let unwritten = self.flush_all();
+        let idle = idle && !unwritten && !self.tables.is_busy();
+        if late && unwritten {
+            let keys = self.buffers.usage().keys;
+            tracing::error!(keys, "buffered values were not written before the stop");
+        }
         (idle || late) && !self.shard.is_busy() && self.commits == 0
     }
 

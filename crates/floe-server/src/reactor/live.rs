@@ -9,6 +9,9 @@ mod commands;
 mod memory;
 mod telling;
 
+pub(super) use self::memory::page as memory_page;
+pub(super) use self::telling::{entry, is_typing};
+
 use std::sync::Arc;
 
 use floe_core::live::Leave;

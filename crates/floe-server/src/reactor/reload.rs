@@ -34,6 +34,7 @@ impl<D: Disk> Reactor<D> {
         self.views
             .set_bounds(limits.query_open_max, limits.query_wait_ms);
         self.tables.set_bounds(TableBounds::of(&limits));
+        self.buffers.set_limits(limits.buffer());
         self.gateway.set_limits(&limits);
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;

@@ -6,16 +6,23 @@
 //! and [`Reactor::answer_tables`] hands out what came of it, in the order of each room: to who asked by
 //! their [`Asker`], and after each commit to all who follow tables, as a [`Notice`].
 
+mod buffered;
+mod memory;
+
 use std::fs::File;
+
+pub(super) use self::memory::Kept;
 
 use bytes::Bytes;
 use floe_log::Disk;
 use floe_proto::table::{Call, TableError};
 use floe_proto::{Code, Namespace, Rights};
-use floe_surfaces::access::{Grant, Session, Wanted};
+use floe_surfaces::access::{Deed, Grant, Session, Wanted};
 use floe_surfaces::http::Method;
 use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, TableRoom};
 
+use self::buffered::check_buffered;
+use self::memory::{Keeping, write_kept};
 use super::caller::full_name;
 use super::channels::may_own;
 use super::conn::{Context, Expect, Place, State};
@@ -85,7 +92,7 @@ impl<D: Disk> Reactor<D> {
         let session = &opened.session;
         let deed = ask.deed();
         let grant = match &room {
-            Some(room) => self.admit_stream(session, room.path(), deed)?,
+            Some(room) => self.admit_to_tables(session, room, deed)?,
             None => self.grant(session, None, &Wanted::of_namespace(deed))?,
         };
         let name = room.as_ref().map(|room| full_name(session, room.path()));
@@ -161,6 +168,20 @@ impl<D: Disk> Reactor<D> {
         Ok(())
     }
 
+    /// Decides whether somebody may do something in a room. Who may append there may also attend.
+    fn admit_to_tables(
+        &mut self,
+        session: &Session,
+        room: &TableRoom,
+        deed: Deed,
+    ) -> Result<Grant, Failure> {
+        let admitted = self.admit_stream(session, room.path(), deed);
+        if admitted.is_err() && deed == Deed::Attend {
+            return self.admit_stream(session, room.path(), Deed::Append);
+        }
+        admitted
+    }
+
     /// Finds a room with tables for somebody who was granted something there. Whoever may append
     /// finds it in any case: it comes to be with its first use, and is theirs.
     ///
@@ -207,6 +228,10 @@ impl<D: Disk> Reactor<D> {
     ) {
         call.user = grant.author.clone();
         self.metrics.append(bytes as u64);
+        if let Err(refused) = check_buffered(&call) {
+            return self.tables.refuse(asker, place.id, refused);
+        }
+        self.flush_before(place.id);
         let now = self.table_time();
         self.tables
             .call(&mut self.shard, asker, place, call, bytes, now);
@@ -227,13 +252,25 @@ impl<D: Disk> Reactor<D> {
         for answered in turned.answers {
             self.table_answered(answered);
         }
+        self.forget_buffered(&turned.gone);
         for notice in &turned.notices {
             self.table_committed(notice);
         }
     }
 
-    fn table_answered(&mut self, answered: Answered) {
-        let Answered { asker, outcome, .. } = answered;
+    pub(super) fn table_answered(&mut self, answered: Answered) {
+        let Answered {
+            asker,
+            room,
+            mut outcome,
+        } = answered;
+        if let Outcome::Asked(Ok(answer)) = &mut outcome
+            && let Answer::Usage(json) = answer
+        {
+            let mut json = std::mem::take(json);
+            self.add_kept_usage(room, &mut json);
+            *answer = Answer::Json(json);
+        }
         match asker {
             Asker::Connection(ticket) => {
                 let Place { at, generation, .. } = Place::of(ticket);
@@ -246,7 +283,8 @@ impl<D: Disk> Reactor<D> {
                     self.resume(at);
                 }
             }
-            Asker::Query(_) | Asker::Buffer(_) => {}
+            Asker::Buffer(number) => self.buffer_answered(number, room, outcome),
+            Asker::Query(_) => {}
         }
     }
 
@@ -297,6 +335,19 @@ impl<D: Disk> Reactor<D> {
             Ok(place) => place,
             Err(failure) => return self.refuse_rpc_later(at, context, label, failure),
         };
+        let method = match self.keep(place, grant, method) {
+            Ok(Keeping::Done(Ok(kept))) => return self.show_kept(at, context, &label, &kept),
+            Ok(Keeping::Done(Err(refused))) => {
+                let expect = TableExpect::Rpc(Box::new((label, None)));
+                return self.refuse_table(at, context, &expect, refused);
+            }
+            Ok(Keeping::Waits(call)) => {
+                let expect = TableExpect::Rpc(Box::new((label, None)));
+                let ticket = self.wait(at, context, Some(Box::new(Expect::Tables(expect))));
+                return self.buffer_later(Asker::Connection(ticket), place, call);
+            }
+            Err(method) => *method,
+        };
         let sql = match &method {
             Told::ExecuteSql(query) => Some(query.sql.clone()),
             _ => None,
@@ -326,6 +377,14 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    fn show_kept(&mut self, at: usize, context: Context, label: &Label, kept: &Kept) {
+        let mut json = Vec::new();
+        write_kept(&mut json, label, kept);
+        self.show(at, context, |out, envelope| {
+            tables::write_json(out, envelope, &json);
+        });
+    }
+
     /// Answers a request about a room with tables.
     fn answer_table(&mut self, at: usize, outcome: Outcome) {
         let Some((context, Some(expect))) = self.take_expected(at) else {
@@ -346,7 +405,15 @@ impl<D: Disk> Reactor<D> {
                 });
             }
             Outcome::Asked(Ok(answer)) => answer,
-            Outcome::Called(Err(refused)) | Outcome::Asked(Err(refused)) => {
+            Outcome::Buffered(Ok(buffered)) => {
+                let TableExpect::Rpc(rpc) = expect else {
+                    unreachable!("only an rpc is about the write buffer");
+                };
+                return self.show_kept(at, context, &rpc.0, &buffered.into());
+            }
+            Outcome::Called(Err(refused))
+            | Outcome::Asked(Err(refused))
+            | Outcome::Buffered(Err(refused)) => {
                 return self.refuse_table(at, context, &expect, refused);
             }
         };
@@ -501,7 +568,7 @@ pub(super) fn write_answer(out: &mut Vec<u8>, label: &Label, sql: Option<&str>, 
             tables::write_query(out, label, RowsOf::Query(sql), &written);
         }
         Answer::Json(json) => tables::write_data(out, label, json),
-        Answer::Tables(_) | Answer::File(_) => {
+        Answer::Tables(_) | Answer::File(_) | Answer::Buffered(_) | Answer::Usage(_) => {
             unreachable!("no method asks for these")
         }
     }

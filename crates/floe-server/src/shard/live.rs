@@ -128,13 +128,26 @@ impl<D: Disk> Shard<D> {
 
     /// Returns how much the memory of a room holds.
     pub fn memory_usage(&self, id: SlotId) -> MemoryUsage {
+        let memory = self.live(id).map(|live| live.memory.usage());
+        memory.unwrap_or_else(|| self.no_memory())
+    }
+
+    /// The usage of a room that remembers nothing.
+    fn no_memory(&self) -> MemoryUsage {
         let bounds = self.live_rooms.limits.memory.keyed;
-        let nothing = MemoryUsage {
+        MemoryUsage {
             entries_max: bounds.keys_max,
             bytes_max: bounds.bytes_max,
             ..MemoryUsage::default()
-        };
-        self.live(id).map_or(nothing, |live| live.memory.usage())
+        }
+    }
+
+    /// Returns how much the memory of a room holds, wherever it is.
+    pub fn memory_usage_of(&self, room: RoomId) -> MemoryUsage {
+        match self.live_rooms.places.get(&room) {
+            Some(slot) => self.memory_usage(*slot),
+            None => self.no_memory(),
+        }
     }
 
     /// Returns how much the memories of all rooms hold.

@@ -91,6 +91,14 @@ impl<D: Disk> Shard<D> {
         self.drop_if_gone(slot);
     }
 
+    /// Keeps a room in memory, or lets it go, for what its write buffer has not written down.
+    pub fn hold_buffered(&mut self, slot: SlotId, held: bool) {
+        self.slots[slot.0 as usize].buffered = held;
+        if !held {
+            self.drop_if_gone(slot);
+        }
+    }
+
     /// Returns how many messages of a held room are visible.
     pub fn tables_visible(&self, slot: SlotId) -> u64 {
         self.slots[slot.0 as usize].room.visible().tail

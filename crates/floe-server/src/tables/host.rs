@@ -267,6 +267,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
         if moved.gone {
             let error = Refused::new(Code::NotFound, "the room was deleted");
             self.fail_waiting(moved.id, &error);
+            self.turned.gone.push(moved.id);
             self.forget(shard, moved.id);
             self.send(Task::Remove(moved.id));
         }
@@ -760,6 +761,11 @@ impl<F: DiskFile + 'static> TableHost<F> {
                 self.send(Task::Remove(id));
             }
         }
+    }
+
+    /// Refuses a call that may not be made.
+    pub fn refuse(&mut self, asker: Asker, room: RoomId, error: Refused) {
+        self.refuse_call(asker, room, error);
     }
 
     fn refuse_call(&mut self, asker: Asker, room: RoomId, error: Refused) {

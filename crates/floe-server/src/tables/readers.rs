@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use floe_proto::table::{Change, Params, TASKS, Table, TableError};
+use floe_proto::table::{BUFFERED, Change, Params, Row, TASKS, Table, TableError, Value};
 use floe_proto::{Code, RoomId};
 use floe_views::tables::{RoomReader, Rows, SqlLimits, TableFileError, UsageDay};
 use serde_json::json;
@@ -39,6 +39,8 @@ pub enum Ask {
     Usage(u64),
     /// Who did what: the newest messages as the log has them, the first of which has this place.
     Audit(u64, Vec<u8>),
+    /// What the write buffer has written down under a key.
+    Buffered(Box<str>),
     /// A copy of the file.
     Backup,
 }
@@ -52,6 +54,10 @@ pub enum Answer {
     Json(Vec<u8>),
     /// The tables, in the order of their names.
     Tables(Vec<Table>),
+    /// A value that the write buffer has written down, if there is one; JSON.
+    Buffered(Option<Box<str>>),
+    /// What [`Ask::Usage`] asks for, as a JSON object: what the files know of it.
+    Usage(Vec<u8>),
     /// A file that goes with its last handle.
     File(File),
 }
@@ -147,19 +153,23 @@ impl Readers<'_> {
                 let mut reader = RoomReader::open(folder, asked.room, &self.settings.bounds.room)?;
                 return copy(&mut reader, &self.settings.copies).map(Answer::File);
             }
-            Ask::Query { .. } | Ask::Tasks | Ask::Schema | Ask::Tables | Ask::Usage(_) => {
-                self.open(asked.room, asked.generation)?
-            }
+            Ask::Query { .. }
+            | Ask::Tasks
+            | Ask::Buffered(_)
+            | Ask::Schema
+            | Ask::Tables
+            | Ask::Usage(_) => self.open(asked.room, asked.generation)?,
         };
         Ok(match &asked.ask {
             Ask::Query { sql, params } => Answer::Rows(reader.query(sql, params, &asked.limits)?),
             Ask::Tasks => Answer::Rows(tasks(reader, &asked.limits)?),
+            Ask::Buffered(key) => Answer::Buffered(buffered(reader, key, &asked.limits)?),
             Ask::Schema => Answer::Json(reader.schema_info()?),
             Ask::Tables => Answer::Tables(reader.schema()?.0),
             Ask::Usage(unsaved) => {
                 let bytes = std::fs::metadata(folder.file(asked.room));
                 let bytes = bytes.map_or(0, |metadata| metadata.len());
-                Answer::Json(usage(reader, *unsaved, bytes)?)
+                Answer::Usage(usage(reader, *unsaved, bytes)?)
             }
             Ask::Audit(..) | Ask::Backup => unreachable!("they are answered above"),
         })
@@ -203,6 +213,30 @@ fn tasks(reader: &mut RoomReader, limits: &SqlLimits) -> Result<Rows, TableError
         ..Rows::default()
     })
 }
+
+/// Returns what the write buffer has written down under a key.
+fn buffered(
+    reader: &mut RoomReader,
+    key: &str,
+    limits: &SqlLimits,
+) -> Result<Option<Box<str>>, TableError> {
+    let (tables, _) = reader.schema()?;
+    if !tables.iter().any(|table| *table.name == *BUFFERED) {
+        return Ok(None);
+    }
+    let params = Params::Positional(vec![Value::Text(key.into())]);
+    let rows = reader.query(BUFFERED_SQL, &params, limits)?;
+    let rows: Vec<Row> = serde_json::from_slice(&rows.data)
+        .map_err(|error| TableError::new(Code::Internal, error.to_string()))?;
+    let value = rows.first().and_then(|row| row.get("value"));
+    Ok(value.and_then(|value| match value {
+        Value::Text(json) => Some(json.clone()),
+        Value::Null | Value::Integer(_) | Value::Real(_) | Value::Blob(_) => None,
+    }))
+}
+
+/// The value of a key as it was written, which is JSON.
+const BUFFERED_SQL: &str = "SELECT CAST(value AS TEXT) AS value FROM buffered WHERE key = ?1";
 
 /// What `listTasks` asks.
 pub const TASKS_SQL: &str = "SELECT id, title, status FROM tasks ORDER BY id";

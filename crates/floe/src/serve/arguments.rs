@@ -319,6 +319,12 @@ arguments! {
     audit_bytes_max: u64 = "FLOE_AUDIT_BYTES_MAX";
     /// Milliseconds that a user is typing after saying so.
     typing_ttl_ms: u64 = "FLOE_TYPING_TTL_MS";
+    /// Keys of one room in the write buffer. Above: 503 OVERLOADED until some are written.
+    buffer_keys_max: usize = "FLOE_BUFFER_KEYS_MAX";
+    /// Bytes of one room in the write buffer. Above: 503 OVERLOADED until some are written.
+    buffer_bytes_max: usize = "FLOE_BUFFER_BYTES_MAX";
+    /// Bytes of all rooms in the write buffer. Above: 503 OVERLOADED until some are written.
+    buffer_total_bytes_max: usize = "FLOE_BUFFER_TOTAL_BYTES_MAX";
     /// Questions to the SQL view under way. Above: 503 OVERLOADED.
     query_open_max: usize = "FLOE_QUERY_OPEN_MAX";
     /// Milliseconds that a question waits for the view to reach an event. Later: 503 VIEW_BEHIND.

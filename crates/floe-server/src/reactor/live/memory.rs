@@ -107,14 +107,14 @@ impl<D: Disk> Reactor<D> {
 }
 
 /// Values with their keys and versions.
-type Values<'a> = Vec<(&'a str, &'a [u8], u64)>;
+pub(in crate::reactor) type Values<'a> = Vec<(&'a str, &'a [u8], u64)>;
 
 /// What is found in a memory.
 #[derive(Default)]
-struct Page<'a> {
-    values: Values<'a>,
+pub(in crate::reactor) struct Page<'a> {
+    pub values: Values<'a>,
     /// The `after` of the next page, if there is one.
-    next: Option<&'a str>,
+    pub next: Option<&'a str>,
 }
 
 /// Returns the value of a key. Who is typing is told in another way.
@@ -124,7 +124,13 @@ fn one<'a>(memory: &'a Memory, key: &str) -> Page<'a> {
     Page { values, next: None }
 }
 
-fn page<'a>(memory: &'a Memory, prefix: &str, after: Option<&str>, limit: usize) -> Page<'a> {
+/// Returns a page of values by the beginning of their keys.
+pub(in crate::reactor) fn page<'a>(
+    memory: &'a Memory,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Page<'a> {
     let mut values = listed(memory, prefix, after, limit);
     let more = values.len() > limit;
     values.truncate(limit);

@@ -428,7 +428,7 @@ fn typing_frame(out: &mut Vec<u8>, format: Format, room: &str, memory: &Memory) 
 }
 
 /// Returns whether a key says that somebody is typing.
-pub(super) fn is_typing(key: &str) -> bool {
+pub(in crate::reactor) fn is_typing(key: &str) -> bool {
     key.starts_with(Memory::TYPING_PREFIX)
 }
 
@@ -449,7 +449,7 @@ pub fn member<'a>(member: &Member<'a>) -> live::Member<'a> {
 }
 
 /// Returns a value as the wire shows it; values come in as JSON, which is text.
-pub(super) fn entry<'a>(
+pub(in crate::reactor) fn entry<'a>(
     memory: &Memory,
     key: &'a str,
     value: &'a [u8],

@@ -1,5 +1,7 @@
 //! Rooms with tables over HTTP.
 
+mod buffered;
+mod memory;
 mod methods;
 
 use serde_json::{Value, json};
