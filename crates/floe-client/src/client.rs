@@ -108,7 +108,7 @@ pub(crate) fn address(url: &str) -> Result<(String, String), UrlError> {
     ))
 }
 
-fn escape(path: &str) -> String {
+pub(crate) fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {

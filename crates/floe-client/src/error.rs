@@ -185,7 +185,10 @@ fn parse_body(body: &[u8]) -> (Option<String>, String) {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(value) => (
             field(&value, "code"),
-            field(&value, "message").unwrap_or_default(),
+            // Mutations and queries of rooms with tables say it as `error`.
+            field(&value, "message")
+                .or_else(|| field(&value, "error"))
+                .unwrap_or_default(),
         ),
         Err(_) => {
             let text = String::from_utf8_lossy(body);

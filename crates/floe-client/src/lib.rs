@@ -51,6 +51,7 @@ mod transport;
 pub mod live;
 #[cfg(feature = "load")]
 pub mod load;
+pub mod rooms;
 
 pub use admin::{Admin, AdminError};
 pub use client::{Client, UrlError};

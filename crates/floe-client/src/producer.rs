@@ -106,7 +106,10 @@ impl Producer {
     }
 
     fn error(&self, failure: Failure) -> ProducerError {
-        if let Failure::Refused { refusal, headers } = &failure {
+        if let Failure::Refused {
+            refusal, headers, ..
+        } = &failure
+        {
             let number = |name| header(headers, name)?.parse().ok();
             if refusal.status == 403
                 && let Some(epoch) = number("producer-epoch")

@@ -221,7 +221,9 @@ pub(crate) fn next_offset(answer: &Answer) -> Offset {
 
 pub(crate) fn append_error(failure: Failure) -> AppendError {
     match failure {
-        Failure::Refused { refusal, headers } => match refusal.status {
+        Failure::Refused {
+            refusal, headers, ..
+        } => match refusal.status {
             404 => AppendError::Missing,
             409 if is_true(&headers, "stream-closed") => AppendError::Closed {
                 next_offset: header(&headers, "stream-next-offset").map(Offset::from),

@@ -51,6 +51,7 @@ pub(crate) enum Failure {
     Refused {
         refusal: Refusal,
         headers: Box<HeaderMap>,
+        body: Bytes,
     },
     Unreachable(Unreachable),
 }
@@ -128,6 +129,10 @@ impl Transport {
     pub(crate) fn with_policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
         self
+    }
+
+    pub(crate) const fn answer_timeout(&self) -> Duration {
+        self.policy.answer_timeout
     }
 
     pub(crate) fn tries(&self) -> Tries {
@@ -250,12 +255,13 @@ async fn refused(response: Response<Incoming>) -> Failure {
     Failure::Refused {
         refusal: Refusal::new(status, &body),
         headers: Box::new(head.headers),
+        body,
     }
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for one chunk of a catch-up read to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Larger answers are refused: no server of ours sends chunks like that.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const REFUSAL_BYTES_MAX: usize = 64 << 10;

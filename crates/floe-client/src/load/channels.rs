@@ -2,6 +2,7 @@
 
 use super::plan::Form;
 use super::request::Appends;
+use super::tables::{CREATE_TABLE, post};
 use super::target::Target;
 
 /// What is done to channels before and after a run.
@@ -11,6 +12,10 @@ pub(crate) enum ChannelWork {
     Create(u64),
     /// Delete these.
     Delete(Vec<String>),
+    /// Make the table of a run in these rooms.
+    CreateTables(Vec<String>),
+    /// Remove these rooms.
+    RemoveRooms(Vec<String>),
 }
 
 impl ChannelWork {
@@ -18,7 +23,9 @@ impl ChannelWork {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Create(count) => *count,
-            Self::Delete(names) => names.len() as u64,
+            Self::Delete(names) | Self::CreateTables(names) | Self::RemoveRooms(names) => {
+                names.len() as u64
+            }
         }
     }
 
@@ -37,6 +44,14 @@ impl ChannelWork {
             Self::Delete(names) => {
                 let name = names.get(number as usize).map_or("", String::as_str);
                 format!("DELETE /v1/channels/{name} HTTP/1.1\r\n{fields}\r\n\r\n")
+            }
+            Self::CreateTables(names) => {
+                let name = names.get(number as usize).map_or("", String::as_str);
+                post(&format!("/v1/rooms/{name}/rpc"), fields, CREATE_TABLE)
+            }
+            Self::RemoveRooms(names) => {
+                let name = names.get(number as usize).map_or("", String::as_str);
+                format!("DELETE /v1/rooms/{name} HTTP/1.1\r\n{fields}\r\n\r\n")
             }
         };
         out.extend_from_slice(request.as_bytes());

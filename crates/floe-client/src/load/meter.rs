@@ -19,12 +19,16 @@ pub(crate) enum Kind {
     Pass,
     /// One client that has caught up with what it missed.
     Heal,
-    /// One answered question to the SQL view.
+    /// One answered question in SQL, or to the SQL view.
     Query,
+    /// One acknowledged change of a room's tables.
+    Mutation,
+    /// One update that a room's write buffer has taken.
+    Update,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Append,
         Self::Create,
         Self::Delivery,
@@ -33,6 +37,8 @@ impl Kind {
         Self::Pass,
         Self::Heal,
         Self::Query,
+        Self::Mutation,
+        Self::Update,
     ];
 
     /// The word in reports.
@@ -46,6 +52,8 @@ impl Kind {
             Self::Pass => "pass",
             Self::Heal => "heal",
             Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Update => "update",
         }
     }
 }

@@ -21,12 +21,13 @@ mod roles;
 mod rooms;
 mod run;
 mod server;
+mod tables;
 mod target;
 mod view;
 mod websocket;
 mod workloads;
 
-pub use plan::{Form, Plan, Transport, Workload};
+pub use plan::{Form, Plan, TableWork, Transport, Workload};
 pub use process::Memory;
 pub use report::{CostReport, LatencyReport, OperationReport, Report, ServerReport};
 pub use run::{RunError, run};

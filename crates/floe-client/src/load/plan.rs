@@ -45,8 +45,15 @@ pub struct Plan {
     pub transport: Transport,
     /// How a channel is appended to by HTTP.
     pub form: Form,
-    /// Events that the SQL view holds when it is asked.
+    /// Events that the SQL view, or rows that a table holds when it is asked.
     pub events: u64,
+    /// What is done with the tables of rooms.
+    pub tables: TableWork,
+    /// Time after which a buffered value is written.
+    #[serde(serialize_with = "seconds")]
+    pub interval: Duration,
+    /// Whether the write buffer is updated over HTTP instead of WebSockets.
+    pub over_http: bool,
     /// Questions to the SQL view: the query strings that are asked in turn.
     pub questions: Vec<String>,
     /// Time before anything is counted.
@@ -103,6 +110,24 @@ pub enum Workload {
     Query,
     /// Search the SQL view.
     Search,
+    /// Use the tables of rooms.
+    Tables,
+}
+
+/// What is done with the tables of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableWork {
+    /// Insert rows.
+    Mutate,
+    /// Ask in SQL.
+    Sql,
+    /// Follow a query over WebSockets while its row is updated.
+    Live,
+    /// Update one value of the write buffer.
+    Buffer,
+    /// Insert rows while the replica is asked, and while it is not, in turn.
+    Replica,
 }
 
 /// How a channel is followed.
@@ -150,6 +175,9 @@ impl Default for Plan {
             transport: Transport::WebSocket,
             form: Form::V1,
             events: 100_000,
+            tables: TableWork::Mutate,
+            interval: Duration::from_secs(1),
+            over_http: false,
             questions: Vec::new(),
             warm_up: Duration::from_secs(1),
             duration: Duration::from_secs(5),

@@ -27,6 +27,8 @@ pub struct Report {
     pub server: Option<ServerReport>,
     /// What the generator itself spent.
     pub generator: CostReport,
+    /// What a workload found besides, by name.
+    pub extra: BTreeMap<&'static str, f64>,
     /// Connections opened again after the server had closed them.
     pub reconnects: u64,
     /// What went wrong, and how often; a gap or a duplicate is an error.
@@ -144,6 +146,9 @@ impl Report {
             figures.push((format!("{name} p90 us"), latency.p90));
             figures.push((format!("{name} p99 us"), latency.p99));
             figures.push((format!("{name} p99.9 us"), latency.p99_9));
+        }
+        for (name, value) in &self.extra {
+            figures.push(((*name).to_owned(), *value));
         }
         let unit = self.unit;
         if let Some(server) = &self.server {

@@ -1,5 +1,6 @@
 //! Requests, written straight into a connection's buffer.
 
+use super::meter::Kind;
 use super::record::{FILLER, Record};
 use super::target::{Target, put_decimal};
 
@@ -95,6 +96,10 @@ pub(crate) trait Appends {
     fn messages(&self) -> u64;
     /// Bytes of one request's body.
     fn body_bytes(&self) -> u64;
+    /// What an answered request is counted as.
+    fn kind(&self) -> Kind {
+        Kind::Append
+    }
 }
 
 /// Appends to streams.

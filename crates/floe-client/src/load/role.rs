@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) measuring: bool,
     /// Whether roles begin new work.
     pub(crate) running: bool,
+    /// Whether those who ask begin new work, too.
+    pub(crate) asking: bool,
     /// Connections that can take part: open, and for live readers registered.
     pub(crate) ready: usize,
     /// Requests without an answer, live ones apart.
@@ -102,6 +104,7 @@ impl Shared {
             target,
             measuring: false,
             running: false,
+            asking: true,
             ready: 0,
             in_flight: 0,
             operations_left: u64::MAX,

@@ -148,7 +148,7 @@ pub(super) fn delete(run: &Run, names: Vec<String>) -> Result<(), RunError> {
     }
 }
 
-fn work(run: &Run, work: ChannelWork) -> Result<Vec<String>, RunError> {
+pub(super) fn work(run: &Run, work: ChannelWork) -> Result<Vec<String>, RunError> {
     let mut engine: Engine = run.engine()?;
     let (count, work) = (work.len(), Rc::new(work));
     let connections = count.clamp(1, CONNECTIONS_MAX);
@@ -176,7 +176,7 @@ fn spoken(run: &Run) -> Result<Spoken, RunError> {
     })
 }
 
-fn pace(run: &Run, writer: usize) -> Option<Pace> {
+pub(super) fn pace(run: &Run, writer: usize) -> Option<Pace> {
     run.plan
         .appends_per_second
         .map(|rate| Pace::shared(rate, run.plan.writers, writer))

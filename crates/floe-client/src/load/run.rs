@@ -253,6 +253,7 @@ impl Window {
             units,
             server,
             generator: CostReport::new(own, seconds, units),
+            extra: BTreeMap::new(),
             reconnects: engine.shared.reconnects,
             errors: BTreeMap::new(),
         }

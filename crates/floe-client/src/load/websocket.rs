@@ -70,14 +70,26 @@ pub(crate) enum Ended {
 
 /// Appends the request that asks for a WebSocket of the live protocol.
 pub(crate) fn put_handshake(out: &mut Vec<u8>, target: &Target) {
-    out.extend_from_slice(b"GET /v1/live HTTP/1.1\r\n");
-    out.extend_from_slice(target.fields.as_bytes());
+    put_handshake_to(
+        out,
+        target,
+        "/v1/live",
+        "Sec-WebSocket-Protocol: floe.v1.json\r\n",
+    );
+}
+
+/// Appends the request that asks for a WebSocket at `path`, with the header lines `more`.
+pub(crate) fn put_handshake_to(out: &mut Vec<u8>, target: &Target, path: &str, more: &str) {
+    for part in ["GET ", path, " HTTP/1.1\r\n", &target.fields] {
+        out.extend_from_slice(part.as_bytes());
+    }
     // The key is there against caches, of which a generator has none in its way.
     out.extend_from_slice(
         b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-          Sec-WebSocket-Key: Zmxvd2luZyBpY2UgZmxvZQ==\r\n\
-          Sec-WebSocket-Protocol: floe.v1.json\r\n\r\n",
+          Sec-WebSocket-Key: Zmxvd2luZyBpY2UgZmxvZQ==\r\n",
     );
+    out.extend_from_slice(more.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends one text message.

@@ -13,6 +13,7 @@ use super::request::{Appends, Shape, StreamAppends};
 use super::roles::{AppendRole, FollowRole, Manage, Pace, PollRole, ReadRole, Streams};
 use super::rooms;
 use super::run::{Run, RunError, Window, gather, wind_down};
+use super::tables;
 use super::view;
 
 /// Runs what the plan says.
@@ -33,6 +34,7 @@ pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
         Workload::LiveStorm => rooms::storm(run),
         Workload::ChannelAppend => rooms::append(run),
         Workload::Query | Workload::Search => view::ask(run),
+        Workload::Tables => tables::run(run),
     }
 }
 

@@ -10,6 +10,7 @@ use super::rooms::{
     ChannelAppendArguments, FanOutArguments, ReturnArguments, RoomsArguments, SocketsArguments,
     ViewArguments,
 };
+use super::tables::TablesArguments;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +19,9 @@ Examples:
   floe bench sse http://127.0.0.1:4437 --readers 1000 --rate 50
   floe bench live http://127.0.0.1:4437 --readers 1000 --rate 20 --pid $(pidof floe)
   floe bench live-storm http://127.0.0.1:4437 --clients 5000 --missed 100
+  floe bench tables http://127.0.0.1:4437 --work mutate --connections 64 --rooms 1000
+  floe bench tables http://127.0.0.1:4437 --work live --readers 1000 --rate 20
+  floe bench tables http://127.0.0.1:4437 --work buffer --rate 100000
   floe bench query http://127.0.0.1:4437 --events 1000000 --question 'authorId=bench&limit=50'
   floe bench append http://127.0.0.1:4437 --server-cmd 'floe serve --data {dir}' \\
       --compare http://127.0.0.1:4438 --compare-cmd 'other-server --port 4438 --data-dir {dir}'";
@@ -72,6 +76,8 @@ enum WorkloadArguments {
     Query(ViewArguments),
     /// Fill the SQL view of channels and search it.
     Search(ViewArguments),
+    /// Use the tables of rooms.
+    Tables(TablesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -339,6 +345,7 @@ impl BenchArguments {
             WorkloadArguments::ChannelAppend(arguments) => arguments.plan(plan),
             WorkloadArguments::Query(arguments) => arguments.plan(plan, Workload::Query),
             WorkloadArguments::Search(arguments) => arguments.plan(plan, Workload::Search),
+            WorkloadArguments::Tables(arguments) => arguments.plan(plan),
         }
     }
 
@@ -358,6 +365,7 @@ impl BenchArguments {
             WorkloadArguments::LiveIdle(arguments) => &arguments.common,
             WorkloadArguments::LiveStorm(arguments) => &arguments.common,
             WorkloadArguments::ChannelAppend(arguments) => &arguments.common,
+            WorkloadArguments::Tables(arguments) => &arguments.common,
             WorkloadArguments::Query(arguments) | WorkloadArguments::Search(arguments) => {
                 &arguments.common
             }

@@ -4,6 +4,7 @@ mod arguments;
 mod compare;
 mod print;
 mod rooms;
+mod tables;
 
 use std::io::{self, IsTerminal, Write};
 

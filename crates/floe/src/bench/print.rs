@@ -45,6 +45,9 @@ pub fn print_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
         }
     }
     print_cost(out, "generator", &report.generator, report.unit)?;
+    for (name, value) in &report.extra {
+        writeln!(out, "{name}: {value:.3}")?;
+    }
     if report.reconnects > 0 {
         writeln!(out, "reconnects: {}", report.reconnects)?;
     }
@@ -89,6 +92,7 @@ append            120000        60000       6.00        900       1200       180
 server CPU: 9.50 us per append, 57 % of a core
 server memory: RSS 4.0 -> 6.0 MiB, PSS 3.0 -> 5.0 MiB
 generator CPU: 4.25 us per append, 26 % of a core
+ratio: 0.500
 reconnects: 2
 error: append answered 503 (3 times)
 ";
@@ -141,6 +145,7 @@ error: append answered 503 (3 times)
                 cpu_us_per_unit: 4.25,
                 cpu_percent: 25.5,
             },
+            extra: [("ratio", 0.5)].into(),
             reconnects: 2,
             errors: [("append answered 503".to_owned(), 3)].into(),
         }

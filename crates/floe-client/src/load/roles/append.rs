@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::pace::Pace;
-use crate::load::meter::Kind;
 use crate::load::record::Record;
 use crate::load::request::{Appends, put_filler};
 use crate::load::response::Head;
@@ -133,12 +132,14 @@ impl Role for AppendRole {
         if matches!(self.status, 200 | 201 | 204) {
             let latency_ns = io.shared.now_ns() - sent_ns;
             let (messages, bytes) = (self.appends.messages(), self.appends.body_bytes());
-            io.shared.note(Kind::Append, latency_ns, messages, bytes);
+            io.shared
+                .note(self.appends.kind(), latency_ns, messages, bytes);
             if let Some(writer) = self.writer {
                 io.shared.written[usize::from(writer)] += messages;
             }
         } else {
-            io.shared.note_status("append", self.status);
+            let what = self.appends.kind().as_str();
+            io.shared.note_status(what, self.status);
         }
         self.send_what_may(io);
     }

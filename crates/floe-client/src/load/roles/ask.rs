@@ -30,7 +30,7 @@ impl AskRole {
     }
 
     fn ask(&mut self, io: &mut Io<'_>) {
-        if self.asked_ns.is_some() || !io.shared.take_operation() {
+        if self.asked_ns.is_some() || !io.shared.asking || !io.shared.take_operation() {
             return;
         }
         self.asked_ns = Some(io.shared.now_ns());

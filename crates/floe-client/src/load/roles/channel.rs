@@ -87,7 +87,7 @@ impl Role for ChannelRole {
         };
         io.shared.in_flight -= 1;
         io.shared.completed += 1;
-        if !matches!(self.status, 200 | 201) {
+        if !matches!(self.status, 200 | 201 | 204) {
             io.shared.note_status("create or delete", self.status);
         } else if matches!(*self.work, ChannelWork::Create(_)) {
             let took_ns = io.shared.now_ns() - sent_ns;

@@ -2,6 +2,7 @@
 
 mod append;
 mod ask;
+mod buffer;
 mod channel;
 mod follow;
 mod listen;
@@ -12,9 +13,11 @@ mod poll;
 mod read;
 mod speak;
 mod subscribe;
+mod watch;
 
 pub(crate) use append::{AppendRole, Streams};
 pub(crate) use ask::AskRole;
+pub(crate) use buffer::BufferRole;
 pub(crate) use channel::ChannelRole;
 pub(crate) use follow::FollowRole;
 pub(crate) use listen::ListenRole;
@@ -24,3 +27,4 @@ pub(crate) use poll::PollRole;
 pub(crate) use read::ReadRole;
 pub(crate) use speak::{SpeakRole, Spoken};
 pub(crate) use subscribe::SubscribeRole;
+pub(crate) use watch::WatchRole;
