@@ -13,6 +13,9 @@ use crate::append::AppendArguments;
 use crate::bench::BenchArguments;
 use crate::config::ConfigCommand;
 use crate::inspect::InspectArguments;
+use crate::rooms::export::ExportArguments;
+use crate::rooms::import::ImportArguments;
+use crate::rooms::sql::SqlArguments;
 use crate::serve::ServeArguments;
 use crate::tail::TailArguments;
 use crate::views::ViewsArguments;
@@ -35,6 +38,12 @@ pub enum Command {
     Tail(TailArguments),
     /// Append stdin to a stream.
     Append(AppendArguments),
+    /// Ask the tables of a room in SQL.
+    Sql(SqlArguments),
+    /// Insert the rows of a file into a table of a room.
+    Import(ImportArguments),
+    /// Write the rows of a room's tables into a file.
+    Export(ExportArguments),
     /// Show what a data folder holds, without changing it.
     Inspect(InspectArguments),
     /// Look after the SQL view of channels.

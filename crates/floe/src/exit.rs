@@ -12,7 +12,7 @@ Exit codes:
   1  failed: the server refused, could not be reached, or an input could not be read
   2  the command line is wrong
   3  done, but what was checked is not as it must be (bench: errors, gaps or duplicates;
-     inspect --verify: damage)";
+     inspect --verify: damage; import --partial: rows that could not be inserted)";
 
 /// The command ran, but what it checked is not as it must be.
 #[derive(Debug)]

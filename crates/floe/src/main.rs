@@ -8,6 +8,7 @@ mod config;
 mod exit;
 mod inspect;
 mod manual;
+mod rooms;
 mod serve;
 mod tail;
 mod views;
@@ -32,6 +33,9 @@ fn run(cli: Cli, sources: Sources) -> anyhow::Result<()> {
         Command::Config(command) => config::run(&command, &sources),
         Command::Tail(arguments) => on_one_thread(tail::run(&arguments)),
         Command::Append(arguments) => on_one_thread(append::run(&arguments)),
+        Command::Sql(arguments) => on_one_thread(rooms::sql::run(&arguments)),
+        Command::Import(arguments) => on_one_thread(rooms::import::run(&arguments)),
+        Command::Export(arguments) => on_one_thread(rooms::export::run(&arguments)),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Views(arguments) => views::run(&arguments),
         Command::Namespace(arguments) => on_one_thread(admin::namespace::run(&arguments)),

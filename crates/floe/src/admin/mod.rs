@@ -140,7 +140,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 /// Refuses what would be another path than it seems.
-fn segment(name: &str) -> Result<String, String> {
+pub fn segment(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match !name.is_empty() && name.bytes().all(plain) {
         true => Ok(name.to_owned()),

@@ -136,7 +136,7 @@ async fn open(arguments: &AppendArguments) -> anyhow::Result<(Stream, String)> {
 const READ_BYTES: usize = 64 << 10;
 
 /// Returns a number that no other run draws.
-fn random_number() -> u64 {
+pub fn random_number() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }
