@@ -11,7 +11,7 @@ const server = serverOfFile()
 const folder = mkdtempSync(join(tmpdir(), "floe-commands-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const COMMANDS = ["serve", "tail", "append", "inspect", "namespace", "key", "token", "bench", "completions", "man"]
+const COMMANDS = ["serve", "tail", "append", "sql", "import", "export", "inspect", "namespace", "key", "token", "bench", "completions", "man"]
 
 describe("floe tells about itself", () => {
   test("--help lists every command and every exit code", async () => {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Passes connections on to a server, until the process ends.
@@ -14,8 +14,9 @@ pub struct CuttingProxy {
 
 #[derive(Default)]
 struct Shared {
-    /// Whether the next answer is swallowed, together with its connection.
-    cuts_next: AtomicBool,
+    /// How many pieces of answers are left until one is swallowed, together with its connection;
+    /// none is where this is zero.
+    until_cut: AtomicUsize,
     cuts: AtomicUsize,
 }
 
@@ -47,8 +48,15 @@ impl CuttingProxy {
     }
 
     /// Lets the next bytes of an answer get lost, and their connection with them.
+    #[allow(dead_code, reason = "each test file uses some of it")]
     pub fn cut_answers(&self) {
-        self.shared.cuts_next.store(true, Ordering::SeqCst);
+        self.cut_answer(1);
+    }
+
+    /// Lets the bytes that are read from the server for the `number`th time from now get lost.
+    #[allow(dead_code, reason = "each test file uses some of it")]
+    pub fn cut_answer(&self, number: usize) {
+        self.shared.until_cut.store(number, Ordering::SeqCst);
     }
 
     /// Connections cut so far.
@@ -57,11 +65,22 @@ impl CuttingProxy {
     }
 }
 
+impl Shared {
+    fn is_cut(&self) -> bool {
+        let before = self
+            .until_cut
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        before == Ok(1)
+    }
+}
+
 fn pass_on(mut from: TcpStream, mut to: TcpStream, cutting: Option<&Shared>) {
     let mut buffer = [0; 16 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         if let Some(shared) = cutting
-            && shared.cuts_next.swap(false, Ordering::SeqCst)
+            && shared.is_cut()
         {
             shared.cuts.fetch_add(1, Ordering::SeqCst);
             break;

@@ -107,10 +107,10 @@ mod tests {
         let mut out = Vec::new();
         table(&mut out, &columns, &rows).unwrap();
         let expected = "\
-id  title           n
---  --------------  ----
- 1  buy milk         1.5
-12  NULL              20
+id  title          n
+--  -------------  ----
+ 1  buy milk        1.5
+12  NULL             20
  3  牛\\u{1b}[2J\\n  AP8=
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

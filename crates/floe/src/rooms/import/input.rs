@@ -1,6 +1,6 @@
 //! The bytes of a file, counted, with a bound on one row.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -8,8 +8,10 @@ use std::rc::Rc;
 
 use anyhow::Context;
 
+use super::lines::Lines;
+
 /// Longest row that is read.
-pub const ROW_BYTES_MAX: u64 = 16 << 20;
+pub const ROW_BYTES_MAX: u64 = 8 << 20;
 
 /// What is read, and how far.
 pub struct Input {
@@ -23,12 +25,25 @@ pub struct Position {
     read: Cell<u64>,
     /// Where the row that is being read must have ended.
     limit: Cell<u64>,
+    /// Lines of what was read, where somebody asks for them.
+    lines: RefCell<Option<Lines>>,
 }
 
 impl Position {
     /// Returns how many bytes were read.
     pub fn bytes(&self) -> u64 {
         self.read.get()
+    }
+
+    /// Counts lines from here on.
+    pub fn count_lines(&self) {
+        *self.lines.borrow_mut() = Some(Lines::default());
+    }
+
+    /// Returns the line of a byte that was read, as [`Lines::of`] has it; 0 where nobody counts.
+    pub fn line_of(&self, at: u64) -> u64 {
+        let mut lines = self.lines.borrow_mut();
+        lines.as_mut().map_or(0, |lines| lines.of(at))
     }
 
     /// A row begins about here.
@@ -78,6 +93,9 @@ impl Read for Input {
         let len = self.source.read(buffer)?;
         let read = self.at.read.get() + len as u64;
         self.at.read.set(read);
+        if let Some(lines) = self.at.lines.borrow_mut().as_mut() {
+            lines.read(buffer.get(..len).unwrap_or_default());
+        }
         match read > self.at.limit.get() + SLACK {
             true => Err(io::Error::other(format!(
                 "a row is longer than {ROW_BYTES_MAX} bytes"

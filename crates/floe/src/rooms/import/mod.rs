@@ -3,6 +3,7 @@
 mod fit;
 mod infer;
 mod input;
+mod lines;
 mod source;
 mod values;
 

@@ -44,6 +44,7 @@ impl Source {
     /// Reads CSV whose first line names the columns.
     pub fn csv(input: Input) -> anyhow::Result<Self> {
         let at = input.position();
+        at.count_lines();
         let mut reader = csv::ReaderBuilder::new()
             // A row with too few cells is for us to name.
             .flexible(true)
@@ -90,7 +91,9 @@ impl Source {
             Rows::Csv(reader) => {
                 let mut cells = ByteRecord::new();
                 let more = reader.read_byte_record(&mut cells)?;
-                let line = cells.position().map_or(0, csv::Position::line);
+                // The reader counts no line that ends with a carriage return before its feed.
+                let begin = cells.position().map_or(0, csv::Position::byte);
+                let line = self.at.line_of(begin);
                 let data = Data::Cells(cells);
                 Ok(more.then_some(Record { line, data }))
             }
@@ -110,8 +113,17 @@ mod tests {
 
     #[test]
     fn rows_know_the_line_that_they_begin_in() {
-        let text = "\u{feff}id, note\n1,\"two\nlines\"\n\n2,x\n";
-        let mut source = Source::csv(Input::new(text.as_bytes()).unwrap()).unwrap();
+        for end in ["\n", "\r\n"] {
+            let text = "\u{feff}id, note\n1,\"two\nlines\"\n\n2,x\n";
+            rows_know_their_lines(&text.replace('\n', end));
+        }
+    }
+
+    fn rows_know_their_lines(text: &str) {
+        let text: Vec<u8> = text.into();
+        let len = text.len() as u64;
+        let text = io::Cursor::new(text);
+        let mut source = Source::csv(Input::new(text).unwrap()).unwrap();
         assert_eq!(source.header().unwrap(), ["id", "note"]);
         let mut lines = Vec::new();
         while let Some(record) = source.next().unwrap() {
@@ -121,7 +133,7 @@ mod tests {
             lines.push((record.line, cells.len(), cells.get(0).unwrap().to_vec()));
         }
         assert_eq!(lines, [(2, 2, b"1".to_vec()), (5, 2, b"2".to_vec())]);
-        assert_eq!(source.bytes(), text.len() as u64);
+        assert_eq!(source.bytes(), len);
     }
 
     #[test]

@@ -139,14 +139,11 @@ mod tests {
         let objects = [r#"{"a":"}\"]"}"#, "{\"b\":\n[{\"c\":\"\\\\\"}]}", "{}"];
         let array = format!("\n[{},\n {} , {}]\n ", objects[0], objects[1], objects[2]);
         let lines = format!("\n{}\n{}\r\n{}", objects[0], objects[1], objects[2]);
-        for text in [&array, &lines] {
+        for (text, begins) in [(&array, [2, 3, 4]), (&lines, [2, 3, 5])] {
             for size in [1, 2, 3, 7, 1000] {
                 let input = BufReader::with_capacity(size, text.as_bytes());
                 let found = all(Values::new(input)).unwrap();
-                let expected: Vec<_> = [2, 3, 4]
-                    .into_iter()
-                    .zip(objects.map(str::to_owned))
-                    .collect();
+                let expected: Vec<_> = begins.into_iter().zip(objects.map(str::to_owned)).collect();
                 assert_eq!(found, expected, "{text} by {size}");
             }
         }
