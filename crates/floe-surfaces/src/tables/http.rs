@@ -36,7 +36,9 @@ pub const ROUTES: [(Method, &str); 14] = [
 /// Returns whether a path is one of this surface, known or not.
 #[must_use]
 pub fn owns(path: &str) -> bool {
-    kept(path).is_some() || matches!(path, "/v1/sql") || path.starts_with(ROOMS_ROOT)
+    kept(path).is_some()
+        || matches!(path, "/v1/sql" | "/global-query")
+        || path.starts_with(ROOMS_ROOT)
 }
 
 const ROOMS_ROOT: &str = "/v1/rooms/";
