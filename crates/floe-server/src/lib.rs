@@ -23,6 +23,11 @@ mod proxy;
 mod quotas;
 mod reactor;
 mod reload;
+#[expect(
+    dead_code,
+    reason = "the surface of rooms with tables asks for it, and for progress"
+)]
+mod replica;
 mod server;
 mod settings;
 pub mod shard;
@@ -41,6 +46,7 @@ pub use floe_surfaces::limits::{CountKind, RateKind, Scope};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
 pub use quotas::{QuotaError, Quotas, ScopeQuotas};
 pub use reload::{ReloadError, Reloader};
+pub use replica::{PostgresUrl, ReplicaSettings, ReplicaUrlError};
 pub use server::{Server, StartError, Stopper};
 pub use settings::{Limits, SettingError, Settings};
 pub use tls::{Certificates, Roots, RootsError, TlsError, TlsSettings};
