@@ -23,10 +23,6 @@ mod proxy;
 mod quotas;
 mod reactor;
 mod reload;
-#[expect(
-    dead_code,
-    reason = "the surface of rooms with tables asks for it, and for progress"
-)]
 mod replica;
 mod server;
 mod settings;

@@ -872,10 +872,17 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Gives replicas what they lack.
+    /// Gives replicas what they lack, and answers what they were asked.
     fn feed_replicas(&mut self) {
         let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
-        self.replicas.turn(&mut self.shard, now, uptime_ms);
+        for answered in self.replicas.turn(&mut self.shard, now, uptime_ms) {
+            let Place { at, generation, .. } = Place::of(answered.ticket);
+            let conn = self.conns.get(at);
+            if conn.is_some_and(|conn| conn.generation == generation) {
+                self.answer_global(at, answered.outcome);
+                self.resume(at);
+            }
+        }
     }
 
     /// Counts how the replica is.

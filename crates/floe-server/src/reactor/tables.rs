@@ -7,6 +7,7 @@
 //! their [`Asker`], and after each commit to all who follow tables, as a [`Notice`].
 
 mod buffered;
+mod global;
 mod memory;
 
 use std::fs::File;
@@ -40,6 +41,8 @@ pub enum TableExpect {
     Client(TableRoom),
     /// A copy of the file.
     Backup,
+    /// Rows of many rooms, and why others could not be asked.
+    Global(Vec<(Box<str>, Failure)>),
 }
 
 impl<D: Disk> Reactor<D> {
@@ -149,9 +152,8 @@ impl<D: Disk> Reactor<D> {
                 let message = "this path speaks WebSocket alone";
                 return Err(Failure::new(Code::UpgradeRequired, message));
             }
-            (tables::Ask::Global(_), _) => {
-                let message = "the server keeps no replica";
-                return Err(Failure::new(Code::ReplicaUnavailable, message));
+            (tables::Ask::Global(query), _) => {
+                self.ask_global(at, context, session, &grant, query)?;
             }
             (tables::Ask::Preflight, _) => self.answer_preflight(at, context),
             (
@@ -355,6 +357,13 @@ impl<D: Disk> Reactor<D> {
             Some(Box::new(Expect::Tables(expect)))
         };
         match method {
+            Told::GetSyncStatus => self.show_sync(at, context, &label),
+            Told::ForceSyncAll => {
+                let namespace = grant.namespace.as_str();
+                let uptime_ms = self.clock.uptime_ms;
+                self.replicas.sync_all(&self.shard, namespace, uptime_ms);
+                self.show_sync(at, context, &label);
+            }
             Told::Mutate(call) => {
                 let ticket = self.wait(at, context, expect(label));
                 let asker = Asker::Connection(ticket);
@@ -434,7 +443,13 @@ impl<D: Disk> Reactor<D> {
                     tables::write_client(out, envelope, &source);
                 });
             }
-            (TableExpect::Schema | TableExpect::Client(_) | TableExpect::Backup, _) => {
+            (
+                TableExpect::Schema
+                | TableExpect::Client(_)
+                | TableExpect::Backup
+                | TableExpect::Global(_),
+                _,
+            ) => {
                 unreachable!("the answer is of the question's kind")
             }
         }

@@ -164,7 +164,7 @@ impl<F: DiskFile + 'static> Feed<F> {
                 self.available = true;
                 self.busy = None;
                 if watermark != shard.durable().0 {
-                    self.begin_walk(shard, uptime_ms, false);
+                    self.begin_walk(shard, uptime_ms, None);
                 }
             }
             Done::Located(rooms) => {
@@ -198,7 +198,7 @@ impl<F: DiskFile + 'static> Feed<F> {
                     self.errors += 1;
                     metrics.replica_failed();
                     self.given.clear();
-                    self.begin_walk(shard, uptime_ms, false);
+                    self.begin_walk(shard, uptime_ms, None);
                 }
             }
             Done::Failed => {
@@ -228,7 +228,7 @@ impl<F: DiskFile + 'static> Feed<F> {
             return;
         }
         if self.overflowed && self.walk.is_none() && self.queue.len() < QUEUE_MAX / 2 {
-            self.begin_walk(shard, uptime_ms, false);
+            self.begin_walk(shard, uptime_ms, None);
             self.overflowed = false;
         }
         let walks = self.walk.is_some()
@@ -284,9 +284,14 @@ impl<F: DiskFile + 'static> Feed<F> {
         .judged()
     }
 
-    /// Begins to give the replica everything again.
-    pub fn sync_all<D: Disk<File = F>>(&mut self, shard: &Shard<D>, uptime_ms: u64) {
-        self.begin_walk(shard, uptime_ms, true);
+    /// Begins to give the replica all of a namespace again.
+    pub fn sync_all<D: Disk<File = F>>(
+        &mut self,
+        shard: &Shard<D>,
+        namespace: &str,
+        uptime_ms: u64,
+    ) {
+        self.begin_walk(shard, uptime_ms, Some(namespace.into()));
         self.forced = self.walk.as_ref().map(|walk| walk.len() as u64);
     }
 
@@ -322,23 +327,6 @@ impl<F: DiskFile + 'static> Feed<F> {
     pub fn has_reached(&self, mark: u64) -> bool {
         let mut waits = self.entries.values().chain(self.under_way());
         self.is_settled() && waits.all(|entry| entry.number >= mark)
-    }
-
-    /// Returns whether the replica has so many messages of a room. Where nobody knows, it will be
-    /// found out.
-    pub fn has_messages(&mut self, uptime_ms: u64, room: RoomId, messages: u64) -> bool {
-        match self.given.get(&room) {
-            None => {
-                self.enter(uptime_ms, room);
-                false
-            }
-            Some(given) => {
-                let Some(Busy::Applying(rooms)) = &self.busy else {
-                    return *given >= messages;
-                };
-                *given >= messages && rooms.iter().all(|(under_way, _)| *under_way != room)
-            }
-        }
     }
 
     /// Says whether somebody waits for the replica.

@@ -293,7 +293,7 @@ fn everything_is_sent_again_when_somebody_asks() {
         .unwrap();
     drop(db);
     assert_eq!(world.host.progress(), None);
-    world.host.sync_all(&world.shard, 0);
+    world.host.sync_all(&world.shard, "default", 0);
     let begun = world.host.progress().unwrap();
     assert!(begun.done < begun.rooms && !begun.complete, "{begun:?}");
     world.until(|world| {

