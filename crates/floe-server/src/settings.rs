@@ -12,7 +12,6 @@ use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
 use crate::proxy::ProxySettings;
 use crate::quotas::Quotas;
-use crate::replica::ReplicaSettings;
 use crate::tls::{Certificates, TlsSettings};
 
 /// Everything that a server is started with.
@@ -40,8 +39,6 @@ pub struct Settings {
     pub live_compression: bool,
     /// What the SQL view of channels keeps, and its bounds.
     pub view: floe_views::Options,
-    /// Where the rows of all rooms are copied to; embedded by default.
-    pub replica: ReplicaSettings,
     /// Bounds.
     pub limits: Limits,
     /// How much each caller may have and do.
@@ -121,7 +118,6 @@ impl Default for Settings {
             proxies: ProxySettings::default(),
             live_compression: false,
             view: floe_views::Options::default(),
-            replica: ReplicaSettings::default(),
             limits: Limits::default(),
             quotas: Quotas::default(),
             log: floe_log::Options::default(),
@@ -238,7 +234,7 @@ pub struct Limits {
     /// Milliseconds that a question waits for the view to reach an event; 5 s. Later: 503
     /// `VIEW_BEHIND`.
     pub query_wait_ms: u64,
-    /// Files of rooms with tables that are open for writing at once; 512. Above: a room waits until
+    /// Files of rooms with tables that are open for writing at once; 1 024. Above: a room waits until
     /// another rests.
     pub tables_open_max: usize,
     /// Threads that answer questions to rooms with tables; 2. It holds from a start on.
@@ -336,7 +332,7 @@ impl Default for Limits {
             buffer_total_bytes_max: 64 << 20,
             query_open_max: 1_000,
             query_wait_ms: 5_000,
-            tables_open_max: 512,
+            tables_open_max: 1_024,
             tables_readers: 2,
             tables_queue_max: 1_000,
             tables_queue_bytes_max: 16 << 20,

@@ -452,6 +452,15 @@ mod tests {
     };
 
     #[test]
+    fn every_code_has_a_status_line() {
+        for code in Code::ALL {
+            let status = code.http_status();
+            let line = status_line(status);
+            assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{code:?}");
+        }
+    }
+
+    #[test]
     fn routes() {
         let stream = |name: &'static [u8]| Route::Stream(Cow::Borrowed(name));
         assert_eq!(Route::parse("/v1/stream/a/b"), stream(b"a/b"));

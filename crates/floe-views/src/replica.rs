@@ -7,8 +7,6 @@
 mod embedded;
 mod error;
 mod plan;
-mod postgres;
-mod query;
 #[cfg(test)]
 mod suite;
 
@@ -18,8 +16,6 @@ use floe_proto::RoomId;
 
 pub use embedded::{Embedded, EmbeddedFolder};
 pub use error::ReplicaError;
-pub use postgres::{Postgres, is_postgres_url};
-pub use query::{GlobalRows, ReplicaReader};
 
 /// A database that holds the rows and events of all rooms.
 ///

@@ -16,7 +16,6 @@ mod definition;
 mod error;
 mod file;
 mod folder;
-pub(crate) mod gate;
 mod layout;
 mod messages;
 mod options;

@@ -7,10 +7,11 @@
 //! their [`Asker`], and after each commit to all who follow tables, as a [`Notice`].
 
 mod buffered;
-mod global;
 mod memory;
 
 use std::fs::File;
+
+pub(super) use self::memory::Kept;
 
 use bytes::Bytes;
 use floe_log::Disk;
@@ -21,7 +22,7 @@ use floe_surfaces::http::Method;
 use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, TableRoom};
 
 use self::buffered::check_buffered;
-pub(super) use self::memory::{Keeping, Kept, write_kept};
+use self::memory::{Keeping, write_kept};
 use super::caller::full_name;
 use super::channels::may_own;
 use super::conn::{Context, Expect, Place, State};
@@ -41,8 +42,6 @@ pub enum TableExpect {
     Client(TableRoom),
     /// A copy of the file.
     Backup,
-    /// Rows of many rooms, and why others could not be asked.
-    Global(Vec<(Box<str>, Failure)>),
 }
 
 impl<D: Disk> Reactor<D> {
@@ -71,8 +70,15 @@ impl<D: Disk> Reactor<D> {
         if asked.ask == tables::Ask::Preflight {
             return self.answer_preflight(at, context);
         }
+        let label = match &asked.ask {
+            tables::Ask::Rpc(Ok(rpc)) => Some(rpc.label.clone()),
+            _ => None,
+        };
         if let Err(failure) = self.serve_tables(at, context, named, asked, body.len()) {
-            self.answer_refused_read(at, context, failure);
+            match label {
+                Some(label) => self.refuse_rpc_later(at, context, label, failure),
+                None => self.answer_refused_read(at, context, failure),
+            }
         }
     }
 
@@ -152,8 +158,9 @@ impl<D: Disk> Reactor<D> {
                 let message = "this path speaks WebSocket alone";
                 return Err(Failure::new(Code::UpgradeRequired, message));
             }
-            (tables::Ask::Global(query), _) => {
-                self.ask_global(at, context, session, &grant, query)?;
+            (tables::Ask::Global(_), _) => {
+                let message = "the server keeps no replica";
+                return Err(Failure::new(Code::ReplicaUnavailable, message));
             }
             (tables::Ask::Preflight, _) => self.answer_preflight(at, context),
             (
@@ -357,13 +364,6 @@ impl<D: Disk> Reactor<D> {
             Some(Box::new(Expect::Tables(expect)))
         };
         match method {
-            Told::GetSyncStatus => self.show_sync(at, context, &label),
-            Told::ForceSyncAll => {
-                let namespace = grant.namespace.as_str();
-                let uptime_ms = self.clock.uptime_ms;
-                self.replicas.sync_all(&self.shard, namespace, uptime_ms);
-                self.show_sync(at, context, &label);
-            }
             Told::Mutate(call) => {
                 let ticket = self.wait(at, context, expect(label));
                 let asker = Asker::Connection(ticket);
@@ -443,13 +443,7 @@ impl<D: Disk> Reactor<D> {
                     tables::write_client(out, envelope, &source);
                 });
             }
-            (
-                TableExpect::Schema
-                | TableExpect::Client(_)
-                | TableExpect::Backup
-                | TableExpect::Global(_),
-                _,
-            ) => {
+            (TableExpect::Schema | TableExpect::Client(_) | TableExpect::Backup, _) => {
                 unreachable!("the answer is of the question's kind")
             }
         }

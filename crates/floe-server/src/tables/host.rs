@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use floe_log::{Disk, DiskFile, Payload};
 use floe_proto::table::Call;
-use floe_proto::{Code, RoomId};
+use floe_proto::{Code, Millis, RoomId};
 use mio::Waker;
 
 use super::bounds::{TableBounds, TableSettings};
@@ -49,6 +49,8 @@ pub struct TableHost<F> {
 
 /// Milliseconds between two looks at rooms that nobody uses.
 const SWEEP_MS: u64 = 1_000;
+/// Files closed after one look at rooms that nobody uses; the disk is waited for with each.
+const CLOSES_MAX: usize = 8;
 /// Bytes of messages that a file is handed at once to catch up, about.
 const CATCH_UP_BYTES: usize = 1 << 20;
 /// Files looked at in one turn whether their rooms are still there.
@@ -65,6 +67,8 @@ impl<F: DiskFile + 'static> TableHost<F> {
         waker: &Arc<Waker>,
         metrics: TableMetrics,
     ) -> io::Result<Self> {
+        // What a crash has left of copies is nobody's.
+        let _ = std::fs::remove_dir_all(&settings.copies);
         let mailbox = Arc::new(Mailbox {
             done: Mutex::default(),
             waker: Arc::clone(waker),
@@ -413,7 +417,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
             }
             Err(failure) => {
                 let error = Refused::from(&failure);
-                self.send(Task::Close(id));
+                self.send(Task::Drop(id, at.now, 0));
                 self.fail(shard, id, &error, at);
             }
         }
@@ -600,7 +604,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
                 if room.has_work() && shard.tables_live(room.slot) {
                     room.phase = Phase::Wanting;
                     self.wanting.push_back(id);
-                    self.make_place(shard);
+                    self.make_place(shard, at);
                     self.let_in(shard);
                 }
             }
@@ -615,7 +619,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
             Phase::Ready => {
                 self.release(id);
                 self.run(shard, id, at);
-                self.make_place(shard);
+                self.make_place(shard, at);
                 self.let_in(shard);
             }
             Phase::Running | Phase::Staged(_) => self.release(id),
@@ -686,7 +690,9 @@ impl<F: DiskFile + 'static> TableHost<F> {
         let Some(room) = self.rooms.get_mut(&id) else {
             return;
         };
-        if every == 0 || room.saving || room.unsaved < every {
+        // A larger file costs more to copy, so that is done less often.
+        let due = room.unsaved >= every.max(room.committed / 4);
+        if every == 0 || room.saving || !due {
             return;
         }
         room.saving = true;
@@ -695,20 +701,27 @@ impl<F: DiskFile + 'static> TableHost<F> {
     }
 
     /// Closes the file that has rested longest, if another wants its place.
-    fn make_place<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
+    fn make_place<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, at: At) {
         if self.wanting.is_empty() || self.open < self.bounds.open_max {
             return;
         }
         let resting = self.rooms.values().filter(|room| room.rests());
         let oldest = resting.min_by_key(|room| room.used).map(|room| room.id);
         if let Some(id) = oldest {
-            self.send(Task::Drop(id));
-            self.forget(shard, id);
+            self.finish(shard, id, at, Task::Drop);
         }
     }
 
-    fn close<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, id: RoomId) {
-        self.send(Task::Close(id));
+    /// Takes a room out of use, and closes its file so.
+    fn finish<D: Disk<File = F>>(
+        &mut self,
+        shard: &mut Shard<D>,
+        id: RoomId,
+        at: At,
+        close: impl FnOnce(RoomId, Millis, u64) -> Task<F>,
+    ) {
+        let asked = self.rooms.get(&id).map_or(0, |room| room.asked);
+        self.send(close(id, at.now, asked));
         self.forget(shard, id);
     }
 
@@ -745,9 +758,9 @@ impl<F: DiskFile + 'static> TableHost<F> {
             };
             unused && over && !room.has_work()
         });
-        let idle: Vec<RoomId> = idle.map(|room| room.id).collect();
+        let idle: Vec<RoomId> = idle.map(|room| room.id).take(CLOSES_MAX).collect();
         for id in idle {
-            self.close(shard, id);
+            self.finish(shard, id, at, Task::Close);
         }
     }
 

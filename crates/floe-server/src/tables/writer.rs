@@ -31,10 +31,12 @@ pub(super) enum Task<F> {
     Rollback(RoomId),
     /// Make a snapshot of a room's file.
     Save(RoomId),
-    /// Close a room's file so that it outlives a loss of power, which waits for the disk.
-    Close(RoomId),
-    /// Close a room's file. It is good as long as the system runs.
-    Drop(RoomId),
+    /// Close a room's file so that it outlives a loss of power, which waits for the disk; so many
+    /// questions were answered since the last batch.
+    Close(RoomId, Millis, u64),
+    /// Close a room's file in the same way, but without waiting: it is good as long as the system
+    /// runs.
+    Drop(RoomId, Millis, u64),
     /// Remove a room's file and its snapshot.
     Remove(RoomId),
 }
@@ -133,12 +135,22 @@ impl Writer {
                 }
                 self.mailbox.put(Done::Saved(room, saved.is_ok()));
             }
-            Task::Close(room) => {
-                if let Some(file) = self.files.remove(&room) {
+            Task::Close(room, now, asked) => {
+                if let Some(mut file) = self.files.remove(&room) {
+                    file.count_reads(now, asked);
                     close(room, file);
                 }
             }
-            Task::Drop(room) => drop(self.files.remove(&room)),
+            Task::Drop(room, now, asked) => {
+                if let Some(mut file) = self.files.remove(&room)
+                    && asked > 0
+                {
+                    file.count_reads(now, asked);
+                    if let Err(error) = file.begin().and_then(|()| file.commit()) {
+                        tracing::warn!(room = room.0, %error, "questions were not counted");
+                    }
+                }
+            }
             Task::Remove(room) => {
                 self.files.remove(&room);
                 if let Err(error) = self.folder.remove(room) {

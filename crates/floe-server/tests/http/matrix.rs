@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use floe_proto::Rights;
 use floe_surfaces::http::Method;
-use floe_surfaces::{admin, channels, room_access};
+use floe_surfaces::{admin, channels, room_access, tables};
 use serde_json::{Value, json};
 
 use crate::harness::{Channel, Request, TestServer, post, put};
@@ -31,6 +31,10 @@ enum Need {
     Channel(Rights),
     /// One of these rights for the stream.
     Stream(Rights),
+    /// One of these rights for the room with tables, which comes to be for whoever may append.
+    Tables(Rights),
+    /// One of these rights for the room with tables, whether it is there or not.
+    AnyTables(Rights),
     /// One of these rights in the whole namespace.
     Namespace(Rights),
     /// All of these rights in the whole namespace.
@@ -150,7 +154,8 @@ fn people(server: &TestServer) -> Vec<Who> {
 /// The table: what each route takes.
 fn need(method: &str, route: &str) -> Option<Need> {
     use Need::{
-        All, Channel, GoodIfShown, Known, Named, Namespace, Nothing, Operator, Stream, User, Wake,
+        All, AnyTables, Channel, GoodIfShown, Known, Named, Namespace, Nothing, Operator, Stream,
+        Tables, User, Wake,
     };
     let need = match (method, route) {
         ("GET", "/" | "/room" | "/healthz" | "/ping" | "/v1/openapi.json") => Nothing,
@@ -206,6 +211,17 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ("POST", "/channel/token/create" | "/log/token/create") => Channel(MANAGE),
         ("GET" | "PUT" | "PATCH", "/v1/access/{room}") => Stream(MANAGE),
         ("DELETE", "/v1/access/{room}/members/{user}") => Stream(MANAGE),
+        ("GET", "/connect" | "/websocket" | "/manifest" | "/v1/rooms/{room}/manifest") => {
+            AnyTables(READ)
+        }
+        ("GET", "/schema" | "/backup" | "/download-client") => Stream(READ),
+        (
+            "GET",
+            "/v1/rooms/{room}/schema" | "/v1/rooms/{room}/backup" | "/v1/rooms/{room}/client",
+        ) => Stream(READ),
+        ("POST", "/v1/rooms/{room}/rpc") => Tables(READ),
+        ("DELETE", "/v1/rooms/{room}") => Stream(MANAGE),
+        ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
         ("GET" | "POST", "/v1/namespaces") => Operator,
         ("GET" | "PATCH" | "DELETE", "/v1/namespaces/{namespace}") => Operator,
         ("POST", "/v1/namespaces/{namespace}/rotate-secret") => Named(ADMIN),
@@ -262,11 +278,13 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let fixed = fixed.map(|(method, path)| (method, path.to_owned()));
     let channels = channels::routes().map(|(method, path)| (word(method), path));
     let rules = room_access::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
+    let tables = tables::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let admin = admin::ROUTES.map(|route| (word(route.method), route.path.to_owned()));
     fixed
         .into_iter()
         .chain(channels)
         .chain(rules)
+        .chain(tables)
         .chain(admin)
         .collect()
 }
@@ -275,7 +293,14 @@ fn routes() -> BTreeSet<(&'static str, String)> {
 fn request(method: &str, route: &str, channel: &Channel) -> Request {
     let path = route
         .replace("{channelId}", &channel.id)
-        .replace("{room}", "stream/news")
+        .replace(
+            "{room}",
+            if route.starts_with("/v1/rooms/") {
+                "board"
+            } else {
+                "stream/news"
+            },
+        )
         .replace("{path}", "news")
         .replace("{seq}", "1")
         .replace("{reaction}", "yes")
@@ -323,6 +348,8 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
             | "/v1/stream/__ds/subscriptions/{id}/release"
             | "/v1/stream/__ds/subscriptions/{id}/callback",
         ) => json!({"wake_id": "w", "generation": 1}),
+        ("POST", "/v1/rooms/{room}/rpc") => json!({"method": "listTasks"}),
+        ("POST", "/global-query" | "/v1/sql") => json!({"sql": "SELECT 1"}),
         ("POST", "/v1/keys") => json!({"name": "n", "rights": ["read"]}),
         ("POST", "/v1/tokens") => json!({"user": "mia", "rights": ["read"]}),
         ("POST", "/v1/revocations") => json!({"user": "someone"}),
@@ -330,6 +357,9 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         _ => json!({}),
     };
     let query = match route {
+        "/connect" | "/websocket" | "/schema" | "/manifest" | "/backup" | "/download-client" => {
+            "?room_id=board".to_owned()
+        }
         "/channel/subscribe" => format!("?channelId={id}"),
         "/log/subscribe" => format!("?logId={id}"),
         "/v1/channels/{channelId}/events/{seq}" if method == "GET" => "?waitFor=1".to_owned(),
@@ -384,6 +414,12 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
             let there = named || who.namespace == Some("acme");
             (who.rights.intersects(rights), there || rights == CREATE)
         }
+        Need::Tables(rights) => {
+            let there = named || who.namespace == Some("acme");
+            let makes = who.rights.contains(APPEND);
+            (who.rights.intersects(rights), there || makes)
+        }
+        Need::AnyTables(rights) => (who.rights.intersects(rights), true),
         Need::Namespace(rights) => (who.rights.intersects(rights), true),
         Need::Named(rights) => (who.rights.intersects(rights) && !foreign, true),
         Need::All(rights) => (who.rights.contains(rights), true),
@@ -464,6 +500,11 @@ fn ask(
     if matches!(need, Need::Stream(_)) {
         server.send(put("/n/acme/v1/stream/news").text("x").key("k-admin"));
     }
+    if tables::owns(route) {
+        let call = json!({"method": "listTasks"});
+        let call = post("/n/acme/v1/rooms/board/rpc").value(&call);
+        server.expect(200, call.key("k-admin"));
+    }
     let mut request = request(method, route, &channel);
     if named {
         request.target = format!("/n/acme{}", request.target);
@@ -500,7 +541,9 @@ fn ask(
     };
     if let Need::Namespace(_) = need {
         let is_kept = route.starts_with("/channel/") || route.starts_with("/log/");
-        let of_channels = is_kept || !admin::owns(route) && !route.starts_with("/v1/stream/");
+        let is_tables = tables::owns(route);
+        let of_channels =
+            !is_tables && (is_kept || !admin::owns(route) && !route.starts_with("/v1/stream/"));
         // Who shows a channel's token is judged by it, and it opens no namespace.
         if of_channels && matches!(who.shows, Shows::Token | Shows::OtherToken) {
             expected = Verdict::Forbidden;

@@ -11,6 +11,7 @@ use super::ACCESS_ROOT;
 use crate::access::{Credentials, Room};
 pub use crate::http::Reject;
 use crate::http::{Method, decode};
+use crate::tables::TableRoom;
 
 /// Largest body of a request about rules.
 pub const BODY_BYTES_MAX: usize = 512 << 10;
@@ -42,10 +43,11 @@ pub enum Ask {
     },
 }
 
-/// A room in a path: `stream/` and its path, or `channel/` and its id.
+/// A room in a path: `stream/` and its path, `channel/` and its id, or `room/` and the name of a room
+/// with tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoomPath<'a> {
-    /// A stream, by its percent-decoded path.
+    /// A stream, by its percent-decoded path; that of a room with tables is one.
     Stream(Cow<'a, [u8]>),
     /// A channel.
     Channel(ChannelId),
@@ -56,6 +58,10 @@ impl<'a> RoomPath<'a> {
         match text.split_once('/')? {
             ("stream", path) => decode(path).map(Self::Stream),
             ("channel", id) => id.parse().ok().map(Self::Channel),
+            ("room", name) => {
+                let room = TableRoom::parse(name).ok()?;
+                Some(Self::Stream(Cow::Owned(room.path().to_vec())))
+            }
             _ => None,
         }
     }
@@ -73,7 +79,10 @@ impl<'a> RoomPath<'a> {
 impl std::fmt::Display for RoomPath<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Stream(path) => write!(f, "stream/{}", String::from_utf8_lossy(path)),
+            Self::Stream(path) => match TableRoom::of_path(path) {
+                Some(room) => write!(f, "room/{room}"),
+                None => write!(f, "stream/{}", String::from_utf8_lossy(path)),
+            },
             Self::Channel(id) => write!(f, "channel/{id}"),
         }
     }
@@ -105,7 +114,7 @@ pub fn read_request<'a>(
     let room = RoomPath::parse(room).ok_or_else(|| {
         Reject::new(
             Code::UnknownRoute,
-            "a room is `stream/` and a path, or `channel/` and 12 hexadecimal digits",
+            "a room is `stream/` and a path, `channel/` and 12 hexadecimal digits, or `room/` and a name",
         )
     })?;
     if body.len() > BODY_BYTES_MAX {

@@ -19,9 +19,9 @@ use super::constraint::unexpected;
 use super::error::TableFileError;
 use super::{SqlLimits, TableFolder, TableOptions, store};
 
-pub use self::answer::{ColumnInfo, Failure, Rows, answer, describe};
-pub use self::clock::Clock;
-pub use self::guard::Guard;
+pub use self::answer::{ColumnInfo, Rows};
+use self::clock::Clock;
+use self::guard::Guard;
 pub use self::info::UsageDay;
 
 /// Reads the tables of one room while they are written; any number of readers may be open.
@@ -86,15 +86,13 @@ impl RoomReader {
         let _limited = self.clock.limit(limits);
         let answered = {
             let _guarded = self.guard.on();
-            answer(&self.db, sql, params, limits)
+            answer::answer(&self.db, sql, params, limits)
         };
         drop(moment);
         let mut rows = match answered {
             Ok(rows) => rows,
-            Err(Failure::Refused(error)) => return Err(error),
-            Err(Failure::Sqlite(error)) => {
-                return Err(explain(&error, &self.guard, &self.clock, limits));
-            }
+            Err(answer::Failure::Refused(error)) => return Err(error),
+            Err(answer::Failure::Sqlite(error)) => return Err(self.explain(&error, limits)),
         };
         rows.applied = applied;
         rows.tables = self.guard.read();
@@ -145,42 +143,36 @@ impl RoomReader {
     pub fn backup(&mut self, to: &Path) -> Result<u64, TableFileError> {
         backup::backup(&self.folder.file(self.room), to)
     }
-}
 
-/// Says what an error of SQLite means to whoever asked.
-pub fn explain(
-    error: &rusqlite::Error,
-    guard: &Guard,
-    clock: &Clock,
-    limits: &SqlLimits,
-) -> TableError {
-    use rusqlite::ErrorCode;
-    if matches!(error, rusqlite::Error::MultipleStatement) {
-        return rejected("one statement at a time can be run".to_owned());
-    }
-    match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => clock.why(limits),
-        Some(ErrorCode::TooBig) => {
-            too_large("a value that the SQL computes is too large".to_owned())
+    fn explain(&self, error: &rusqlite::Error, limits: &SqlLimits) -> TableError {
+        use rusqlite::ErrorCode;
+        if matches!(error, rusqlite::Error::MultipleStatement) {
+            return rejected("one statement at a time can be run".to_owned());
         }
-        Some(ErrorCode::OutOfMemory | ErrorCode::DiskFull) => {
-            too_large("what the SQL computes is too large".to_owned())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => self.clock.why(limits),
+            Some(ErrorCode::TooBig) => {
+                too_large("a value that the SQL computes is too large".to_owned())
+            }
+            Some(ErrorCode::OutOfMemory | ErrorCode::DiskFull) => {
+                too_large("what the SQL computes is too large".to_owned())
+            }
+            Some(ErrorCode::AuthorizationForStatementDenied) => rejected(self.guard.why()),
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::NotADatabase
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::SchemaChanged,
+            ) => unexpected(error),
+            _ => match self.guard.refusal() {
+                Some(why) => rejected(why),
+                None => rejected(message_of(error)),
+            },
         }
-        Some(ErrorCode::AuthorizationForStatementDenied) => rejected(guard.why()),
-        Some(
-            ErrorCode::CannotOpen
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::FileLockingProtocolFailed
-            | ErrorCode::NotADatabase
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::SchemaChanged,
-        ) => unexpected(error),
-        _ => match guard.refusal() {
-            Some(why) => rejected(why),
-            None => rejected(message_of(error)),
-        },
     }
 }
 
@@ -196,7 +188,7 @@ fn message_of(error: &rusqlite::Error) -> String {
 }
 
 /// Makes SQLite refuse what is larger than anybody needs.
-pub fn set_limits(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
+fn set_limits(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
     let bytes = options.value_bytes_max.saturating_mul(2);
     let columns = options.columns_max.saturating_mul(2);
     for (limit, value) in [

@@ -1,8 +1,15 @@
 //! Rooms with tables over HTTP.
 
+mod access;
 mod buffered;
+mod durable;
+mod full;
+mod log;
+mod many;
 mod memory;
 mod methods;
+mod routes;
+mod traps;
 
 use serde_json::{Value, json};
 
@@ -76,6 +83,14 @@ impl<'s> Room<'s> {
         answer["data"].clone()
     }
 
+    /// Returns the one number that a query has.
+    #[track_caller]
+    pub fn number(&self, sql: &str) -> i64 {
+        self.rows(&format!("SELECT ({sql}) AS n"))[0]["n"]
+            .as_i64()
+            .unwrap()
+    }
+
     /// Makes the table `notes`.
     #[track_caller]
     pub fn with_notes(self) -> Self {
@@ -86,9 +101,12 @@ impl<'s> Room<'s> {
     /// Inserts a note; returns the seq of its message.
     #[track_caller]
     pub fn note(&self, text: &str) -> u64 {
-        let payload = json!({"table": "notes", "values": {"text": text}});
-        self.call("insertRow", &payload)["seq"].as_u64().unwrap()
+        self.call("insertRow", &note(text))["seq"].as_u64().unwrap()
     }
+}
+
+pub fn note(text: &str) -> Value {
+    json!({"table": "notes", "values": {"text": text}})
 }
 
 pub fn notes() -> Value {
@@ -100,4 +118,17 @@ pub fn notes() -> Value {
             {"name": "mark", "type": "INTEGER", "unique": true},
         ],
     })
+}
+
+/// Returns the files of rooms in a server's folder that end so.
+pub fn files(folder: &std::path::Path, end: &str) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder.join("tables")) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths
+        .filter(|path| path.to_str().unwrap().ends_with(end))
+        .collect();
+    paths.sort();
+    paths
 }
