@@ -51,7 +51,7 @@ pub enum Route<'a> {
     Stream(Cow<'a, [u8]>),
     /// A reserved route of the streams protocol: the raw path after `__ds/`.
     Reserved(&'a str),
-    /// `/healthz`
+    /// `/healthz`, also `/health`
     Health,
     /// `/metrics`
     Metrics,
@@ -93,7 +93,7 @@ impl<'a> Route<'a> {
             };
         }
         match path {
-            "/healthz" => Self::Health,
+            "/healthz" | "/health" => Self::Health,
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
             "/room" => Self::Room,
@@ -466,6 +466,9 @@ mod tests {
         assert_eq!(Route::parse("/v1/stream/a/b"), stream(b"a/b"));
         assert_eq!(Route::parse("/v1/stream/a%20b"), stream(b"a b"));
         assert_eq!(Route::parse("/v1/stream/__dsx"), stream(b"__dsx"));
+        for path in ["/healthz", "/health"] {
+            assert_eq!(Route::parse(path), Route::Health);
+        }
         assert_eq!(
             Route::parse("/v1/stream/__ds/jwks.json"),
             Route::Reserved("jwks.json")

@@ -35,7 +35,7 @@ impl<D: Disk> Reactor<D> {
         self.conns[at].client = self.client_ip(at, fields);
         // Who watches whether the server lives is never too fast.
         if self.limiter.is_on()
-            && target != HEALTH
+            && !HEALTH.contains(&target)
             && let Err(failure) = self.admit_request(at, &mut context)
         {
             return self.answer_failure(at, context, &failure);
@@ -766,7 +766,7 @@ struct Stream<'a> {
 const COPY_BYTES_MAX: u64 = 32 << 10;
 
 /// Where a server says that it lives.
-const HEALTH: &str = "/healthz";
+const HEALTH: [&str; 2] = ["/healthz", "/health"];
 
 /// The text form that the metrics have (OpenMetrics 1.0).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -189,6 +189,7 @@ export class Room {
   readonly #options: RoomOptions
   #socket: WebSocket | undefined
   #isOpen = false
+  #wasOpen = false
   #isClosed = false
   #tries = 0
   #retry: ReturnType<typeof setTimeout> | undefined
@@ -384,8 +385,9 @@ export class Room {
   }
 
   #opened(): void {
-    const isAgain = this.#tries > 0 || this.#lastId > 0
+    const isAgain = this.#wasOpen
     this.#isOpen = true
+    this.#wasOpen = true
     this.#tries = 0
     for (const table of this.#rows.keys()) this.#keep("subscribe", { table })
     for (const prefix of this.#prefixes.keys()) this.#keep("subscribeMemory", { prefix })
