@@ -36,6 +36,8 @@ use crate::tables::{Answer, Answered, Ask, Asker, At, Notice, Outcome, Refused, 
 pub enum TableExpect {
     /// What came of a method, and the SQL where it was a query.
     Rpc(Box<(Label, Option<Box<str>>)>),
+    /// What came of a method that did nothing durable, as it is told once the room is: JSON.
+    Kept(Vec<u8>),
     /// The tables and their columns.
     Schema,
     /// A TypeScript client for the room.
@@ -343,7 +345,21 @@ impl<D: Disk> Reactor<D> {
             Err(failure) => return self.refuse_rpc_later(at, context, label, failure),
         };
         let method = match self.keep(place, grant, method) {
-            Ok(Keeping::Done(Ok(kept))) => return self.show_kept(at, context, &label, &kept),
+            Ok(Keeping::Done(Ok(kept))) => {
+                if self.shard.tables_live(place.slot) {
+                    return self.show_kept(at, context, &label, &kept);
+                }
+                // Nobody is told of a room before it is durable: a call that does nothing waits for it.
+                let mut json = Vec::new();
+                write_kept(&mut json, &label, &kept);
+                let expect = Expect::Tables(TableExpect::Kept(json));
+                let ticket = self.wait(at, context, Some(Box::new(expect)));
+                let (asker, now) = (Asker::Connection(ticket), self.table_time());
+                let nothing = Call::default();
+                return self
+                    .tables
+                    .call(&mut self.shard, asker, place, nothing, 0, now);
+            }
             Ok(Keeping::Done(Err(refused))) => {
                 let expect = TableExpect::Rpc(Box::new((label, None)));
                 return self.refuse_table(at, context, &expect, refused);
@@ -402,11 +418,14 @@ impl<D: Disk> Reactor<D> {
         };
         let answer = match outcome {
             Outcome::Called(Ok(applied)) => {
-                let TableExpect::Rpc(rpc) = expect else {
-                    unreachable!("only an rpc calls tables");
-                };
                 let mut json = Vec::new();
-                tables::write_mutated(&mut json, &rpc.0, &applied);
+                match expect {
+                    TableExpect::Rpc(rpc) => tables::write_mutated(&mut json, &rpc.0, &applied),
+                    TableExpect::Kept(kept) => json = kept,
+                    TableExpect::Schema | TableExpect::Client(_) | TableExpect::Backup => {
+                        unreachable!("only an rpc calls tables")
+                    }
+                }
                 return self.show(at, context, |out, envelope| {
                     tables::write_json(out, envelope, &json);
                 });
@@ -443,7 +462,13 @@ impl<D: Disk> Reactor<D> {
                     tables::write_client(out, envelope, &source);
                 });
             }
-            (TableExpect::Schema | TableExpect::Client(_) | TableExpect::Backup, _) => {
+            (
+                TableExpect::Kept(_)
+                | TableExpect::Schema
+                | TableExpect::Client(_)
+                | TableExpect::Backup,
+                _,
+            ) => {
                 unreachable!("the answer is of the question's kind")
             }
         }
