@@ -11,8 +11,6 @@ mod memory;
 
 use std::fs::File;
 
-pub(super) use self::memory::Kept;
-
 use bytes::Bytes;
 use floe_log::Disk;
 use floe_proto::table::{Call, TableError};
@@ -22,7 +20,7 @@ use floe_surfaces::http::Method;
 use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, TableRoom};
 
 use self::buffered::check_buffered;
-use self::memory::{Keeping, write_kept};
+pub(super) use self::memory::{Keeping, Kept, write_kept};
 use super::caller::full_name;
 use super::channels::may_own;
 use super::conn::{Context, Expect, Place, State};
