@@ -13,7 +13,7 @@ pub struct TableOptions {
     pub call_rows_max: usize,
     /// Bytes of the messages that one call may leave in the log.
     pub call_bytes_max: usize,
-    /// Bytes of one value.
+    /// Bytes of one value; a row may have twice as many.
     pub value_bytes_max: usize,
     /// Bytes of a row's key as text.
     pub key_bytes_max: usize,
@@ -39,6 +39,13 @@ impl Default for TableOptions {
             cache_bytes: 512 << 10,
             usage_days: 30,
         }
+    }
+}
+
+impl TableOptions {
+    /// Bytes of the values of one row.
+    pub(super) const fn row_bytes_max(&self) -> usize {
+        self.value_bytes_max.saturating_mul(2)
     }
 }
 

@@ -7,6 +7,7 @@ mod functions;
 mod guard;
 mod info;
 mod params;
+mod strings;
 
 use std::path::Path;
 
@@ -48,6 +49,7 @@ impl RoomReader {
     ) -> Result<Self, TableFileError> {
         let mut db = store::open_to_read(&folder.file(room), options)?;
         set_limits(&db, options)?;
+        strings::install(&db)?;
         let clock = Clock::watch(&mut db)?;
         let guard = Guard::watch(&mut db)?;
         Ok(Self {
@@ -187,9 +189,13 @@ fn message_of(error: &rusqlite::Error) -> String {
     "the SQL cannot be run".to_owned()
 }
 
+/// Bytes that SQLite may add to the values of a row.
+const ROW_OVERHEAD_BYTES: usize = 16 << 10;
+
 /// Makes SQLite refuse what is larger than anybody needs.
 fn set_limits(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
-    let bytes = options.value_bytes_max.saturating_mul(2);
+    // A row that was taken can be read: it has no more bytes, but for what SQLite adds.
+    let bytes = options.row_bytes_max().saturating_add(ROW_OVERHEAD_BYTES);
     let columns = options.columns_max.saturating_mul(2);
     for (limit, value) in [
         (Limit::SQLITE_LIMIT_LENGTH, bytes),

@@ -302,6 +302,7 @@ impl Work<'_> {
             })
             .map_err(|error| refused(error, layout))?;
         drop(statement);
+        self.check_row(layout, &inserted)?;
         self.note_id(layout, &inserted);
         Ok(inserted)
     }
@@ -333,6 +334,7 @@ impl Work<'_> {
             )
             .map_err(|error| refused(error, layout))?;
         drop(statement);
+        self.check_row(layout, &changed)?;
         self.note_id(layout, &changed);
         Ok(changed)
     }
@@ -382,6 +384,20 @@ impl Work<'_> {
             if matches!(value, Value::Real(real) if !real.is_finite()) {
                 return Err(violation(layout, Some(name), "the number is not finite"));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that a row as it is now can be read again by a query.
+    fn check_row(&self, layout: &Layout, found: &Found) -> Result<(), TableError> {
+        let values = found.row.0.iter();
+        let bytes: usize = values.map(|(_, value)| bytes_of(value)).sum();
+        let limit = self.options.row_bytes_max();
+        if bytes > limit {
+            return Err(too_large(
+                layout,
+                &format!("a row has more than {limit} bytes"),
+            ));
         }
         Ok(())
     }

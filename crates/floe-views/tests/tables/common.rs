@@ -13,7 +13,7 @@ pub const START: Millis = Millis(1_767_225_600_000);
 
 /// A room, whose log is in memory.
 pub struct Room {
-    _temporary: tempfile::TempDir,
+    pub _temporary: tempfile::TempDir,
     pub folder: TableFolder,
     pub options: TableOptions,
     pub log: Messages,

@@ -3,3 +3,6 @@
 
 mod calls;
 mod common;
+mod files;
+mod rebuild;
+mod sql;
