@@ -182,6 +182,7 @@ fn bench_uses_the_tables_of_rooms() {
     for (work, operation, own) in [
         ("mutate", "mutation", &["--connections=4", "--rooms=3"][..]),
         ("sql", "query", &["--connections=2", "--rows=1000"]),
+        ("buffer", "update", &["--http", "--interval=100"]),
     ] {
         let what = ["bench", "tables", &room.url, "--work", work];
         let output = command(&[&what, own, &common].concat()).output().unwrap();

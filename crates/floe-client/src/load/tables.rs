@@ -24,7 +24,8 @@ pub(super) use requests::{CREATE_TABLE, Change, TableAppends, Updates, connect_p
 
 /// Runs what the plan says.
 pub(super) fn run(run: &Run) -> Result<Report, RunError> {
-    if run.plan.tables == TableWork::Live && run.plan.message_bytes < Record::LEN {
+    let has_records = matches!(run.plan.tables, TableWork::Live | TableWork::Buffer);
+    if has_records && run.plan.message_bytes < Record::LEN {
         return Err(RunError::MessageTooSmall {
             message_bytes_min: Record::LEN,
         });
@@ -176,6 +177,7 @@ fn buffer(run: &Run, names: &[String]) -> Result<Report, RunError> {
     let mut engine = run.engine()?;
     let connections = run.plan.connections;
     let appends: Rc<dyn Appends> = Rc::new(updates.over_http(&run.target, names));
+    engine.shared.written = vec![0; connections];
     for connection in 0..connections {
         let rate = run.plan.appends_per_second;
         let pace = rate.map(|rate| super::roles::Pace::shared(rate, connections, connection));
@@ -185,10 +187,15 @@ fn buffer(run: &Run, names: &[String]) -> Result<Report, RunError> {
                 step: 1,
                 count: 1,
             };
-            let role = AppendRole::new(&appends, streams, run.plan.pipeline);
-            engine.add(Box::new(role.with_pace(pace)));
+            // No two values are alike: one that is what it was need not be written.
+            let role = AppendRole::new(&appends, streams, run.plan.pipeline)
+                .with_records(connection as u16)
+                .with_pace(pace);
+            engine.add(Box::new(role));
         } else {
-            let role = BufferRole::new(&names[0], updates.clone(), run.plan.pipeline, pace);
+            let writer = connection as u16;
+            let pipeline = run.plan.pipeline;
+            let role = BufferRole::new(&names[0], updates.clone(), writer, pipeline, pace);
             engine.add(Box::new(role));
         }
     }

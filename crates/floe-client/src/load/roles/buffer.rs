@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::pace::Pace;
 use crate::load::meter::Kind;
+use crate::load::record::Record;
 use crate::load::response::Head;
 use crate::load::role::{After, Io, Role, Shared};
 use crate::load::tables::{Updates, connect_path};
@@ -13,6 +14,8 @@ use crate::load::websocket::{WebSocket, number_in, put_handshake_to, put_text, t
 pub(crate) struct BufferRole {
     room: String,
     updates: Updates,
+    /// Number among those who update.
+    writer: u16,
     pipeline: usize,
     pace: Option<Pace>,
     socket: Option<Box<WebSocket>>,
@@ -24,10 +27,17 @@ pub(crate) struct BufferRole {
 }
 
 impl BufferRole {
-    pub(crate) fn new(room: &str, updates: Updates, pipeline: usize, pace: Option<Pace>) -> Self {
+    pub(crate) fn new(
+        room: &str,
+        updates: Updates,
+        writer: u16,
+        pipeline: usize,
+        pace: Option<Pace>,
+    ) -> Self {
         Self {
             room: room.to_owned(),
             updates,
+            writer,
             pipeline,
             pace,
             socket: None,
@@ -55,7 +65,13 @@ impl BufferRole {
             }
             self.frame.clear();
             self.frame.extend_from_slice(b"{\"action\":\"rpc\",");
-            self.updates.put_rpc(&mut self.frame, Some(self.next));
+            // No two values are alike: one that is what it was need not be written.
+            let record = Record {
+                writer: self.writer,
+                sequence: self.next,
+                sent_ns: now_ns,
+            };
+            self.updates.put_rpc(&mut self.frame, record);
             self.sent.push_back((self.next, now_ns));
             self.next += 1;
             put_text(io.out, &self.frame);

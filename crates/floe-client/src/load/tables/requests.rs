@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::load::meter::Kind;
-use crate::load::request::{Appends, put_filler};
+use crate::load::record::Record;
+use crate::load::request::Appends;
 use crate::load::target::{Target, put_decimal};
 
 /// Makes the table of a run.
@@ -137,15 +138,13 @@ impl Updates {
         }
     }
 
-    /// Appends an rpc without the brace that opens it.
-    pub(crate) fn put_rpc(&self, out: &mut Vec<u8>, request_id: Option<u64>) {
-        if let Some(id) = request_id {
-            out.extend_from_slice(b"\"requestId\":");
-            put_decimal(out, id);
-            out.push(b',');
-        }
+    /// Appends an rpc without the brace that opens it; the number of the record is its id.
+    pub(crate) fn put_rpc(&self, out: &mut Vec<u8>, record: Record) {
+        out.extend_from_slice(b"\"requestId\":");
+        put_decimal(out, record.sequence);
+        out.push(b',');
         out.extend_from_slice(self.opening.as_bytes());
-        put_filler(out, self.value_bytes);
+        record.put(out, self.value_bytes);
         out.extend_from_slice(b"\"}}");
     }
 
@@ -177,6 +176,7 @@ pub(crate) fn connect_path(room: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::request::put_filler;
 
     #[test]
     fn a_body_is_json_of_the_length_that_the_head_says() {
@@ -217,7 +217,12 @@ mod tests {
             expected.map(|(method, rows)| (method.to_owned(), rows))
         );
         let mut frame = b"{\"action\":\"rpc\",".to_vec();
-        updates.put_rpc(&mut frame, Some(12));
+        let record = Record {
+            writer: 1,
+            sequence: 12,
+            sent_ns: 0,
+        };
+        updates.put_rpc(&mut frame, record);
         let frame: serde_json::Value = serde_json::from_slice(&frame).unwrap();
         assert_eq!(frame["requestId"], 12);
         assert_eq!(frame["payload"]["interval"], 250);
