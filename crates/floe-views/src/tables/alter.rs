@@ -57,7 +57,7 @@ impl Work<'_> {
             if let Alteration::RenameTable(to) = step {
                 self.check_free(to)?;
             }
-            alter(self.db, &mut new, step).map_err(|error| refused(error, &layout))?;
+            alter(self.db, &mut new, step).map_err(|error| unfit(error, &layout))?;
         }
         let altered = Layout::new(layout.number, new.clone());
         self.catalog
@@ -98,6 +98,16 @@ impl Work<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Says why SQLite does not change a table: the rows that are there, or what it cannot do at all.
+fn unfit(error: rusqlite::Error, layout: &Layout) -> TableError {
+    if let rusqlite::Error::SqliteFailure(failure, Some(message)) = &error
+        && failure.extended_code == rusqlite::ffi::SQLITE_ERROR
+    {
+        return of_table(layout, Code::InvalidRequest, message);
+    }
+    refused(error, layout)
 }
 
 /// Makes a table in the file.

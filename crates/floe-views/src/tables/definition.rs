@@ -153,8 +153,6 @@ pub fn literal(kind: ColumnType, value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Integer(whole) if kind == ColumnType::Real => format!("{:e}", *whole as f64),
-        // The smallest number has no positive counterpart, which is what a minus would stand before.
-        Value::Integer(i64::MIN) => "(-9223372036854775807 - 1)".to_owned(),
         Value::Integer(whole) => whole.to_string(),
         Value::Real(real) => format!("{real:e}"),
         Value::Text(text) => format!("'{}'", text.replace('\'', "''")),

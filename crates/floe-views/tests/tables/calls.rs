@@ -177,3 +177,22 @@ fn a_rule_goes_with_a_column_that_is_named_anew() {
         Code::NotFound
     );
 }
+
+#[test]
+fn rows_that_are_there_have_the_default_of_a_new_column() {
+    let mut room = Room::new();
+    room.create(PEOPLE);
+    room.insert("people", "[{}]").unwrap();
+    for default in ["-9223372036854775808", "9223372036854775807", "-1"] {
+        let name = format!("c{}", room.log.len());
+        let json =
+            format!(r#"{{"addColumn":{{"name":"{name}","type":"INTEGER","default":{default}}}}}"#);
+        let alter = Mutation::AlterTable {
+            table: "people".into(),
+            steps: vec![serde_json::from_str(&json).unwrap()],
+        };
+        room.call(vec![alter]).unwrap();
+        let told = room.ask(&format!("SELECT {name} AS n FROM people"));
+        assert_eq!(told, format!(r#"[{{"n":{default}}}]"#));
+    }
+}
