@@ -25,7 +25,9 @@ use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
 use self::live::LiveMetrics;
+use self::replica::ReplicaMetrics;
 pub use self::tables::TableMetrics;
+use crate::replica::SyncStatus;
 use crate::shard::Shard;
 use crate::views::Lag;
 
@@ -35,6 +37,7 @@ mod config;
 mod gateway;
 mod limits;
 mod live;
+mod replica;
 mod tables;
 
 /// All metrics of one server.
@@ -72,6 +75,7 @@ pub struct Metrics {
     config: ConfigMetrics,
     live: LiveMetrics,
     tables: TableMetrics,
+    replica: ReplicaMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -203,6 +207,7 @@ impl Metrics {
             config: ConfigMetrics::register(&mut registry),
             live: LiveMetrics::register(&mut registry),
             tables: TableMetrics::register(&mut registry),
+            replica: ReplicaMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -284,6 +289,26 @@ impl Metrics {
     /// Counts a batch that the SQL view did not take.
     pub fn view_failed(&self) {
         self.view_failures.inc();
+    }
+
+    /// Notes a batch that is in a replica.
+    pub fn replicated(&self, messages: u64, seconds: f64) {
+        self.replica.applied(messages, seconds);
+    }
+
+    /// Notes how long a room waited until what had moved was in a replica.
+    pub fn replica_delay(&self, ms: u64) {
+        self.replica.delay(ms);
+    }
+
+    /// Counts something that a replica did not take.
+    pub fn replica_failed(&self) {
+        self.replica.failed();
+    }
+
+    /// Notes how the replica is.
+    pub fn replica_status(&self, status: &SyncStatus) {
+        self.replica.show(status);
     }
 
     /// Notes work of the cold tier.

@@ -44,6 +44,7 @@ use floe_surfaces::http::{self, Envelope};
 use floe_surfaces::streams::Scratch;
 use floe_surfaces::ws::Deflater;
 use floe_views::Folder;
+use floe_views::replica::EmbeddedFolder;
 use floe_views::tables::TableFolder;
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -62,6 +63,7 @@ use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
 use crate::reload::{ReloadSlot, Reloader};
+use crate::replica::ReplicaHost;
 use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Failure, Shard, SlotId};
@@ -116,6 +118,7 @@ pub struct Reactor<D: Disk> {
     views: ViewHost<D::File>,
     tables: TableHost<D::File>,
     buffers: RoomBuffers,
+    replicas: ReplicaHost<D::File>,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -228,6 +231,13 @@ impl<D: Disk> Reactor<D> {
         let quotas = Arc::new(settings.quotas.clone());
         shard.set_quotas(Arc::clone(&quotas));
         shard.note_for_view();
+        let replicas = ReplicaHost::start(
+            &settings.replica,
+            &EmbeddedFolder::new(settings.data.join("replica")),
+            &waker,
+            metrics.clone(),
+        )?;
+        shard.note_for_replicas(replicas.wanted());
         let directory = DirectoryHost::open(&mut shard, clock.wall)?;
         let subscriptions = SubscriptionHost::open(
             &mut shard,
@@ -264,6 +274,7 @@ impl<D: Disk> Reactor<D> {
             views: ViewHost::start(views, &waker, metrics.clone())?,
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
+            replicas,
             workers: Workers::start(&waker)?,
             gateway: Gateway::new(
                 Arc::clone(&waker),
@@ -347,6 +358,7 @@ impl<D: Disk> Reactor<D> {
             self.answer_views();
             self.flush_due();
             self.answer_tables();
+            self.feed_replicas();
             self.shard.advance_live(self.clock.wall);
             self.deliver();
             self.look_after_cold();
@@ -382,6 +394,9 @@ impl<D: Disk> Reactor<D> {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(Millis(at_ms)) = self.buffers.next_due() {
+            wake_ms = wake_ms.min(at_ms);
+        }
+        if let Some(at_ms) = self.replicas.wake_ms(self.clock.uptime_ms) {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at) = self.shard.live_wake() {
@@ -855,6 +870,26 @@ impl<D: Disk> Reactor<D> {
                 self.resume(at);
             }
         }
+    }
+
+    /// Gives replicas what they lack, and answers what they were asked.
+    fn feed_replicas(&mut self) {
+        let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
+        for answered in self.replicas.turn(&mut self.shard, now, uptime_ms) {
+            let Place { at, generation, .. } = Place::of(answered.ticket);
+            let conn = self.conns.get(at);
+            if conn.is_some_and(|conn| conn.generation == generation) {
+                self.answer_global(at, answered.outcome);
+                self.resume(at);
+            }
+        }
+    }
+
+    /// Counts how the replica is.
+    fn show_replicas(&self) {
+        let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
+        self.metrics
+            .replica_status(&self.replicas.status(now, uptime_ms));
     }
 
     /// Looks at what arrived while a connection was waiting.

@@ -12,6 +12,7 @@ use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
 use crate::proxy::ProxySettings;
 use crate::quotas::Quotas;
+use crate::replica::ReplicaSettings;
 use crate::tls::{Certificates, TlsSettings};
 
 /// Everything that a server is started with.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub live_compression: bool,
     /// What the SQL view of channels keeps, and its bounds.
     pub view: floe_views::Options,
+    /// Where the rows of all rooms are copied to; embedded by default.
+    pub replica: ReplicaSettings,
     /// Bounds.
     pub limits: Limits,
     /// How much each caller may have and do.
@@ -118,6 +121,7 @@ impl Default for Settings {
             proxies: ProxySettings::default(),
             live_compression: false,
             view: floe_views::Options::default(),
+            replica: ReplicaSettings::default(),
             limits: Limits::default(),
             quotas: Quotas::default(),
             log: floe_log::Options::default(),

@@ -14,6 +14,7 @@ mod delete;
 mod fetch;
 mod live;
 mod registry;
+mod replicated;
 mod tables;
 mod tally;
 mod value;
@@ -41,6 +42,7 @@ pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
 pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room};
+pub use replicated::{Messages, Moved, ReplicaRoom, Replicated};
 pub use tables::{TablePlace, TablesMoved};
 pub use viewed::Handed;
 
@@ -144,6 +146,10 @@ pub struct Shard<D: Disk> {
     next_unviewed: u64,
     /// Whether there is a view to feed.
     viewing: bool,
+    /// Which rooms replicas are told of.
+    replicated: Replicated,
+    /// Rooms that moved, for replicas.
+    moved: Vec<Moved>,
     /// The newest time that the host has told.
     latest: Millis,
     /// Names of rooms that came, moved or went, for subscriptions; kept only while asked for.
@@ -252,6 +258,8 @@ impl<D: Disk> Shard<D> {
             unviewed: VecDeque::new(),
             next_unviewed: 0,
             viewing: false,
+            replicated: Replicated::default(),
+            moved: Vec::new(),
             latest: Millis::default(),
             changes: None,
             meta: Vec::new(),
@@ -497,6 +505,7 @@ impl<D: Disk> Shard<D> {
         }
         self.note_unviewed(id, self.latest);
         self.note_tables(id, !was_born || before != after, gone);
+        self.note_moved(id, gone);
         self.drop_if_gone(id);
     }
 

@@ -7,6 +7,8 @@
 mod embedded;
 mod error;
 mod plan;
+mod postgres;
+mod query;
 #[cfg(test)]
 mod suite;
 
@@ -16,6 +18,8 @@ use floe_proto::RoomId;
 
 pub use embedded::{Embedded, EmbeddedFolder};
 pub use error::ReplicaError;
+pub use postgres::{Postgres, is_postgres_url};
+pub use query::{GlobalRows, ReplicaReader};
 
 /// A database that holds the rows and events of all rooms.
 ///

@@ -16,6 +16,7 @@ mod definition;
 mod error;
 mod file;
 mod folder;
+pub(crate) mod gate;
 mod layout;
 mod messages;
 mod options;

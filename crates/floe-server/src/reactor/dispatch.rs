@@ -122,6 +122,7 @@ impl<D: Disk> Reactor<D> {
                 self.metrics.buffers(&self.buffers.usage());
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
+                self.show_replicas();
                 self.metrics.limit_keys(self.limiter.sizes());
                 for (kind, count) in self.shard.take_refusals() {
                     self.metrics.quota_refused(kind, count);

@@ -113,6 +113,7 @@ impl<D: Disk> Reactor<D> {
         self.views.stop(&mut self.shard);
         let now = self.table_time();
         self.tables.stop(&mut self.shard, now);
+        self.replicas.stop(&mut self.shard);
         self.workers.stop();
         for finished in self.workers.take_finished() {
             if let Finished::Work(done) | Finished::Cold { done, .. } = finished {

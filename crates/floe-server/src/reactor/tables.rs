@@ -7,6 +7,7 @@
 //! their [`Asker`], and after each commit to all who follow tables, as a [`Notice`].
 
 mod buffered;
+mod global;
 mod memory;
 
 use std::fs::File;
@@ -42,6 +43,8 @@ pub enum TableExpect {
     Client(TableRoom),
     /// A copy of the file.
     Backup,
+    /// Rows of many rooms, and why others could not be asked.
+    Global(Vec<(Box<str>, Failure)>),
 }
 
 impl<D: Disk> Reactor<D> {
@@ -158,9 +161,8 @@ impl<D: Disk> Reactor<D> {
                 let message = "this path speaks WebSocket alone";
                 return Err(Failure::new(Code::UpgradeRequired, message));
             }
-            (tables::Ask::Global(_), _) => {
-                let message = "the server keeps no replica";
-                return Err(Failure::new(Code::ReplicaUnavailable, message));
+            (tables::Ask::Global(query), _) => {
+                self.ask_global(at, context, session, &grant, query)?;
             }
             (tables::Ask::Preflight, _) => self.answer_preflight(at, context),
             (
@@ -378,6 +380,13 @@ impl<D: Disk> Reactor<D> {
             Some(Box::new(Expect::Tables(expect)))
         };
         match method {
+            Told::GetSyncStatus => self.show_sync(at, context, &label),
+            Told::ForceSyncAll => {
+                let namespace = grant.namespace.as_str();
+                let uptime_ms = self.clock.uptime_ms;
+                self.replicas.sync_all(&self.shard, namespace, uptime_ms);
+                self.show_sync(at, context, &label);
+            }
             Told::Mutate(call) => {
                 let ticket = self.wait(at, context, expect(label));
                 let asker = Asker::Connection(ticket);
@@ -420,9 +429,10 @@ impl<D: Disk> Reactor<D> {
                 match expect {
                     TableExpect::Rpc(rpc) => tables::write_mutated(&mut json, &rpc.0, &applied),
                     TableExpect::Kept(kept) => json = kept,
-                    TableExpect::Schema | TableExpect::Client(_) | TableExpect::Backup => {
-                        unreachable!("only an rpc calls tables")
-                    }
+                    TableExpect::Schema
+                    | TableExpect::Client(_)
+                    | TableExpect::Backup
+                    | TableExpect::Global(_) => unreachable!("only an rpc calls tables"),
                 }
                 return self.show(at, context, |out, envelope| {
                     tables::write_json(out, envelope, &json);
@@ -464,7 +474,8 @@ impl<D: Disk> Reactor<D> {
                 TableExpect::Kept(_)
                 | TableExpect::Schema
                 | TableExpect::Client(_)
-                | TableExpect::Backup,
+                | TableExpect::Backup
+                | TableExpect::Global(_),
                 _,
             ) => {
                 unreachable!("the answer is of the question's kind")

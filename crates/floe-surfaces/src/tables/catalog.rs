@@ -165,7 +165,7 @@ pub const METHODS: &[MethodInfo] = &[
             need(
                 "columns",
                 Shape::Columns,
-                "1 to 200 of `{name,type,primaryKey,notNull,unique,default}`",
+                "one or more of `{name,type,primaryKey,notNull,unique,default}`",
             ),
         ],
         r#"{"name":"notes","columns":[{"name":"id","type":"INTEGER","primaryKey":true},{"name":"text","type":"TEXT","notNull":true}]}"#,

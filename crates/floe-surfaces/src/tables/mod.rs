@@ -47,8 +47,8 @@ pub const SQL_CHARS_MAX: usize = 10_000;
 pub const SQL_PARAMS_MAX: usize = 1_000;
 /// Characters of a task's title, without white space around it.
 pub const TITLE_CHARS_MAX: usize = 500;
-/// Columns of the widest table.
-pub const COLUMNS_MAX: usize = 200;
+/// Columns that are read of a table; how many it may have is a setting.
+pub const COLUMNS_MAX: usize = 1_000;
 /// Steps of one `alterTable`.
 pub const STEPS_MAX: usize = 100;
 /// Rows of one `batchInsert`.

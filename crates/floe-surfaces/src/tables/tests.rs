@@ -313,7 +313,7 @@ fn a_mutation_that_cannot_be_says_which_field_and_why() {
         (
             "deleteRow",
             r#"{"table":"t","key":[]}"#,
-            "`key` has not 1 to 200 values",
+            "`key` has not 1 to 1000 values",
         ),
         (
             "deleteRow",
@@ -608,4 +608,6 @@ fn events_have_the_form_of_the_surface() {
     );
 }
 
+mod hostile;
+mod requests;
 mod typescript;

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use floe_proto::RoomId;
 
 pub use self::folder::EmbeddedFolder;
+pub(super) use self::write::guess;
 
 use self::file::File;
+pub(super) use self::file::{SCHEMA, identity};
 use super::{Applied, Batch, ReplicaError, ReplicaTarget, RoomRef};
 
 /// A replica in SQLite files.

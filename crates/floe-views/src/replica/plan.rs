@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use floe_proto::table::{self, Column, Operation, SCHEMA_TYPE, Table};
+use floe_proto::table::{self, Alteration, Column, Operation, SCHEMA_TYPE, Table};
 use floe_proto::{Event, EventKind, Millis};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -34,7 +34,7 @@ pub enum Step<'a> {
         /// What it looks like now, its name included.
         now: Box<Table>,
         /// What becomes of its rows, in this order.
-        reshape: Vec<Reshape>,
+        reshape: Vec<Alteration>,
     },
     /// A table has another name, if it has not been told already.
     Rename {
@@ -70,29 +70,6 @@ pub struct EventNow<'a> {
     pub created_at: Millis,
 }
 
-/// What becomes of the rows of a table that is altered.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reshape {
-    /// They have one more value: the column's default.
-    #[serde(alias = "AddColumn")]
-    AddColumn(Column),
-    /// They lack a value.
-    #[serde(alias = "DropColumn")]
-    DropColumn(Box<str>),
-    /// A value has another name.
-    #[serde(alias = "RenameColumn")]
-    RenameColumn {
-        /// The old one.
-        from: Box<str>,
-        /// The new one.
-        to: Box<str>,
-    },
-    /// The table has another name.
-    #[serde(alias = "RenameTable")]
-    RenameTable(Box<str>),
-}
-
 /// The value of a message that alters a table.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,7 +77,7 @@ struct Altered {
     name: Box<str>,
     columns: Vec<Column>,
     #[serde(default)]
-    steps: Vec<Reshape>,
+    steps: Vec<Alteration>,
     #[serde(default)]
     renamed_from: Option<Box<str>>,
     #[serde(default)]
@@ -168,7 +145,7 @@ impl<'a> Plan<'a> {
         let altered = |value: Option<&RawValue>| -> Option<Altered> {
             serde_json::from_str(value?.get()).ok()
         };
-        let now = altered(change.value);
+        let now = altered(change.value.or(change.old_value));
         let is_new = change.headers.operation == Operation::Insert;
         let step = match (change.headers.operation, now) {
             (Operation::Delete, _) => {

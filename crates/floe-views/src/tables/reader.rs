@@ -20,9 +20,9 @@ use super::constraint::unexpected;
 use super::error::TableFileError;
 use super::{SqlLimits, TableFolder, TableOptions, store};
 
-pub use self::answer::{ColumnInfo, Rows};
-use self::clock::Clock;
-use self::guard::Guard;
+pub use self::answer::{ColumnInfo, Failure, Rows, answer, describe};
+pub use self::clock::Clock;
+pub use self::guard::Guard;
 pub use self::info::UsageDay;
 
 /// Reads the tables of one room while they are written; any number of readers may be open.
@@ -88,13 +88,15 @@ impl RoomReader {
         let _limited = self.clock.limit(limits);
         let answered = {
             let _guarded = self.guard.on();
-            answer::answer(&self.db, sql, params, limits)
+            answer(&self.db, sql, params, limits)
         };
         drop(moment);
         let mut rows = match answered {
             Ok(rows) => rows,
-            Err(answer::Failure::Refused(error)) => return Err(error),
-            Err(answer::Failure::Sqlite(error)) => return Err(self.explain(&error, limits)),
+            Err(Failure::Refused(error)) => return Err(error),
+            Err(Failure::Sqlite(error)) => {
+                return Err(explain(&error, &self.guard, &self.clock, limits));
+            }
         };
         rows.applied = applied;
         rows.tables = self.guard.read();
@@ -145,36 +147,42 @@ impl RoomReader {
     pub fn backup(&mut self, to: &Path) -> Result<u64, TableFileError> {
         backup::backup(&self.folder.file(self.room), to)
     }
+}
 
-    fn explain(&self, error: &rusqlite::Error, limits: &SqlLimits) -> TableError {
-        use rusqlite::ErrorCode;
-        if matches!(error, rusqlite::Error::MultipleStatement) {
-            return rejected("one statement at a time can be run".to_owned());
+/// Says what an error of SQLite means to whoever asked.
+pub fn explain(
+    error: &rusqlite::Error,
+    guard: &Guard,
+    clock: &Clock,
+    limits: &SqlLimits,
+) -> TableError {
+    use rusqlite::ErrorCode;
+    if matches!(error, rusqlite::Error::MultipleStatement) {
+        return rejected("one statement at a time can be run".to_owned());
+    }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => clock.why(limits),
+        Some(ErrorCode::TooBig) => {
+            too_large("a value that the SQL computes is too large".to_owned())
         }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => self.clock.why(limits),
-            Some(ErrorCode::TooBig) => {
-                too_large("a value that the SQL computes is too large".to_owned())
-            }
-            Some(ErrorCode::OutOfMemory | ErrorCode::DiskFull) => {
-                too_large("what the SQL computes is too large".to_owned())
-            }
-            Some(ErrorCode::AuthorizationForStatementDenied) => rejected(self.guard.why()),
-            Some(
-                ErrorCode::CannotOpen
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::NotADatabase
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::SchemaChanged,
-            ) => unexpected(error),
-            _ => match self.guard.refusal() {
-                Some(why) => rejected(why),
-                None => rejected(message_of(error)),
-            },
+        Some(ErrorCode::OutOfMemory | ErrorCode::DiskFull) => {
+            too_large("what the SQL computes is too large".to_owned())
         }
+        Some(ErrorCode::AuthorizationForStatementDenied) => rejected(guard.why()),
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::NotADatabase
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::SchemaChanged,
+        ) => unexpected(error),
+        _ => match guard.refusal() {
+            Some(why) => rejected(why),
+            None => rejected(message_of(error)),
+        },
     }
 }
 
@@ -193,7 +201,7 @@ fn message_of(error: &rusqlite::Error) -> String {
 const ROW_OVERHEAD_BYTES: usize = 16 << 10;
 
 /// Makes SQLite refuse what is larger than anybody needs.
-fn set_limits(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
+pub fn set_limits(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
     // A row that was taken can be read: it has no more bytes, but for what SQLite adds.
     let bytes = options.row_bytes_max().saturating_add(ROW_OVERHEAD_BYTES);
     let columns = options.columns_max.saturating_mul(2);

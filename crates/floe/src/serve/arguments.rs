@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Command, ValueEnum};
-use floe_server::{Limits, Quotas, Settings};
+use floe_server::{Limits, Quotas, ReplicaSettings, Settings};
 
 use super::cold::ColdArguments;
 use super::tls::TlsArguments;
@@ -93,6 +93,21 @@ pub struct ServeArguments {
     limits: LimitArguments,
     #[command(flatten)]
     view: ViewArguments,
+    /// Where the rows of all rooms with tables are copied to, for questions about many of them.
+    ///
+    /// `embedded` is SQLite files in the data folder, made once there is a room with tables; `off` is
+    /// nowhere. `postgres://USER:PASSWORD@HOST/DATABASE` is a PostgreSQL database beside those files,
+    /// which gets the events of channels, too; `?sslmode=require` encrypts, and checks the
+    /// certificate. Prefer the environment variable or a file: other users of the machine see
+    /// arguments.
+    #[arg(
+        long,
+        env = "FLOE_REPLICA",
+        value_name = "off|embedded|URL",
+        hide_env_values = true,
+        default_value = "embedded"
+    )]
+    replica: ReplicaSettings,
     #[command(flatten)]
     bounds: LogArguments,
     #[command(flatten)]
@@ -141,6 +156,7 @@ impl ServeArguments {
             tls: self.tls.tls(),
             proxies: self.tls.proxies(),
             view: self.view.options(),
+            replica: self.replica.clone(),
             limits: self.limits.limits(),
             // The file has tables for them.
             quotas: Quotas::default(),

@@ -106,7 +106,6 @@ fn what_is_told_of_bounds_is_what_holds() {
         format!("1 to {TITLE_CHARS_MAX} characters;"),
         format!("up to {SQL_CHARS_MAX} characters"),
         format!("up to {SQL_PARAMS_MAX} values"),
-        format!("1 to {COLUMNS_MAX} of"),
         format!("1 to {STEPS_MAX} of"),
         format!("1 to {BATCH_ROWS_MAX} rows"),
         format!("1 to {MUTATIONS_MAX} of"),

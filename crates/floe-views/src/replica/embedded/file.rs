@@ -34,7 +34,8 @@ pub struct RoomRow {
     pub applied: u64,
 }
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// What a file has.
+pub const SCHEMA: &str = include_str!("schema.sql");
 /// Version of the file.
 const VERSION: i64 = 1;
 /// Marks a file as a replica of Floe: `flor` in ASCII.
@@ -212,7 +213,8 @@ pub(super) fn empty(db: &Connection, no: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
+/// Returns what tells a file from any other.
+pub fn identity(path: &Path) -> Option<(u64, u64)> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
 }

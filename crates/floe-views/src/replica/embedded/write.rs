@@ -1,12 +1,12 @@
 //! Batches on their way into a file.
 
 use floe_proto::EventKind;
-use floe_proto::table::{Column, ColumnType, Row, Table, Value};
+use floe_proto::table::{Alteration, Column, ColumnType, Row, Table, Value};
 use rusqlite::Connection;
 
 use super::FileError;
 use super::file::{File, Known, RoomRow, empty, remove};
-use crate::replica::plan::{EventNow, Plan, Reshape, RowNow, Step};
+use crate::replica::plan::{EventNow, Plan, RowNow, Step};
 use crate::replica::{Applied, Batch, Mode, RoomKind};
 
 impl File {
@@ -172,7 +172,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn alter(&mut self, name: &str, now: &Table, reshape: &[Reshape]) -> rusqlite::Result<()> {
+    fn alter(&mut self, name: &str, now: &Table, reshape: &[Alteration]) -> rusqlite::Result<()> {
         let known = match self.known.table(self.db, self.room, name)? {
             Some(no) => Some(no),
             None => self.known.table(self.db, self.room, &now.name)?,
@@ -191,9 +191,9 @@ impl Writing<'_> {
     }
 
     /// Rewrites the rows of a table.
-    fn reshape(&mut self, no: i64, step: &Reshape) -> rusqlite::Result<()> {
+    fn reshape(&mut self, no: i64, step: &Alteration) -> rusqlite::Result<()> {
         match step {
-            Reshape::AddColumn(column) => {
+            Alteration::AddColumn(column) => {
                 let default = column.default.as_ref().unwrap_or(&Value::Null);
                 self.db
                     .prepare_cached(
@@ -201,12 +201,12 @@ impl Writing<'_> {
                     )?
                     .execute((no, path(&column.name), json(default)))?;
             }
-            Reshape::DropColumn(column) => {
+            Alteration::DropColumn(column) => {
                 self.db
                     .prepare_cached("UPDATE _rows SET row = json_remove(row, ?2) WHERE tbl = ?1")?
                     .execute((no, path(column)))?;
             }
-            Reshape::RenameColumn { from, to } => {
+            Alteration::RenameColumn { from, to } => {
                 self.db
                     .prepare_cached(
                         "UPDATE _rows SET row = json_set(json_remove(row, ?2), ?3, row -> ?2)
@@ -215,7 +215,7 @@ impl Writing<'_> {
                     .execute((no, path(from), path(to)))?;
             }
             // Rows know their table by its number.
-            Reshape::RenameTable(_) => {}
+            Alteration::RenameTable(_) => {}
         }
         Ok(())
     }

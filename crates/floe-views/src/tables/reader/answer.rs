@@ -52,14 +52,7 @@ pub fn answer(
     params: &Params,
     limits: &SqlLimits,
 ) -> Result<Rows, Failure> {
-    let mut statement = db.prepare(sql)?;
-    if statement.column_count() == 0 {
-        return Err(refused("there is no statement that has rows"));
-    }
-    // 1 is the program of a statement, 2 the plan of its query.
-    if !statement.readonly() || statement.is_explain() == 1 {
-        return Err(refused("only statements that read can be run"));
-    }
+    let mut statement = prepare(db, sql)?;
     bind(&mut statement, params)?;
     let columns = columns_of(&statement);
     let names: Vec<Vec<u8>> = columns.iter().map(|one| member(&one.name)).collect();
@@ -84,6 +77,23 @@ pub fn answer(
     }
     answer.data.push(b']');
     Ok(answer)
+}
+
+/// Returns the columns that the answer to a statement would have.
+pub fn describe(db: &Connection, sql: &str) -> Result<Vec<ColumnInfo>, Failure> {
+    Ok(columns_of(&prepare(db, sql)?))
+}
+
+fn prepare<'d>(db: &'d Connection, sql: &str) -> Result<Statement<'d>, Failure> {
+    let statement = db.prepare(sql)?;
+    if statement.column_count() == 0 {
+        return Err(refused("there is no statement that has rows"));
+    }
+    // 1 is the program of a statement, 2 the plan of its query.
+    if !statement.readonly() || statement.is_explain() == 1 {
+        return Err(refused("only statements that read can be run"));
+    }
+    Ok(statement)
 }
 
 fn write_row(

@@ -1,0 +1,335 @@
+//! The sync engine: what became visible goes to replicas, in order, from the log itself.
+//!
+//! Each replica has a thread that takes batches, and a feed on the event loop that makes them: one
+//! entry a room however far it moved. What a replica lacks is never queued but read from the log when
+//! its thread has nothing to do, so a replica that is slow or away costs no memory and holds up nobody.
+//! Where nobody knows how far a replica is, it is asked.
+
+mod feed;
+mod questions;
+mod settings;
+mod status;
+mod worker;
+
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use floe_log::{Disk, DiskFile};
+use floe_proto::table::TableError;
+use floe_proto::{Code, Millis};
+use floe_views::replica::{Embedded, EmbeddedFolder, Postgres, ReplicaTarget};
+use mio::Waker;
+
+use self::feed::Feed;
+use self::questions::Question;
+use crate::metrics::Metrics;
+use crate::settings::Limits;
+use crate::shard::{Failure, Replicated, Shard, Ticket};
+
+pub use self::questions::{Answered, GlobalAsk};
+pub use self::settings::{PostgresUrl, ReplicaSettings, ReplicaUrlError};
+pub use self::status::{Progress, SyncStatus};
+use self::worker::Done;
+
+/// All replicas, as the event loop sees them.
+#[derive(Debug)]
+pub struct ReplicaHost<F> {
+    feeds: Vec<Feed<F>>,
+    mailbox: Arc<Mailbox>,
+    metrics: Metrics,
+    folder: EmbeddedFolder,
+    /// Where questions go, once one was asked.
+    questions: Option<Sender<Question>>,
+    readers: Vec<JoinHandle<()>>,
+    /// Questions under way.
+    asking: usize,
+    waiting: Vec<Waiting>,
+}
+
+/// A question that waits for the replica.
+#[derive(Debug)]
+struct Waiting {
+    question: Question,
+    /// What the replica must have before.
+    mark: u64,
+    /// Uptime at which it waits no longer.
+    deadline_ms: u64,
+}
+
+/// Where the threads leave what they have done.
+#[derive(Debug)]
+pub struct Mailbox {
+    done: Mutex<Vec<(usize, Done)>>,
+    answered: Mutex<Vec<Answered>>,
+    waker: Arc<Waker>,
+}
+
+impl<F: DiskFile + 'static> ReplicaHost<F> {
+    /// Starts a thread for each replica; the thread opens it, so that a start never waits for one.
+    pub fn start(
+        settings: &ReplicaSettings,
+        folder: &EmbeddedFolder,
+        waker: &Arc<Waker>,
+        metrics: Metrics,
+    ) -> io::Result<Self> {
+        let mailbox = Arc::new(Mailbox {
+            done: Mutex::default(),
+            answered: Mutex::default(),
+            waker: Arc::clone(waker),
+        });
+        let mut host = Self {
+            feeds: Vec::new(),
+            mailbox,
+            metrics,
+            folder: folder.clone(),
+            questions: None,
+            readers: Vec::new(),
+            asking: 0,
+            waiting: Vec::new(),
+        };
+        let tables = Replicated {
+            tables: true,
+            channels: false,
+        };
+        match settings {
+            ReplicaSettings::Off => {}
+            // The SQL view has the channels already, in a file on this very disk.
+            ReplicaSettings::Embedded => {
+                host.add(tables, Box::new(Embedded::new(folder.clone())))?;
+            }
+            ReplicaSettings::Postgres(url) => {
+                // Questions about many rooms are asked of the files, whose wall is known.
+                host.add(tables, Box::new(Embedded::new(folder.clone())))?;
+                let all = Replicated {
+                    tables: true,
+                    channels: true,
+                };
+                let target = Postgres::new(url.reveal()).map_err(io::Error::other)?;
+                host.add(all, Box::new(target))?;
+            }
+        }
+        Ok(host)
+    }
+
+    fn add(&mut self, wanted: Replicated, target: Box<dyn ReplicaTarget>) -> io::Result<()> {
+        let feed = Feed::start(self.feeds.len(), wanted, target, &self.mailbox)?;
+        self.feeds.push(feed);
+        Ok(())
+    }
+
+    /// Returns which rooms the shard must tell of.
+    pub fn wanted(&self) -> Replicated {
+        let mut wanted = Replicated::default();
+        for feed in &self.feeds {
+            wanted.tables |= feed.wanted().tables;
+            wanted.channels |= feed.wanted().channels;
+        }
+        wanted
+    }
+
+    /// Asks about many rooms, once the replica has all that is visible now; the answer comes from
+    /// [`turn`](Self::turn).
+    ///
+    /// # Errors
+    /// [`Code::ReplicaUnavailable`] where there is none, [`Code::Overloaded`] when too many ask.
+    pub fn ask<D: Disk<File = F>>(
+        &mut self,
+        shard: &mut Shard<D>,
+        ticket: Ticket,
+        ask: GlobalAsk,
+        limits: &Limits,
+        uptime_ms: u64,
+    ) -> Result<(), Failure> {
+        if self.asking + self.waiting.len() >= limits.query_open_max {
+            let message = "query.open_max questions are under way";
+            return Err(Failure::new(Code::Overloaded, message));
+        }
+        self.note(shard, uptime_ms);
+        let Some(feed) = self.feeds.first() else {
+            let message = "the server keeps no replica";
+            return Err(Failure::new(Code::ReplicaUnavailable, message));
+        };
+        self.waiting.push(Waiting {
+            question: Question { ticket, ask },
+            mark: feed.mark(),
+            deadline_ms: uptime_ms + limits.query_wait_ms,
+        });
+        Ok(())
+    }
+
+    /// Does what can be done now; returns answers.
+    pub fn turn<D: Disk<File = F>>(
+        &mut self,
+        shard: &mut Shard<D>,
+        now: Millis,
+        uptime_ms: u64,
+    ) -> Vec<Answered> {
+        if self.feeds.is_empty() {
+            return Vec::new();
+        }
+        for (at, done) in self.mailbox.take() {
+            if let Some(feed) = self.feeds.get_mut(at) {
+                feed.take(shard, now, uptime_ms, done, &self.metrics);
+            }
+        }
+        self.note(shard, uptime_ms);
+        let mut answers = self.mailbox.take_answered();
+        self.asking -= answers.len();
+        self.release(uptime_ms, &mut answers);
+        for (at, feed) in self.feeds.iter_mut().enumerate() {
+            feed.set_hurry(at == 0 && !self.waiting.is_empty());
+            feed.feed(shard, uptime_ms);
+        }
+        answers
+    }
+
+    /// Notes which rooms moved.
+    fn note<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, uptime_ms: u64) {
+        let moved = shard.take_moved();
+        for feed in &mut self.feeds {
+            for moved in &moved {
+                feed.note(uptime_ms, moved);
+            }
+        }
+    }
+
+    /// Sends the questions on whose wait is over.
+    fn release(&mut self, uptime_ms: u64, answers: &mut Vec<Answered>) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Some(feed) = self.feeds.first() else {
+                return;
+            };
+            if feed.has_reached(waiting.mark) {
+                if self.send(waiting.question) {
+                    self.asking += 1;
+                }
+            } else if uptime_ms >= waiting.deadline_ms {
+                let (code, message) = if feed.is_settled() {
+                    (Code::ViewBehind, "the replica has not come so far in time")
+                } else {
+                    (
+                        Code::ReplicaUnavailable,
+                        "the replica cannot be asked for the moment",
+                    )
+                };
+                answers.push(Answered {
+                    ticket: waiting.question.ticket,
+                    outcome: Err(TableError::new(code, message)),
+                });
+            } else {
+                self.waiting.push(waiting);
+            }
+        }
+    }
+
+    /// Hands a question to the threads, which start with the first.
+    fn send(&mut self, question: Question) -> bool {
+        let questions = match &self.questions {
+            Some(questions) => questions,
+            None => {
+                let (sender, receiver) = channel();
+                let receiver = Arc::new(Mutex::new(receiver));
+                for _ in 0..questions::THREADS {
+                    let (folder, receiver) = (self.folder.clone(), Arc::clone(&receiver));
+                    let mailbox = Arc::clone(&self.mailbox);
+                    let thread = std::thread::Builder::new()
+                        .name("floe-global".into())
+                        .spawn(move || questions::run(&folder, &receiver, &mailbox));
+                    match thread {
+                        Ok(thread) => self.readers.push(thread),
+                        Err(error) => tracing::error!(%error, "a thread did not start"),
+                    }
+                }
+                self.questions.insert(sender)
+            }
+        };
+        questions.send(question).is_ok()
+    }
+
+    /// Returns when [`turn`](Self::turn) wants to be called although nothing has happened.
+    pub fn wake_ms(&self, uptime_ms: u64) -> Option<u64> {
+        let wakes = self.feeds.iter().filter_map(|feed| feed.wake_ms(uptime_ms));
+        let deadlines = self.waiting.iter().map(|waiting| waiting.deadline_ms);
+        wakes.chain(deadlines).min()
+    }
+
+    /// Returns how the replica is that was asked for; the last of them, where there are several.
+    pub fn status(&self, now: Millis, uptime_ms: u64) -> SyncStatus {
+        let feed = self.feeds.last();
+        feed.map_or_else(SyncStatus::default, |feed| feed.status(now, uptime_ms))
+    }
+
+    /// Begins to give every replica all of one namespace again, from the first message of each room,
+    /// unless that is under way.
+    ///
+    /// What a replica has stays until what replaces it is there.
+    pub fn sync_all<D: Disk<File = F>>(
+        &mut self,
+        shard: &Shard<D>,
+        namespace: &str,
+        uptime_ms: u64,
+    ) {
+        if self.progress().is_some_and(|progress| !progress.complete) {
+            return;
+        }
+        for feed in &mut self.feeds {
+            feed.sync_all(shard, namespace, uptime_ms);
+        }
+    }
+
+    /// Returns how far that has come; `None` where nobody has asked for it since the start.
+    pub fn progress(&self) -> Option<Progress> {
+        self.feeds.last()?.progress()
+    }
+
+    /// Stops the threads once what is under way is done; a replica that has everything is marked as
+    /// complete, so that the next start need not look for what it lacks.
+    pub fn stop<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>) {
+        let moved = shard.take_moved();
+        for feed in &mut self.feeds {
+            for moved in &moved {
+                feed.note(0, moved);
+            }
+            feed.stop(shard);
+        }
+        self.questions = None;
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Mailbox {
+    /// Leaves something and wakes the event loop.
+    fn put(&self, feed: usize, done: Done) {
+        let mut all = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((feed, done));
+        drop(all);
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the event loop could not be woken");
+        }
+    }
+
+    /// Leaves an answer and wakes the event loop.
+    fn answer(&self, answered: Answered) {
+        let mut all = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(answered);
+        drop(all);
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the event loop could not be woken");
+        }
+    }
+
+    fn take_answered(&self) -> Vec<Answered> {
+        std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take(&self) -> Vec<(usize, Done)> {
+        std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! SQL of people over the rooms of one namespace.
+//!
+//! Each table that any of the rooms has is a view of the rows of all of them, with the columns of them
+//! all and `_room` before them. A statement is first prepared in a database that holds nothing but empty
+//! tables of those names: what it names beside them is not there, so it cannot name what the replica
+//! keeps beside them either, whatever it is called. Only then is it run, on a connection that reads
+//! alone, under the guard and the limits of a room's SQL.
+
+mod shape;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use floe_proto::Code;
+use floe_proto::table::{Params, TableError};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use self::shape::Shape;
+use super::EmbeddedFolder;
+use super::embedded::{SCHEMA, identity};
+use crate::tables::gate::{Clock, Failure, Guard, answer, describe, explain, set_limits};
+use crate::tables::{Rows, SqlLimits, TableOptions};
+
+/// Reads the rows of all rooms of one namespace while they are written; any number may be open.
+#[derive(Debug)]
+pub struct ReplicaReader {
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    db: Connection,
+    guard: Guard,
+    clock: Clock,
+    /// The file that is read; `None` where there is none yet.
+    identity: Option<(u64, u64)>,
+}
+
+/// What many rooms say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GlobalRows {
+    /// The rows.
+    pub rows: Rows,
+    /// Rooms that they are of.
+    pub asked: u64,
+    /// Rooms that were named and are not in the replica.
+    pub missing: Vec<Box<str>>,
+}
+
+/// Tables of different names that one statement may name.
+const TABLES_MAX: usize = 100;
+/// Columns of one table, over all rooms.
+const COLUMNS_MAX: usize = 190;
+/// Bytes of a row's JSON.
+const ROW_BYTES_MAX: usize = 32 << 20;
+/// How long a connection waits for another that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl ReplicaReader {
+    /// Names the namespace; nothing is opened.
+    #[must_use]
+    pub fn new(folder: &EmbeddedFolder, namespace: &str) -> Self {
+        Self {
+            path: folder.file(namespace),
+            open: None,
+        }
+    }
+
+    /// Answers SQL over rooms by their names, or over all there are.
+    ///
+    /// # Errors
+    /// As [`RoomReader::query`](crate::tables::RoomReader::query) has them.
+    pub fn query(
+        &mut self,
+        rooms: Option<&[&str]>,
+        sql: &str,
+        params: &Params,
+        limits: &SqlLimits,
+    ) -> Result<GlobalRows, TableError> {
+        if sql.len() > limits.sql_bytes_max || sql.contains('\0') {
+            let message = format!(
+                "the SQL has a NUL, or more than {} bytes",
+                limits.sql_bytes_max
+            );
+            return Err(TableError::new(Code::SqlRejected, message));
+        }
+        let identity = identity(&self.path);
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|open| open.identity != identity)
+        {
+            self.open = None;
+            self.open = Some(Open::new(&self.path, identity).map_err(|error| unreadable(&error))?);
+        }
+        let Some(open) = &self.open else {
+            return Err(TableError::new(Code::ViewUnavailable, UNREADABLE));
+        };
+        let answered = open.query(rooms, sql, params, limits);
+        if answered
+            .as_ref()
+            .is_err_and(|error| error.code == Code::ViewUnavailable)
+        {
+            self.open = None;
+        }
+        answered
+    }
+}
+
+impl Open {
+    fn new(path: &std::path::Path, identity: Option<(u64, u64)>) -> rusqlite::Result<Self> {
+        let mut db = if identity.is_some() {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)?
+        } else {
+            let db = Connection::open_in_memory()?;
+            db.execute_batch(SCHEMA)?;
+            db
+        };
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.pragma_update(None, "temp_store", "MEMORY")?;
+        let flags = FunctionFlags::SQLITE_UTF8
+            | FunctionFlags::SQLITE_DETERMINISTIC
+            | FunctionFlags::SQLITE_INNOCUOUS;
+        db.create_scalar_function(shape::BYTES, 1, flags, |context| {
+            let text = context.get_raw(0).as_str_or_null().ok().flatten();
+            Ok(text
+                .and_then(shape::bytes)
+                .map_or(SqlValue::Null, SqlValue::Blob))
+        })?;
+        set_limits(&db, &options())?;
+        let clock = Clock::watch(&mut db)?;
+        let guard = Guard::watch(&mut db)?;
+        Ok(Self {
+            db,
+            guard,
+            clock,
+            identity,
+        })
+    }
+
+    fn query(
+        &self,
+        rooms: Option<&[&str]>,
+        sql: &str,
+        params: &Params,
+        limits: &SqlLimits,
+    ) -> Result<GlobalRows, TableError> {
+        // All that is made for this query goes with the transaction.
+        let moment = self
+            .db
+            .unchecked_transaction()
+            .map_err(|error| unreadable(&error))?;
+        let _limited = self.clock.limit(limits);
+        let prepared = self
+            .want(rooms)
+            .and_then(|(asked, missing)| Ok((asked, missing, self.shapes(sql, rooms.is_some())?)));
+        let (asked, missing, shapes) =
+            prepared.map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
+        let columns = describe_in_shadow(&shapes, sql, limits)?;
+        for shape in &shapes {
+            let made = self.db.execute_batch(&shape.view(rooms.is_some()));
+            made.map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
+        }
+        let names = shapes.iter().map(|shape| shape.name.clone()).collect();
+        self.guard.know_views(names);
+        let answered = {
+            let _guarded = self.guard.on();
+            answer(&self.db, sql, params, limits)
+        };
+        drop(moment);
+        match answered {
+            Ok(mut rows) => {
+                rows.columns = columns;
+                rows.tables = self.guard.read();
+                Ok(GlobalRows {
+                    rows,
+                    asked,
+                    missing,
+                })
+            }
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Sqlite(error)) => Err(explain(&error, &self.guard, &self.clock, limits)),
+        }
+    }
+
+    /// Notes which rooms are asked; returns how many there are, and which of them are not here.
+    fn want(&self, rooms: Option<&[&str]>) -> rusqlite::Result<(u64, Vec<Box<str>>)> {
+        let Some(rooms) = rooms else {
+            let sql = "SELECT count(*) FROM _rooms WHERE kind = 0";
+            let count: i64 = self.db.query_row(sql, [], |row| row.get(0))?;
+            return Ok((count as u64, Vec::new()));
+        };
+        let mut missing = Vec::new();
+        self.db
+            .execute_batch("CREATE TEMP TABLE _wanted (no INTEGER PRIMARY KEY)")?;
+        let mut find = self
+            .db
+            .prepare("SELECT no FROM main._rooms WHERE name = ?1 AND kind = 0")?;
+        let mut want = self
+            .db
+            .prepare("INSERT OR IGNORE INTO temp._wanted VALUES (?1)")?;
+        let mut asked = 0;
+        for room in rooms {
+            let no: Option<i64> = find.query_row([room], |row| row.get(0)).optional()?;
+            match no {
+                Some(no) => asked += want.execute([no])? as u64,
+                None => missing.push((*room).into()),
+            }
+        }
+        Ok((asked, missing))
+    }
+
+    /// Returns what the tables look like that the SQL may name.
+    fn shapes(&self, sql: &str, named: bool) -> rusqlite::Result<Vec<Shape>> {
+        let rooms = shape::rooms(named);
+        // What has no name in the SQL cannot be meant; names are plain words, however they are quoted.
+        let sql = sql.to_ascii_lowercase();
+        let mut all = self
+            .db
+            .prepare("SELECT DISTINCT lower(name) FROM main._tables")?;
+        let all = all.query_map([], |row| row.get::<_, String>(0))?;
+        let mut names = Vec::new();
+        for name in all {
+            let name = name?;
+            if sql.contains(&name) && names.len() < TABLES_MAX {
+                names.push(name);
+            }
+        }
+        let mut find = self.db.prepare(&format!(
+            "SELECT DISTINCT t.definition FROM main._tables t JOIN main._rooms r ON r.no = t.room
+             WHERE t.name = ?1 AND {rooms} ORDER BY t.no"
+        ))?;
+        let mut shapes = Vec::new();
+        for name in names {
+            let definitions = find.query_map([&name], |row| row.get::<_, String>(0))?;
+            let mut shape: Option<Shape> = None;
+            for definition in definitions {
+                shape = Shape::with(shape, &definition?, COLUMNS_MAX);
+            }
+            shapes.extend(shape);
+        }
+        Ok(shapes)
+    }
+}
+
+/// Prepares the SQL where there is nothing but empty tables; returns the columns of its answer.
+fn describe_in_shadow(
+    shapes: &[Shape],
+    sql: &str,
+    limits: &SqlLimits,
+) -> Result<Vec<crate::tables::ColumnInfo>, TableError> {
+    let unexpected = |error: rusqlite::Error| unreadable(&error);
+    let mut db = Connection::open_in_memory().map_err(unexpected)?;
+    set_limits(&db, &options()).map_err(unexpected)?;
+    for shape in shapes {
+        db.execute_batch(&shape.empty_table()).map_err(unexpected)?;
+    }
+    let clock = Clock::watch(&mut db).map_err(unexpected)?;
+    let guard = Guard::watch(&mut db).map_err(unexpected)?;
+    guard.know(shapes.iter().map(|shape| shape.name.clone()).collect());
+    let _limited = clock.limit(limits);
+    let described = {
+        let _guarded = guard.on();
+        describe(&db, sql)
+    };
+    match described {
+        Ok(columns) => Ok(columns),
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Sqlite(error)) => Err(explain(&error, &guard, &clock, limits)),
+    }
+}
+
+fn options() -> TableOptions {
+    TableOptions {
+        value_bytes_max: ROW_BYTES_MAX / 2,
+        ..TableOptions::default()
+    }
+}
+
+const UNREADABLE: &str = "the replica cannot be read for the moment";
+
+fn unreadable(_error: &rusqlite::Error) -> TableError {
+    TableError::new(Code::ViewUnavailable, UNREADABLE)
+}
+
+#[cfg(test)]
+mod tests;

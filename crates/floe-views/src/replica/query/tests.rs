@@ -1,0 +1,276 @@
+use floe_proto::RoomId;
+use floe_proto::table::Value;
+
+use super::*;
+use crate::replica::{Batch, Embedded, Mode, ReplicaTarget, RoomKind, RoomRef};
+
+struct World {
+    _folder: tempfile::TempDir,
+    reader: ReplicaReader,
+}
+
+const NONE: Params = Params::Positional(Vec::new());
+
+fn message(kind: &str, key: &str, value: &str) -> String {
+    format!(
+        r#"{{"type":"{kind}","key":"{key}","value":{value},"headers":{{"operation":"insert","txid":"1","timestamp":"2026-01-02T03:04:05.678Z"}}}},"#
+    )
+}
+
+fn table(name: &str, columns: &str) -> String {
+    let value = format!(r#"{{"name":"{name}","columns":[{columns}]}}"#);
+    message("__schema__", name, &value)
+}
+
+const ID: &str = r#"{"name":"id","type":"INTEGER","primaryKey":true}"#;
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files = EmbeddedFolder::new(folder.path());
+        let mut target = Embedded::new(files.clone());
+        let items = format!(
+            r#"{ID},{{"name":"n","type":"REAL"}},{{"name":"done","type":"BOOLEAN"}},{{"name":"raw","type":"BLOB"}},{{"name":"any","type":"ANY"}}"#
+        );
+        let rooms = [
+            (
+                "default",
+                "a",
+                false,
+                table("items", &items)
+                    + &message(
+                        "items",
+                        "1",
+                        r#"{"id":1,"n":1.0,"done":1,"raw":{"$base64":"AAE="},"any":{"$base64":"AAH/"}}"#,
+                    )
+                    + &message(
+                        "items",
+                        "2",
+                        r#"{"id":9007199254740993,"n":0.1,"done":0,"raw":null,"any":"x"}"#,
+                    ),
+            ),
+            (
+                "default",
+                "b",
+                false,
+                table("Items", &format!(r#"{ID},{{"name":"more","type":"TEXT"}}"#))
+                    + &message("Items", "1", r#"{"id":1,"more":"m"}"#)
+                    + &table("only", ID)
+                    + &message("only", "5", r#"{"id":5}"#),
+            ),
+            (
+                "default",
+                "quiet",
+                true,
+                table("items", ID) + &message("items", "7", r#"{"id":7}"#),
+            ),
+            (
+                "other",
+                "a",
+                false,
+                table("items", ID) + &message("items", "99", r#"{"id":99}"#),
+            ),
+        ];
+        for (at, (namespace, name, ruled, messages)) in rooms.iter().enumerate() {
+            let room = RoomRef {
+                namespace,
+                room: RoomId(at as u64),
+                name,
+            };
+            let batch = Batch {
+                room,
+                kind: RoomKind::Tables,
+                ruled: *ruled,
+                start: 1,
+                first_seq: 1,
+                messages: messages.as_bytes(),
+                mode: Mode::Add,
+            };
+            assert_eq!(target.apply(&[batch]).unwrap().unknown, 0);
+        }
+        Self {
+            reader: ReplicaReader::new(&files, "default"),
+            _folder: folder,
+        }
+    }
+
+    fn rows(&mut self, rooms: Option<&[&str]>, sql: &str) -> Result<String, (Code, String)> {
+        let found = self.reader.query(rooms, sql, &NONE, &SqlLimits::default());
+        let found = found.map_err(|error| (error.code, error.message))?;
+        Ok(String::from_utf8(found.rows.data).unwrap())
+    }
+}
+
+#[test]
+fn rows_of_all_rooms_have_the_columns_and_types_of_all() {
+    let mut world = World::new();
+    let sql = "SELECT * FROM items ORDER BY _room, id";
+    let found = world
+        .reader
+        .query(Some(&["a", "b"]), sql, &NONE, &SqlLimits::default())
+        .unwrap();
+    assert_eq!((found.asked, found.rows.count), (2, 3));
+    assert_eq!(
+        String::from_utf8(found.rows.data).unwrap(),
+        r#"[{"_room":"a","id":1,"n":1.0,"done":1,"raw":{"$base64":"AAE="},"any":{"$base64":"AAH/"},"more":null},"#.to_owned()
+            + r#"{"_room":"a","id":9007199254740993,"n":0.1,"done":0,"raw":null,"any":"x","more":null},"#
+            + r#"{"_room":"b","id":1,"n":null,"done":null,"raw":null,"any":null,"more":"m"}]"#
+    );
+    let kinds: Vec<_> = found
+        .rows
+        .columns
+        .iter()
+        .map(|column| column.kind.as_deref())
+        .collect();
+    let expected = ["TEXT", "INTEGER", "REAL", "INTEGER", "BLOB", "ANY", "TEXT"];
+    assert_eq!(kinds, expected.map(Some));
+    // A text is compared with a number as in the room itself.
+    let same = world.rows(
+        None,
+        "SELECT _room FROM items WHERE id = '1' AND more IS NULL",
+    );
+    assert_eq!(same.unwrap(), r#"[{"_room":"a"}]"#);
+    let joined =
+        "WITH i AS (SELECT * FROM items) SELECT count(*) AS n FROM i JOIN only USING (_room)";
+    assert_eq!(world.rows(None, joined).unwrap(), r#"[{"n":1}]"#);
+}
+
+#[test]
+fn only_the_rooms_that_are_asked_answer() {
+    let mut world = World::new();
+    let sql = "SELECT _room, id FROM items ORDER BY id";
+    assert_eq!(
+        world.rows(Some(&["b"]), sql).unwrap(),
+        r#"[{"_room":"b","id":1}]"#
+    );
+    assert_eq!(
+        world.rows(Some(&["quiet"]), sql).unwrap(),
+        r#"[{"_room":"quiet","id":7}]"#
+    );
+    let found = world
+        .reader
+        .query(Some(&["a", "nowhere"]), sql, &NONE, &SqlLimits::default());
+    let found = found.unwrap();
+    assert_eq!(
+        (found.asked, &found.missing[..]),
+        (1, &["nowhere".into()][..])
+    );
+    assert_eq!(
+        world.rows(Some(&[]), "SELECT 1 AS one").unwrap(),
+        r#"[{"one":1}]"#
+    );
+    let params = Params::Positional(vec![Value::Text("b".into())]);
+    let sql = "SELECT more FROM items WHERE _room = ?";
+    let found = world
+        .reader
+        .query(None, sql, &params, &SqlLimits::default())
+        .unwrap();
+    assert_eq!(found.rows.data, br#"[{"more":"m"}]"#);
+}
+
+#[test]
+fn nothing_it_can_say_reaches_what_is_kept_beside_the_tables() {
+    let mut world = World::new();
+    let hostile = [
+        "SELECT * FROM _rows",
+        "SELECT * FROM main._rows",
+        "SELECT * FROM \"_rooms\"",
+        "SELECT * FROM temp._wanted",
+        "WITH items AS (SELECT * FROM _rows) SELECT * FROM items",
+        "WITH items AS (SELECT name AS id FROM main._rooms) SELECT id FROM items",
+        "SELECT (SELECT group_concat(row) FROM _rows) FROM items",
+        "SELECT * FROM items WHERE EXISTS (SELECT 1 FROM _rooms)",
+        "SELECT * FROM items UNION SELECT 1,2,3,4,5,6,7 FROM _tables",
+        "SELECT * FROM sqlite_schema",
+        "SELECT * FROM sqlite_temp_schema",
+        "SELECT sql FROM sqlite_master",
+        "SELECT * FROM pragma_database_list",
+        "SELECT * FROM pragma_table_list",
+        "PRAGMA database_list",
+        "ATTACH 'x' AS y",
+        "SELECT load_extension('x')",
+        "SELECT _floe_bytes('AAAA')",
+        "SELECT readfile('/etc/passwd')",
+        "SELECT rowid FROM items",
+        "DELETE FROM items",
+        "WITH x AS (SELECT 1) DELETE FROM items",
+        "INSERT INTO items (id) VALUES (1)",
+        "CREATE TEMP TABLE t (a)",
+        "DROP VIEW items",
+        "SELECT 1; DELETE FROM items",
+        "VACUUM INTO 'x'",
+        "EXPLAIN SELECT * FROM items",
+        "SELECT * FROM items, _rows",
+        "SELECT d.row FROM items AS d",
+        "SELECT json_each.value FROM items, json_each((SELECT row FROM _rows))",
+    ];
+    for sql in hostile {
+        for rooms in [None, Some(&["a"][..])] {
+            let outcome = world.rows(rooms, sql);
+            assert!(
+                matches!(&outcome, Err((Code::SqlRejected, _))),
+                "{sql}: {outcome:?}"
+            );
+        }
+    }
+    // Whatever it says, it says nothing of rooms that are not asked, nor of another namespace.
+    for sql in [
+        "SELECT * FROM items",
+        "SELECT count(*) FROM items, items AS more",
+    ] {
+        let all = world.rows(None, sql).unwrap();
+        assert!(!all.contains(r#""id":99"#), "{all}");
+    }
+    let plan = world.rows(None, "EXPLAIN QUERY PLAN SELECT * FROM items");
+    assert!(plan.is_ok(), "{plan:?}");
+}
+
+#[test]
+fn what_runs_away_is_stopped() {
+    let mut world = World::new();
+    let limits = SqlLimits {
+        timeout_ms: 200,
+        ..SqlLimits::default()
+    };
+    let sql = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
+         SELECT count(*) FROM c, items";
+    let outcome = world.reader.query(None, sql, &NONE, &limits);
+    assert_eq!(outcome.unwrap_err().code, Code::QueryTimeout);
+    assert_eq!(
+        world.rows(None, "SELECT count(*) AS n FROM items").unwrap(),
+        r#"[{"n":4}]"#
+    );
+}
+
+#[test]
+fn a_file_that_comes_or_goes_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = EmbeddedFolder::new(folder.path().join("replica"));
+    let mut reader = ReplicaReader::new(&files, "default");
+    let mut count = || {
+        let found = reader.query(None, "SELECT 1 AS n", &NONE, &SqlLimits::default());
+        found.unwrap().asked
+    };
+    assert_eq!(count(), 0);
+    let mut target = Embedded::new(files.clone());
+    let messages = table("items", ID);
+    for at in 1..=2 {
+        let batch = Batch {
+            room: RoomRef {
+                namespace: "default",
+                room: RoomId(at),
+                name: "a",
+            },
+            kind: RoomKind::Tables,
+            ruled: false,
+            start: 1,
+            first_seq: 1,
+            messages: messages.as_bytes(),
+            mode: Mode::Add,
+        };
+        target.apply(&[batch]).unwrap();
+        assert_eq!(count(), at);
+    }
+    files.remove("default").unwrap();
+    assert_eq!(count(), 0);
+}
