@@ -59,11 +59,13 @@ use crate::clock::Clock;
 use crate::directory::DirectoryHost;
 use crate::gateway::{Gateway, Handed};
 use crate::limiter::Limiter;
+use crate::live_queries::LiveQueries;
 use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
 use crate::reload::{ReloadSlot, Reloader};
 use crate::replica::ReplicaHost;
+use crate::room_schemas::RoomSchemas;
 use crate::settings::Limits;
 use crate::settings::Settings;
 use crate::shard::{Failure, Shard, SlotId};
@@ -119,6 +121,8 @@ pub struct Reactor<D: Disk> {
     tables: TableHost<D::File>,
     buffers: RoomBuffers,
     replicas: ReplicaHost<D::File>,
+    live_queries: LiveQueries,
+    room_schemas: RoomSchemas,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -273,6 +277,8 @@ impl<D: Disk> Reactor<D> {
             bounds: reload::bounds(&settings.limits),
             views: ViewHost::start(views, &waker, metrics.clone())?,
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
+            live_queries: LiveQueries::default(),
+            room_schemas: RoomSchemas::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
             replicas,
             workers: Workers::start(&waker)?,

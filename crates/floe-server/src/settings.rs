@@ -266,6 +266,10 @@ pub struct Limits {
     pub tables_snapshot_every: u64,
     /// Questions to rooms with tables under way; 1 000. Above: 503 `OVERLOADED`.
     pub tables_queries_max: usize,
+    /// Subscriptions of one connection to a room with tables.
+    pub tables_watches_max: usize,
+    /// Different live queries of one room.
+    pub tables_live_queries_max: usize,
     /// Milliseconds that one query may take; 2 s. Later: 504 `QUERY_TIMEOUT`.
     pub tables_query_timeout_ms: u64,
     /// Rows after which the answer to a query ends, and says so; 10 000.
@@ -349,6 +353,8 @@ impl Default for Limits {
             tables_file_bytes_max: 1 << 30,
             tables_snapshot_every: 10_000,
             tables_queries_max: 1_000,
+            tables_watches_max: 64,
+            tables_live_queries_max: 256,
             tables_query_timeout_ms: 2_000,
             tables_query_rows_max: 10_000,
             tables_query_bytes_max: 8 << 20,
@@ -447,6 +453,11 @@ impl Limits {
             ("tables.file_bytes_max", self.tables_file_bytes_max),
             ("tables.snapshot_every", self.tables_snapshot_every),
             ("tables.queries_max", self.tables_queries_max as u64),
+            ("tables.watches_max", self.tables_watches_max as u64),
+            (
+                "tables.live_queries_max",
+                self.tables_live_queries_max as u64,
+            ),
             ("tables.query_timeout_ms", self.tables_query_timeout_ms),
             ("tables.query_rows_max", self.tables_query_rows_max as u64),
             ("tables.query_bytes_max", self.tables_query_bytes_max as u64),

@@ -54,6 +54,14 @@ pub struct Ticket(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(u32);
 
+#[cfg(test)]
+impl SlotId {
+    /// Makes one that is of no shard.
+    pub const fn for_test(place: u32) -> Self {
+        Self(place)
+    }
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {

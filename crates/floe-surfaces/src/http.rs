@@ -59,6 +59,8 @@ pub enum Route<'a> {
     Root,
     /// `/room`
     Room,
+    /// `/board`
+    Board,
     /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
     Unknown,
 }
@@ -97,6 +99,7 @@ impl<'a> Route<'a> {
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
             "/room" => Self::Room,
+            "/board" => Self::Board,
             _ => Self::Unknown,
         }
     }

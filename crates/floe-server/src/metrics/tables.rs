@@ -11,6 +11,7 @@ pub struct TableMetrics {
     open: Gauge,
     queued: Gauge,
     asking: Gauge,
+    live_queries: Gauge,
     calls: Counter,
     refused: Counter,
     batches: Counter,
@@ -38,6 +39,10 @@ impl TableMetrics {
         let queued = gauge(
             "tables_queued_calls",
             "Calls to tables that have not been run",
+        );
+        let live_queries = gauge(
+            "tables_live_queries",
+            "Different live queries that somebody follows",
         );
         let asking = gauge(
             "tables_open_queries",
@@ -81,6 +86,7 @@ impl TableMetrics {
             open,
             queued,
             asking,
+            live_queries,
             calls,
             refused,
             batches,
@@ -131,6 +137,11 @@ impl TableMetrics {
         self.queries.inc();
         self.query_failures.inc_by(failed.into());
         self.query_seconds.observe(seconds);
+    }
+
+    /// Notes how many different live queries there are.
+    pub fn follow(&self, live_queries: usize) {
+        self.live_queries.set(live_queries as i64);
     }
 
     /// Notes how many files are open, calls wait and questions are under way.

@@ -118,7 +118,7 @@ impl<D: Disk> Reactor<D> {
                 if let Err(failure) = self.admit_operator(at, fields) {
                     return self.answer_failure(at, context, &failure);
                 }
-                self.tables.show_metrics();
+                self.tables.show_metrics(self.live_queries.len());
                 self.metrics.buffers(&self.buffers.usage());
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
@@ -132,6 +132,7 @@ impl<D: Disk> Reactor<D> {
             }
             Route::Root => self.answer_text(at, context, method, HTML_TYPE, DEMO),
             Route::Room => self.answer_text(at, context, method, HTML_TYPE, ROOM),
+            Route::Board => self.answer_text(at, context, method, HTML_TYPE, BOARD),
         }
     }
 
@@ -776,6 +777,9 @@ const HTML_TYPE: &str = "text/html; charset=utf-8";
 
 /// The page that shows a channel at work over a WebSocket.
 const ROOM: &str = include_str!("../../assets/room.html");
+
+/// The page that shows a room with tables at work.
+const BOARD: &str = include_str!("../../assets/board.html");
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");

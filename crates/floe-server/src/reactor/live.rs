@@ -7,6 +7,8 @@
 mod auth;
 mod commands;
 mod memory;
+mod table;
+mod table_telling;
 mod telling;
 
 pub(super) use self::memory::page as memory_page;
@@ -29,6 +31,7 @@ use super::limits::Payer;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
+use table::TableSession;
 pub(super) use telling::{SharedFrames, member};
 
 /// What a WebSocket is besides a connection.
@@ -47,6 +50,8 @@ pub struct Live {
     awaited: Vec<Awaited>,
     /// Credentials of which it is being found out whose they are; nothing is heard until then.
     asking: Option<Box<auth::Asking>>,
+    /// What it has asked of the one room with tables that it is for, if it speaks of nothing else.
+    table: Option<Box<TableSession>>,
     next_command: u16,
     /// Whether something came since the connection was last looked at.
     heard: bool,
@@ -96,8 +101,24 @@ struct Awaited {
     units: u64,
 }
 
+/// A request to become a WebSocket.
+struct Upgrade<'f> {
+    method: Method,
+    named: Option<Namespace>,
+    query: Option<&'f str>,
+    fields: &'f [httparse::Header<'f>],
+    protocols: &'static [&'static str],
+}
+
+/// A connection that may become a WebSocket.
+struct Admitted<'f> {
+    accept: ws::Accept<'f>,
+    opened: Arc<Opened>,
+    token: Option<Box<str>>,
+}
+
 impl<D: Disk> Reactor<D> {
-    /// Turns a connection into a WebSocket.
+    /// Turns a connection into a WebSocket of the live protocol.
     pub(super) fn open_live(
         &mut self,
         at: usize,
@@ -107,13 +128,57 @@ impl<D: Disk> Reactor<D> {
         query: Option<&str>,
         fields: &[httparse::Header<'_>],
     ) {
+        let asked = Upgrade {
+            method,
+            named,
+            query,
+            fields,
+            protocols: live::PROTOCOLS,
+        };
+        let Some(admitted) = self.admit_socket(at, &mut context, asked) else {
+            return;
+        };
+        self.begin_live(at, context, admitted, None);
+        let connection = format!("{:x}", self.conns[at].ticket(at).0);
+        let welcome = live::Welcome {
+            connection: &connection,
+            heartbeat_ms: self.limits.live_ping_ms,
+            limits: live::Limits {
+                frame_bytes: self.limits.live_message_bytes_max.into(),
+                rooms: self.limits.live_rooms_max as u64,
+                content_chars: self.limits.channel_content_chars_max as u64,
+                batch_events: self.bounds.batch_events_max as u64,
+                presence_bytes: self.limits.presence_data_bytes_max as u64,
+                memory_value_bytes: self.limits.memory_value_bytes_max as u64,
+            },
+        };
+        let format = self.live_ref(at).map_or(Format::Json, |live| live.format);
+        live::write_welcome(&mut self.out, format, &welcome);
+        self.await_sound(at);
+        self.send(at);
+    }
+
+    /// Decides whether a connection may become a WebSocket, and answers it if it may not.
+    fn admit_socket<'f>(
+        &mut self,
+        at: usize,
+        context: &mut Context,
+        asked: Upgrade<'f>,
+    ) -> Option<Admitted<'f>> {
+        let Upgrade {
+            method,
+            named,
+            query,
+            fields,
+            protocols,
+        } = asked;
         let headers = || fields.iter().map(|field| (field.name, field.value));
         let offer = Offer {
-            protocols: live::PROTOCOLS,
+            protocols,
             deflate: self.compression,
         };
         self.out.clear();
-        let asked = if context.old {
+        let accept = if context.old {
             Err(ws::Reject {
                 code: Code::UpgradeRequired,
                 message: "a WebSocket takes HTTP/1.1",
@@ -121,13 +186,14 @@ impl<D: Disk> Reactor<D> {
         } else {
             ws::handshake(method, headers(), &offer)
         };
-        let accept = match asked {
+        let accept = match accept {
             Ok(accept) => accept,
             Err(reject) => {
                 self.metrics.error(reject.code);
-                let envelope = envelope(&mut self.clock, self.conns.get(at), context);
+                let envelope = envelope(&mut self.clock, self.conns.get(at), *context);
                 ws::write_reject(&mut self.out, &envelope, &reject);
-                return self.answer(at, context);
+                self.answer(at, *context);
+                return None;
             }
         };
         let known_origin = live::origin_allowed(accept.origin, accept.host, &self.origins);
@@ -145,17 +211,42 @@ impl<D: Disk> Reactor<D> {
             });
         if !may_come {
             let message = "this page's origin may not open live connections";
-            return self.answer_error(at, context, Code::OriginRejected, message);
+            self.answer_error(at, *context, Code::OriginRejected, message);
+            return None;
         }
         let opened = match opened {
             Ok(opened) => opened,
-            Err(failure) => return self.answer_failure(at, context, &failure),
+            Err(failure) => {
+                self.answer_failure(at, *context, &failure);
+                return None;
+            }
         };
         let payer = Payer::of(&opened, None);
-        if let Err(failure) = self.charge(at, &mut context, &payer, None, 0) {
-            return self.answer_failure(at, context, &failure);
+        if let Err(failure) = self.charge(at, context, &payer, None, 0) {
+            self.answer_failure(at, *context, &failure);
+            return None;
         }
-        let format = Format::of_protocol(accept.protocol);
+        Some(Admitted {
+            accept,
+            opened,
+            token: credentials.token().map(Into::into),
+        })
+    }
+
+    /// Makes an admitted connection a WebSocket, and writes the answer to its handshake.
+    fn begin_live(
+        &mut self,
+        at: usize,
+        context: Context,
+        admitted: Admitted<'_>,
+        table: Option<Box<TableSession>>,
+    ) {
+        let Admitted {
+            accept,
+            opened,
+            token,
+        } = admitted;
+        self.out.clear();
         ws::write_accept(
             &mut self.out,
             &envelope(&mut self.clock, self.conns.get(at), context),
@@ -163,39 +254,24 @@ impl<D: Disk> Reactor<D> {
         );
         let conn = &mut self.conns[at];
         conn.page = None;
-        let connection = format!("{:x}", conn.ticket(at).0);
         conn.state = State::Live(Box::new(Live {
             decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max)
                 .with_deflate(accept.deflate),
-            format,
+            format: Format::of_protocol(accept.protocol),
             deflate: accept.deflate,
             opened,
-            token: credentials.token().map(Into::into),
+            token,
             joins: Vec::new(),
             awaited: Vec::new(),
             asking: None,
+            table,
             next_command: 0,
             heard: true,
             pinged: false,
             silent_ms: 0,
         }));
-        let welcome = live::Welcome {
-            connection: &connection,
-            heartbeat_ms: self.limits.live_ping_ms,
-            limits: live::Limits {
-                frame_bytes: self.limits.live_message_bytes_max.into(),
-                rooms: self.limits.live_rooms_max as u64,
-                content_chars: self.limits.channel_content_chars_max as u64,
-                batch_events: self.bounds.batch_events_max as u64,
-                presence_bytes: self.limits.presence_data_bytes_max as u64,
-                memory_value_bytes: self.limits.memory_value_bytes_max as u64,
-            },
-        };
-        live::write_welcome(&mut self.out, format, &welcome);
         self.sockets += 1;
         self.metrics.websockets(self.sockets);
-        self.await_sound(at);
-        self.send(at);
     }
 
     /// Takes in bytes of a WebSocket; returns how many it is done with, `None` when the connection
@@ -242,12 +318,15 @@ impl<D: Disk> Reactor<D> {
             || conn.live().is_none_or(|live| {
                 !conn.output.is_empty()
                     || live.asking.is_some()
-                    || live.awaited.len() >= self.limits.live_commands_max
+                    || live.awaiting() >= self.limits.live_commands_max
             })
     }
 
     fn heard_item(&mut self, at: usize, item: Item<'_>) {
+        let is_table = self.live_ref(at).is_some_and(|live| live.table.is_some());
         match item {
+            Item::Text(text) if is_table => self.heard_table_frame(at, text.as_bytes()),
+            Item::Binary(_) if is_table => self.heard_table_bytes(at),
             Item::Text(text) => self.heard_frame(at, Format::Json, text.as_bytes()),
             Item::Binary(bytes) => self.heard_frame(at, Format::Cbor, bytes),
             Item::Ping(payload) => {
@@ -281,10 +360,14 @@ impl<D: Disk> Reactor<D> {
         let Some(live) = self.live_mut(at) else {
             return;
         };
-        let format = live.format;
+        let (format, is_table) = (live.format, live.table.is_some());
         self.metrics.error(code);
         self.out.clear();
-        live::write_goodbye(&mut self.out, format, code, message);
+        if is_table {
+            self.write_table_goodbye(code, message);
+        } else {
+            live::write_goodbye(&mut self.out, format, code, message);
+        }
         self.end_live(at, Leave::Lost);
     }
 
@@ -314,6 +397,9 @@ impl<D: Disk> Reactor<D> {
         self.metrics.websockets(self.sockets);
         for join in &live.joins {
             self.leave_room(ticket, join, leave);
+        }
+        if let Some(session) = live.table {
+            self.end_table_session(*session);
         }
     }
 
@@ -467,6 +553,12 @@ impl Live {
     /// Returns the bytes of a frame that has begun to arrive.
     pub(super) fn memory(&self) -> usize {
         self.decoder.memory()
+    }
+
+    /// Returns how many commands and calls have not been answered.
+    fn awaiting(&self) -> usize {
+        let calls = self.table.as_ref().map_or(0, |session| session.calls.len());
+        self.awaited.len() + calls
     }
 
     /// Returns whether the connection follows a room.

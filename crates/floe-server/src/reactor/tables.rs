@@ -19,6 +19,7 @@ use floe_proto::{Code, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Session, Wanted};
 use floe_surfaces::http::Method;
 use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, TableRoom};
+use floe_views::tables::Rows;
 
 use self::buffered::check_buffered;
 pub(super) use self::memory::{Keeping, Kept, write_kept};
@@ -72,6 +73,12 @@ impl<D: Disk> Reactor<D> {
         };
         if asked.ask == tables::Ask::Preflight {
             return self.answer_preflight(at, context);
+        }
+        let upgrades = fields
+            .iter()
+            .any(|field| field.name.eq_ignore_ascii_case("upgrade"));
+        if let (tables::Ask::Connect, Some(room), true) = (&asked.ask, &asked.room, upgrades) {
+            return self.open_table_socket(at, context, named, Some(query), room, fields);
         }
         let label = match &asked.ask {
             tables::Ask::Rpc(Ok(rpc)) => Some(rpc.label.clone()),
@@ -282,28 +289,31 @@ impl<D: Disk> Reactor<D> {
         }
         match asker {
             Asker::Connection(ticket) => {
-                let Place { at, generation, .. } = Place::of(ticket);
+                let Place {
+                    at,
+                    generation,
+                    command,
+                } = Place::of(ticket);
                 let conn = self.conns.get(at);
                 let Some(conn) = conn.filter(|conn| conn.generation == generation) else {
                     return;
                 };
+                if matches!(conn.state, State::Live(_)) {
+                    return self.answer_socket_call(at, command, outcome);
+                }
                 if matches!(conn.state, State::Waiting(..)) {
                     self.answer_table(at, outcome);
                     self.resume(at);
                 }
             }
             Asker::Buffer(number) => self.buffer_answered(number, room, outcome),
-            Asker::Query(_) => {}
+            Asker::Query(number) => self.watched_answered(number, room, outcome),
         }
     }
 
     /// Takes note of a commit: what is asked from now on sees it.
     fn table_committed(&mut self, notice: &Notice) {
-        tracing::trace!(
-            room = notice.room.0,
-            seq = notice.seq,
-            "tables were committed"
-        );
+        self.watched_committed(notice);
     }
 
     pub(super) const fn table_time(&self) -> At {
@@ -595,16 +605,8 @@ pub(super) fn asks(method: Told) -> Option<(Ask, u64)> {
 pub(super) fn write_answer(out: &mut Vec<u8>, label: &Label, sql: Option<&str>, answer: &Answer) {
     match answer {
         Answer::Rows(found) => {
-            let rows = tables::Rows {
-                data: &found.data,
-                truncated: found.truncated,
-                seq: found.applied,
-            };
-            let columns = found.columns.iter();
-            let columns =
-                columns.map(|column| (&*column.name, column.kind.as_deref().unwrap_or("ANY")));
             let mut written = Vec::new();
-            tables::write_rows(&mut written, &rows, columns);
+            write_rows(&mut written, found);
             let sql = sql.unwrap_or(TASKS_SQL);
             tables::write_query(out, label, RowsOf::Query(sql), &written);
         }
@@ -613,6 +615,18 @@ pub(super) fn write_answer(out: &mut Vec<u8>, label: &Label, sql: Option<&str>, 
             unreachable!("no method asks for these")
         }
     }
+}
+
+/// Appends what the rows of a query are, as far as it is the same for all who asked.
+pub(super) fn write_rows(out: &mut Vec<u8>, found: &Rows) {
+    let rows = tables::Rows {
+        data: &found.data,
+        truncated: found.truncated,
+        seq: found.applied,
+    };
+    let columns = found.columns.iter();
+    let columns = columns.map(|column| (&*column.name, column.kind.as_deref().unwrap_or("ANY")));
+    tables::write_rows(out, &rows, columns);
 }
 
 fn is_append(rpc: &Result<Box<Rpc>, Box<Refusal>>) -> bool {

@@ -155,6 +155,15 @@ impl<D: Disk> Shard<D> {
         self.live_rooms.memory
     }
 
+    /// Has the readers of a room polled, as there is something to tell that is not the room's own.
+    pub fn wake_readers(&mut self, id: SlotId, now: Millis) {
+        let slot = &mut self.slots[id.0 as usize];
+        if !slot.readers.is_empty() && !slot.live_changed {
+            slot.live_changed = true;
+            self.live_rooms.changed.push_back((now, id));
+        }
+    }
+
     /// Takes a connection out of a room's presence.
     pub fn leave_live(&mut self, id: SlotId, connection: u64, leave: Leave, now: Millis) {
         if self.slots[id.0 as usize].live.is_some() {

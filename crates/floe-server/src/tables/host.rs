@@ -243,7 +243,8 @@ impl<F: DiskFile + 'static> TableHost<F> {
     }
 
     /// Notes how much is under way.
-    pub fn show_metrics(&self) {
+    pub fn show_metrics(&self, live_queries: usize) {
+        self.metrics.follow(live_queries);
         let queued = self.rooms.values().map(|room| room.queue.len()).sum();
         self.metrics.show(self.open, queued, self.asking);
     }

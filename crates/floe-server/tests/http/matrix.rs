@@ -158,7 +158,7 @@ fn need(method: &str, route: &str) -> Option<Need> {
         Tables, User, Wake,
     };
     let need = match (method, route) {
-        ("GET", "/" | "/room" | "/healthz" | "/ping" | "/v1/openapi.json") => Nothing,
+        ("GET", "/" | "/room" | "/board" | "/healthz" | "/ping" | "/v1/openapi.json") => Nothing,
         ("GET", "/metrics") => Operator,
         ("GET", "/v1/whoami" | "/v1/limits") => GoodIfShown,
         ("PUT", "/v1/stream/{path}") => Stream(CREATE),
@@ -250,6 +250,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let fixed = [
         ("GET", "/"),
         ("GET", "/room"),
+        ("GET", "/board"),
         ("GET", "/healthz"),
         ("GET", "/metrics"),
         ("GET", "/v1/limits"),

@@ -373,6 +373,12 @@ arguments! {
     tables_snapshot_every: u64 = "FLOE_TABLES_SNAPSHOT_EVERY";
     /// Questions to rooms with tables under way. Above: 503 OVERLOADED.
     tables_queries_max: usize = "FLOE_TABLES_QUERIES_MAX";
+    /// Tables, live queries and prefixes of keys that one connection to a room with tables follows.
+    /// Above: 429 LIMIT_REACHED.
+    tables_watches_max: usize = "FLOE_TABLES_WATCHES_MAX";
+    /// Different live queries of one room with tables; those who ask the same share one. Above: 429
+    /// LIMIT_REACHED.
+    tables_live_queries_max: usize = "FLOE_TABLES_LIVE_QUERIES_MAX";
     /// Milliseconds that one query may take. Later: 504 QUERY_TIMEOUT.
     tables_query_timeout_ms: u64 = "FLOE_TABLES_QUERY_TIMEOUT_MS";
     /// Rows after which the answer to a query ends, and says so.

@@ -13,6 +13,7 @@ use floe_surfaces::live::{self, Format, PresenceMode};
 use floe_surfaces::ws::{Deflate, Deflater};
 
 use super::commands::is_text;
+use super::table_telling::{MemoryFrame, QueryFrame, RowsFrame};
 use super::{Join, Reactor};
 use crate::shard::{Failure, SlotId};
 
@@ -21,13 +22,16 @@ use crate::shard::{Failure, SlotId};
 pub struct SharedFrames {
     events: Vec<EventsFrame>,
     keyed: Vec<KeyedFrame>,
+    pub(super) rows: Vec<RowsFrame>,
+    pub(super) memory: Vec<MemoryFrame>,
+    pub(super) queries: Vec<QueryFrame>,
 }
 
 /// How a connection wants its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wire {
-    format: Format,
-    deflate: Option<Deflate>,
+pub(super) struct Wire {
+    pub format: Format,
+    pub deflate: Option<Deflate>,
 }
 
 /// Frames that one pass keeps: readers stand at few places.
@@ -65,7 +69,7 @@ enum KeyedOf {
 }
 
 /// What is to be done about one join.
-enum Next {
+pub(super) enum Next {
     Send(Bytes),
     Close(Code, &'static str),
     Nothing,
@@ -132,6 +136,9 @@ impl<D: Disk> Reactor<D> {
         code: Code,
         message: &str,
     ) {
+        if self.live_ref(at).is_some_and(|live| live.table.is_some()) {
+            return self.dismiss(at, code, message);
+        }
         let left = self.live_mut(at).and_then(|live| {
             let place = live.joins.iter().position(|join| join.slot == slot)?;
             Some(live.joins.swap_remove(place))
@@ -163,6 +170,9 @@ impl<D: Disk> Reactor<D> {
         };
         if self.shard.is_gone(slot) {
             return Ok(Next::Close(Code::Gone, "the room was deleted"));
+        }
+        if live.table.is_some() {
+            return self.next_of_tables(at, place, shared);
         }
         let join = &live.joins[place];
         let edge = self.shard.room(slot).visible();
@@ -304,7 +314,7 @@ impl<D: Disk> Reactor<D> {
 
 impl<D: Disk> Reactor<D> {
     /// Puts frames into the form in which they are sent.
-    fn pack(&self, frames: Vec<u8>, form: Wire) -> Bytes {
+    pub(super) fn pack(&self, frames: Vec<u8>, form: Wire) -> Bytes {
         let Some(agreed) = form.deflate else {
             return frames.into();
         };

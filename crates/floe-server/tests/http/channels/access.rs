@@ -153,7 +153,14 @@ fn without_a_good_key_nothing_is_there() {
     }
     let bearer = get(&channel.at("")).field("Authorization", "Bearer t-admin");
     server.expect(200, bearer);
-    for open in ["/ping", "/v1/openapi.json", "/healthz", "/", "/room"] {
+    for open in [
+        "/ping",
+        "/v1/openapi.json",
+        "/healthz",
+        "/",
+        "/room",
+        "/board",
+    ] {
         server.expect(200, get(open));
     }
     for (key, expected) in [("t-admin", 403), ("eye", 403), ("root", 200)] {

@@ -266,6 +266,11 @@ impl Client {
         self.passed.drain(..).collect()
     }
 
+    /// Returns the frames that came while others were waited for.
+    pub fn take_passed(&mut self) -> Vec<Value> {
+        self.passed.drain(..).collect()
+    }
+
     /// Reads events of one room until `seq`; returns those of all frames. Other frames are kept.
     #[track_caller]
     pub fn events_until(&mut self, room: &str, seq: u64) -> Vec<Value> {
