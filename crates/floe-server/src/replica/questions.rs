@@ -40,11 +40,17 @@ pub struct Answered {
 
 /// Threads that answer.
 pub const THREADS: usize = 4;
+/// How much they leave the CPU to others: as much as can be.
+const PRIORITY: i32 = 19;
 /// Namespaces that one thread has open.
 const OPEN_MAX: usize = 16;
 
 /// Answers questions until the event loop lets go of the queue.
 pub fn run(folder: &EmbeddedFolder, questions: &Mutex<Receiver<Question>>, mailbox: &Mailbox) {
+    // On Linux this is the thread's own: who writes to a room goes before who asks about many.
+    if let Err(error) = rustix::process::setpriority_process(None, PRIORITY) {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
     let limits = SqlLimits::default();
     let mut open: HashMap<Box<str>, ReplicaReader> = HashMap::new();
     loop {
