@@ -253,13 +253,14 @@ pub struct Limits {
     pub tables_batch_rows_max: usize,
     /// Bytes of changed rows after which no call is added to a batch; 4 MiB.
     pub tables_batch_bytes_max: usize,
-    /// Rows that one call may hand in, change or delete; 10 000. Above: 429 `LIMIT_REACHED`.
+    /// Rows that one call may hand in, change or delete; 10 000. Above: 413 `BODY_TOO_LARGE`.
     pub tables_call_rows_max: usize,
     /// Tables of one room; 100. Above: 429 `LIMIT_REACHED`.
     pub tables_per_room_max: usize,
-    /// Columns of one table; 100. Above: 429 `LIMIT_REACHED`.
+    /// Columns of one table; 100. Above: 400 `INVALID_REQUEST`.
     pub tables_columns_max: usize,
-    /// Bytes of the file of one room with tables; 1 GiB. Above: nothing can be added.
+    /// Bytes of the file of one room with tables; 1 GiB. Above: 429 `LIMIT_REACHED` for what adds to
+    /// it.
     pub tables_file_bytes_max: u64,
     /// Changed rows of a room after which a snapshot of its tables is made; 10 000. 0 is never. A file
     /// that was lost is made from it, and from what the log has since.

@@ -360,13 +360,13 @@ arguments! {
     tables_batch_rows_max: usize = "FLOE_TABLES_BATCH_ROWS_MAX";
     /// Bytes of changed rows after which no call is added to a batch.
     tables_batch_bytes_max: usize = "FLOE_TABLES_BATCH_BYTES_MAX";
-    /// Rows that one call may hand in, change or delete. Above: 429 LIMIT_REACHED.
+    /// Rows that one call may hand in, change or delete. Above: 413 BODY_TOO_LARGE.
     tables_call_rows_max: usize = "FLOE_TABLES_CALL_ROWS_MAX";
     /// Tables of one room. Above: 429 LIMIT_REACHED.
     tables_per_room_max: usize = "FLOE_TABLES_PER_ROOM_MAX";
-    /// Columns of one table. Above: 429 LIMIT_REACHED.
+    /// Columns of one table. Above: 400 INVALID_REQUEST.
     tables_columns_max: usize = "FLOE_TABLES_COLUMNS_MAX";
-    /// Bytes of the file of one room with tables. Above: nothing can be added.
+    /// Bytes of the file of one room with tables. Above: 429 LIMIT_REACHED for what adds to it.
     tables_file_bytes_max: u64 = "FLOE_TABLES_FILE_BYTES_MAX";
     /// Changed rows of a room after which a snapshot of its tables is made. 0 is never. A file that
     /// was lost is made from it, and from what the log has since.
