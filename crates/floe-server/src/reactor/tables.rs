@@ -80,9 +80,10 @@ impl<D: Disk> Reactor<D> {
         if let (tables::Ask::Connect, Some(room), true) = (&asked.ask, &asked.room, upgrades) {
             return self.open_table_socket(at, context, named, Some(query), room, fields);
         }
-        let label = match &asked.ask {
-            tables::Ask::Rpc(Ok(rpc)) => Some(rpc.label.clone()),
-            _ => None,
+        let label = if let tables::Ask::Rpc(Ok(rpc)) = &asked.ask {
+            Some(rpc.label.clone())
+        } else {
+            None
         };
         if let Err(failure) = self.serve_tables(at, context, named, asked, body.len()) {
             match label {
@@ -115,10 +116,8 @@ impl<D: Disk> Reactor<D> {
         let name = room.as_ref().map(|room| full_name(session, room.path()));
         if self.limiter.is_on() {
             let payer = Payer::of(&opened, Some(&grant));
-            let bytes = match &ask {
-                tables::Ask::Rpc(rpc) if is_append(rpc) => body_bytes,
-                _ => 0,
-            };
+            let appends = matches!(&ask, tables::Ask::Rpc(rpc) if is_append(rpc));
+            let bytes = if appends { body_bytes } else { 0 };
             self.charge(at, &mut context, &payer, name.as_deref(), bytes)?;
         }
         match (ask, room) {
@@ -339,6 +338,10 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Serves a method of a room over HTTP.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are who asks, what, and how to answer"
+    )]
     fn serve_rpc(
         &mut self,
         at: usize,
@@ -381,40 +384,36 @@ impl<D: Disk> Reactor<D> {
             }
             Err(method) => *method,
         };
-        let sql = match &method {
-            Told::ExecuteSql(query) => Some(query.sql.clone()),
-            _ => None,
+        let sql = if let Told::ExecuteSql(query) = &method {
+            Some(query.sql.clone())
+        } else {
+            None
         };
         let expect = |label| {
             let expect = TableExpect::Rpc(Box::new((label, sql)));
             Some(Box::new(Expect::Tables(expect)))
         };
-        match method {
-            Told::GetSyncStatus => self.show_sync(at, context, &label),
-            Told::ForceSyncAll => {
+        if matches!(method, Told::GetSyncStatus | Told::ForceSyncAll) {
+            if method == Told::ForceSyncAll {
                 let namespace = grant.namespace.as_str();
                 let uptime_ms = self.clock.uptime_ms;
                 self.replicas.sync_all(&self.shard, namespace, uptime_ms);
-                self.show_sync(at, context, &label);
             }
-            Told::Mutate(call) => {
-                let ticket = self.wait(at, context, expect(label));
-                let asker = Asker::Connection(ticket);
-                self.call_table(asker, place, grant, call, body_bytes);
-            }
-            method => match asks(method) {
-                Some((ask, min_seq)) => {
-                    let ticket = self.wait(at, context, expect(label));
-                    let asker = Asker::Connection(ticket);
-                    self.ask_table(asker, place, ask, min_seq);
-                }
-                None => {
-                    let message = format!("`{}` takes a WebSocket of the room", label.info.name);
-                    let error = TableError::new(Code::UnknownAction, message);
-                    self.refuse_rpc(at, context, &Refusal::of(&label, error));
-                }
-            },
+            return self.show_sync(at, context, &label);
         }
+        if let Told::Mutate(call) = method {
+            let ticket = self.wait(at, context, expect(label));
+            let asker = Asker::Connection(ticket);
+            return self.call_table(asker, place, grant, call, body_bytes);
+        }
+        if let Some((ask, min_seq)) = asks(method) {
+            let ticket = self.wait(at, context, expect(label));
+            let asker = Asker::Connection(ticket);
+            return self.ask_table(asker, place, ask, min_seq);
+        }
+        let message = format!("`{}` takes a WebSocket of the room", label.info.name);
+        let error = TableError::new(Code::UnknownAction, message);
+        self.refuse_rpc(at, context, &Refusal::of(&label, error));
     }
 
     fn show_kept(&mut self, at: usize, context: Context, label: &Label, kept: &Kept) {
@@ -597,7 +596,22 @@ pub(super) fn asks(method: Told) -> Option<(Ask, u64)> {
         Told::GetSchema => (Ask::Schema, 0),
         Told::GetUsage => (Ask::Usage(0), 0),
         Told::GetAuditLog => (Ask::Audit(0, Vec::new()), 0),
-        _ => return None,
+        Told::Mutate(_)
+        | Told::GetSyncStatus
+        | Told::ForceSyncAll
+        | Told::Subscribe(_)
+        | Told::Unsubscribe(_)
+        | Told::GetCursors
+        | Told::GetPresence
+        | Told::GetMemory(_)
+        | Told::SetCursor { .. }
+        | Told::SetPresence { .. }
+        | Told::SetMemory { .. }
+        | Told::DeleteMemory { .. }
+        | Told::UpdateDebounced { .. }
+        | Told::IncrementDebounced { .. }
+        | Told::GetDebounced { .. }
+        | Told::FlushDebounced { .. } => return None,
     })
 }
 

@@ -126,13 +126,13 @@ impl<F: DiskFile + 'static> TableHost<F> {
         let bounds = &self.bounds;
         let (calls_max, bytes_max) = (bounds.queue_calls_max, bounds.queue_bytes_max);
         let room = self.enter(shard, place, at);
-        let refusal = match &room.phase {
-            Phase::Failed(until_ms, error) if at.uptime_ms < *until_ms => Some(error.clone()),
-            _ if room.queue.len() >= calls_max || room.queue_bytes + bytes > bytes_max => {
+        let refusal = match room.refusal(at.uptime_ms) {
+            Some(refused) => Some(refused),
+            None if room.queue.len() >= calls_max || room.queue_bytes + bytes > bytes_max => {
                 let message = "the room has tables.queue_max calls waiting";
                 Some(Refused::new(Code::Overloaded, message))
             }
-            _ => None,
+            None => None,
         };
         if let Some(error) = refusal {
             return self.refuse_call(asker, place.id, error);
@@ -155,13 +155,13 @@ impl<F: DiskFile + 'static> TableHost<F> {
         let (most, wait_ms) = (self.bounds.queries_max, self.bounds.wait_ms);
         let is_full = self.asking >= most;
         let room = self.enter(shard, place, at);
-        let refusal = match &room.phase {
-            Phase::Failed(until_ms, error) if at.uptime_ms < *until_ms => Some(error.clone()),
-            _ if is_full => {
+        let refusal = match room.refusal(at.uptime_ms) {
+            Some(refused) => Some(refused),
+            None if is_full => {
                 let message = format!("tables.queries_max: {most} questions are under way");
                 Some(Refused::new(Code::Overloaded, message))
             }
-            _ => None,
+            None => None,
         };
         if let Some(error) = refusal {
             return self.refuse_question(asker, place.id, error);
@@ -399,9 +399,10 @@ impl<F: DiskFile + 'static> TableHost<F> {
             self.tell(id);
             return self.advance(shard, id, at);
         }
-        let since_ms = match room.phase {
-            Phase::Cold(since_ms) => since_ms,
-            _ => at.uptime_ms,
+        let since_ms = if let Phase::Cold(since_ms) = room.phase {
+            since_ms
+        } else {
+            at.uptime_ms
         };
         match shard.hand_tables(room.slot, room.committed, CATCH_UP_BYTES) {
             Ok(handed) => {
@@ -752,11 +753,8 @@ impl<F: DiskFile + 'static> TableHost<F> {
         let idle_ms = self.bounds.idle_timeout_ms;
         let idle = self.rooms.values().filter(|room| {
             let unused = at.uptime_ms.saturating_sub(room.used_ms) >= idle_ms;
-            let over = match &room.phase {
-                Phase::Failed(until_ms, _) => at.uptime_ms >= *until_ms,
-                Phase::Closed => true,
-                _ => room.rests(),
-            };
+            let failed = room.refusal(at.uptime_ms).is_some();
+            let over = !failed && (room.rests() || !room.has_place());
             unused && over && !room.has_work()
         });
         let idle: Vec<RoomId> = idle.map(|room| room.id).take(CLOSES_MAX).collect();

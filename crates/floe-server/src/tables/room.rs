@@ -128,6 +128,14 @@ impl Room {
         }
     }
 
+    /// Returns why nothing can be asked of it for the moment, if its file has just failed.
+    pub fn refusal(&self, uptime_ms: u64) -> Option<Refused> {
+        if let Phase::Failed(until_ms, refused) = &self.phase {
+            return (uptime_ms < *until_ms).then(|| refused.clone());
+        }
+        None
+    }
+
     /// Returns whether something waits for its file.
     pub fn has_work(&self) -> bool {
         !self.queue.is_empty() || !self.reads.is_empty()

@@ -1,6 +1,6 @@
 //! The thread that writes the files of rooms.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -74,7 +74,7 @@ pub(super) struct Writer {
     folder: TableFolder,
     options: TableOptions,
     mailbox: Arc<Mailbox>,
-    files: HashMap<RoomId, RoomFile>,
+    files: BTreeMap<RoomId, RoomFile>,
 }
 
 impl Writer {
@@ -83,7 +83,7 @@ impl Writer {
             folder: settings.folder.clone(),
             options: settings.bounds.room.clone(),
             mailbox,
-            files: HashMap::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Writer {
         while let Ok(task) = tasks.recv() {
             self.work(task);
         }
-        for (room, file) in self.files.drain() {
+        for (room, file) in self.files {
             close(room, file);
         }
     }
@@ -289,10 +289,12 @@ fn close(room: RoomId, file: RoomFile) {
 pub(super) fn refused(error: &TableFileError) -> Refused {
     tracing::debug!(%error, "a file of tables failed");
     let code = error.code();
-    let message = match code {
-        Code::DiskFull => "the disk has no space for the room's tables",
-        Code::Corrupt => "the room's log holds something that is no change of a table",
-        _ => NOT_OPEN,
+    let message = if code == Code::DiskFull {
+        "the disk has no space for the room's tables"
+    } else if code == Code::Corrupt {
+        "the room's log holds something that is no change of a table"
+    } else {
+        NOT_OPEN
     };
     Refused::new(code, message)
 }
