@@ -99,7 +99,9 @@ impl Writer {
         while let Ok(task) = tasks.recv() {
             self.work(task);
         }
-        for (room, file) in self.files {
+        for (room, mut file) in self.files {
+            // What was run and not appended never happened.
+            file.rollback();
             close(room, file);
         }
     }
