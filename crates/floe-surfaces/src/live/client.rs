@@ -8,10 +8,11 @@ use super::{
     BEARER_BYTES_MAX, Format, FrameId, IDEMPOTENCY_KEY_BYTES_MAX, KEY_BYTES_MAX, PAGE_DEFAULT,
     PAGE_MAX, RoomName, TOKEN_BYTES_MAX, USER_BYTES_MAX, cbor,
 };
+use crate::tables::{self, Rpc};
 use floe_proto::Code;
 
 /// One frame of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientFrame<'a> {
     /// What the client calls it; a frame without an `id` is acknowledged by no frame of its own.
     pub id: Option<FrameId<'a>>,
@@ -20,7 +21,7 @@ pub struct ClientFrame<'a> {
 }
 
 /// What a client asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command<'a> {
     /// Follow a room.
     Join(Join<'a>),
@@ -60,6 +61,13 @@ pub enum Command<'a> {
         after: Option<Cow<'a, str>>,
         /// Members of the page.
         limit: u32,
+    },
+    /// Call a method of a room with tables.
+    Rpc {
+        /// The room.
+        room: RoomName<'a>,
+        /// What is called.
+        rpc: Box<Rpc>,
     },
     /// Show other credentials than at the handshake.
     Auth {
@@ -264,6 +272,16 @@ impl<'a> Command<'a> {
                     limit: page(fields)?,
                 })
             }
+            "rpc" => {
+                let own = [Field::Room, Field::Method, Field::Payload, Field::UpdateId];
+                only(fields, "rpc", &own)?;
+                let room = room(fields)?;
+                if room.table().is_none() {
+                    return Err(Problem::value("`room` is not `room/` and a name"));
+                }
+                let rpc = rpc(fields)?;
+                Ok(Self::Rpc { room, rpc })
+            }
             "auth" => {
                 only(fields, "auth", &[Field::Bearer])?;
                 let bearer = fields.word(Field::Bearer, BEARER_BYTES_MAX)?;
@@ -430,6 +448,15 @@ fn only(fields: &Fields<'_>, what: &str, allowed: &[Field]) -> Result<(), Proble
 fn room<'a>(fields: &Fields<'a>) -> Result<RoomName<'a>, Problem> {
     let room = Fields::need(fields.text(Field::Room, usize::MAX)?, Field::Room)?;
     RoomName::parse(room)
+}
+
+/// Reads the method that is called and its payload, as every surface of tables has them.
+fn rpc(fields: &Fields<'_>) -> Result<Box<Rpc>, Problem> {
+    let method = Fields::need(fields.text(Field::Method, usize::MAX)?, Field::Method)?;
+    let (payload, update_id) = (fields.raw(Field::Payload)?, fields.raw(Field::UpdateId)?);
+    tables::read_parts(&method, payload, update_id)
+        .map(Box::new)
+        .map_err(|refusal| Problem::new(refusal.error.code, refusal.error.message))
 }
 
 fn limit(fields: &Fields<'_>) -> Result<Option<u32>, Problem> {

@@ -44,7 +44,7 @@ fn member<'a>(user: &'a str, since: Millis, data: Option<&'a str>) -> Member<'a>
 
 /// Writes the server's examples, in the order of the document.
 fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
-    let ids: Vec<_> = (0..22).map(FrameId::Number).collect();
+    let ids: Vec<_> = (0..23).map(FrameId::Number).collect();
     let id = |number: usize| Some(&ids[number]);
     let mut say = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut frame = Vec::new();
@@ -196,6 +196,14 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
     });
     say(&|out| write_typing(out, format, ROOM, ["ann"].into_iter()));
     say(&|out| {
+        let result = r#"{"type":"mutation_success","action":"insertRow","updateId":"n-1","data":{"rows":1,"key":"7","row":{"id":7,"text":"hi"}},"seq":12}"#;
+        write_rpc_result(out, format, id(22), "room/board", result);
+    });
+    say(&|out| {
+        let event = r#"{"event":"update","table":"notes","action":"added","row":{"id":7,"text":"hi"},"key":"7","seq":12,"txid":"n-1","user":"ann"}"#;
+        write_rpc_event(out, format, "room/board", event);
+    });
+    say(&|out| {
         let message = "only its author may edit an event";
         write_error(out, format, id(6), Some(ROOM), Code::Forbidden, message);
     });
@@ -249,7 +257,7 @@ fn both_encodings_say_the_same() {
 #[test]
 fn the_clients_examples_are_understood_in_both_encodings() {
     let examples = examples("client");
-    assert_eq!(examples.len(), 23);
+    assert_eq!(examples.len(), 25);
     for example in examples {
         let (mut unused, mut scratch) = (Vec::new(), Vec::new());
         let json = read_frame(Format::Json, example.as_bytes(), &mut unused).unwrap();

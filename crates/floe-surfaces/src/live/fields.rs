@@ -76,6 +76,9 @@ fields! {
     TtlMs "ttlMs",
     IfVersion "ifVersion",
     Prefix "prefix",
+    Method "method",
+    Payload "payload",
+    UpdateId "updateId",
 }
 
 impl Field {

@@ -156,6 +156,30 @@ pub fn write_error(
     });
 }
 
+/// Appends an `rpc` frame that answers one. `result` is JSON: what the method is answered on every
+/// transport.
+pub fn write_rpc_result(
+    out: &mut Vec<u8>,
+    format: Format,
+    id: Option<&FrameId<'_>>,
+    room: &str,
+    result: &str,
+) {
+    frame(out, format, "rpc", |map| {
+        map.id(id);
+        map.text("room", room);
+        map.json("result", result);
+    });
+}
+
+/// Appends an `rpc` frame with what a call before asked to be told of. `event` is JSON.
+pub fn write_rpc_event(out: &mut Vec<u8>, format: Format, room: &str, event: &str) {
+    frame(out, format, "rpc", |map| {
+        map.text("room", room);
+        map.json("event", event);
+    });
+}
+
 /// Appends an `authenticated` frame: the answer to an `auth`.
 pub fn write_authenticated(
     out: &mut Vec<u8>,

@@ -98,6 +98,56 @@ fn a_room_with_tables_is_the_stream_that_its_log_is() {
 }
 
 #[test]
+fn an_rpc_is_what_it_is_on_every_transport() {
+    let rpc = |rest: &str| {
+        let json = format!(r#"{{"type":"rpc","id":1,"room":"room/a",{rest}}}"#);
+        match read_frame(Format::Json, json.as_bytes(), &mut Vec::new()) {
+            Ok(ClientFrame {
+                command: Command::Rpc { rpc, .. },
+                ..
+            }) => Ok(*rpc),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err((error.code, error.message)),
+        }
+    };
+    let call = r#""method":"deleteTask","payload":{"id":1},"updateId":"u""#;
+    let body = format!("{{{call}}}");
+    assert_eq!(
+        rpc(call),
+        Ok(crate::tables::read_rpc(body.as_bytes()).unwrap())
+    );
+    assert!(rpc(r#""method":"getUsage","payload":null,"updateId":null"#).is_ok());
+    for (rest, code, message) in [
+        (r#""payload":{}"#, Code::InvalidFrame, "`method` is missing"),
+        (
+            r#""method":"dance""#,
+            Code::UnknownAction,
+            "`dance` is no method",
+        ),
+        (
+            r#""method":"deleteTask""#,
+            Code::InvalidRequest,
+            "`id` is missing",
+        ),
+        (
+            r#""method":"getUsage","updateId":[]"#,
+            Code::InvalidRequest,
+            "`updateId` is neither a string nor a number",
+        ),
+        (
+            r#""method":"getUsage","key":1"#,
+            Code::InvalidFrame,
+            "`key` is no field of rpc",
+        ),
+    ] {
+        assert_eq!(rpc(rest), Err((code, message.into())), "{rest}");
+    }
+    let elsewhere = read(r#"{"type":"rpc","room":"stream/a","method":"getUsage"}"#);
+    let message = "`room` is not `room/` and a name".to_owned();
+    assert_eq!(elsewhere, Err((Code::InvalidRequest, message)));
+}
+
+#[test]
 fn an_append_carries_events_or_messages() {
     let body = |room: &str, json: &str| {
         let json = format!(r#"{{"type":"append","room":"{room}",{json}}}"#);

@@ -6,7 +6,7 @@ use floe_proto::table::TableError;
 use super::answer::Refusal;
 use super::catalog::{MethodInfo, Scope};
 use super::fields::{Fields, invalid};
-use super::method::{Method, Unwatch, Watch, id};
+use super::method::{Method, Unwatch, Watch, check_id, id};
 use crate::access::Deed;
 
 /// One message of a client on a room's own WebSocket.
@@ -116,7 +116,25 @@ pub fn read_frame(payload: &[u8]) -> Result<Action, Box<Refusal>> {
     }
 }
 
-/// Reads the body of an rpc over HTTP, or what a frame of the live protocol has of one.
+/// Reads what a frame of the live protocol has of a call; `payload` and `update_id` are JSON.
+///
+/// # Errors
+/// What to answer instead.
+pub fn read_parts(
+    method: &str,
+    payload: Option<&str>,
+    update_id: Option<&str>,
+) -> Result<Rpc, Box<Refusal>> {
+    let info = MethodInfo::named(method).ok_or_else(|| unread(unknown("method", method)))?;
+    let mut ids = Ids::default();
+    if let Some(json) = update_id.filter(|json| *json != "null") {
+        ids.update_id = Some(check_id(json, "updateId").map_err(unread)?);
+    }
+    let payload = payload.filter(|json| *json != "null");
+    finished(info, ids, Method::read(info, payload))
+}
+
+/// Reads the body of an rpc over HTTP.
 ///
 /// # Errors
 /// What to answer instead.

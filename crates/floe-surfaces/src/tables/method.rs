@@ -354,7 +354,11 @@ pub(super) fn table(fields: &Fields<'_>, name: &str) -> Result<Box<str>, TableEr
 
 /// Reads what a client calls something: a text or a number, which is given back as it was written.
 pub(super) fn id(fields: &Fields<'_>, name: &str) -> Result<Box<str>, TableError> {
-    let json = need(fields.json(name), name)?;
+    check_id(need(fields.json(name), name)?, name)
+}
+
+/// Checks that some JSON can be what a client calls something.
+pub(super) fn check_id(json: &str, name: &str) -> Result<Box<str>, TableError> {
     let first = json.as_bytes().first().copied().unwrap_or_default();
     if !matches!(first, b'"' | b'-' | b'0'..=b'9') {
         return Err(invalid(format!(

@@ -27,7 +27,7 @@ pub use answer::{
     write_success,
 };
 pub use catalog::{Answer, METHODS, MethodInfo, Param, Scope, Shape};
-pub use client::{Action, Ids, Label, Rpc, read_frame, read_rpc};
+pub use client::{Action, Ids, Label, Rpc, read_frame, read_parts, read_rpc};
 pub use event::{
     MemoryKind, MemoryUpdate, write_entries, write_memory_update, write_row_event,
     write_schema_update,
