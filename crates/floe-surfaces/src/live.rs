@@ -36,7 +36,7 @@ pub use room::RoomName;
 pub use server::{
     Ack, Joined, Limits, Welcome, write_ack, write_authenticated, write_closed, write_error,
     write_error_later, write_goodbye, write_joined, write_left, write_live, write_pong,
-    write_rpc_event, write_rpc_result, write_welcome,
+    write_rpc_result, write_welcome,
 };
 
 use crate::ws::Opcode;

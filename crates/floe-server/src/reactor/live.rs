@@ -31,7 +31,7 @@ use super::limits::Payer;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
-use table::TableSession;
+use table::{TableCall, TableSession};
 pub(super) use telling::{SharedFrames, member};
 
 /// What a WebSocket is besides a connection.
@@ -52,6 +52,8 @@ pub struct Live {
     asking: Option<Box<auth::Asking>>,
     /// What it has asked of the one room with tables that it is for, if it speaks of nothing else.
     table: Option<Box<TableSession>>,
+    /// Calls of rooms with tables that have not been answered.
+    calls: Vec<TableCall>,
     next_command: u16,
     /// Whether something came since the connection was last looked at.
     heard: bool,
@@ -265,6 +267,7 @@ impl<D: Disk> Reactor<D> {
             awaited: Vec::new(),
             asking: None,
             table,
+            calls: Vec::new(),
             next_command: 0,
             heard: true,
             pinged: false,
@@ -557,8 +560,7 @@ impl Live {
 
     /// Returns how many commands and calls have not been answered.
     fn awaiting(&self) -> usize {
-        let calls = self.table.as_ref().map_or(0, |session| session.calls.len());
-        self.awaited.len() + calls
+        self.awaited.len() + self.calls.len()
     }
 
     /// Returns whether the connection follows a room.

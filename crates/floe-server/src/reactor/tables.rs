@@ -184,7 +184,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Decides whether somebody may do something in a room. Who may append there may also attend.
-    fn admit_to_tables(
+    pub(super) fn admit_to_tables(
         &mut self,
         session: &Session,
         room: &TableRoom,

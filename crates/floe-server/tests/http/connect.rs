@@ -359,3 +359,46 @@ fn a_room_that_is_deleted_closes_its_connections() {
     let mut bob = Member::of(&server, "a");
     assert_eq!(bob.call("listTasks", json!({}))["data"], json!([]));
 }
+
+#[test]
+fn methods_are_frames_of_the_live_protocol_and_who_has_joined_is_told() {
+    let server = TestServer::start();
+    for mut client in [Client::of(&server), Client::cbor(&server)] {
+        let rpc = |method: &str, payload: Value| json!({"type": "rpc", "room": "room/a", "method": method, "payload": payload});
+        let made = client.ask(rpc("createTask", json!({"title": "x"})));
+        assert_eq!(made["result"]["type"], "mutation_success", "{made}");
+        let after = made["result"]["seq"].clone();
+        client.join("room/a", json!({"after": after, "memory": "cursors/"}));
+        let mut other = Member::of(&server, "a");
+        other.call("setCursor", json!({"userId": "bob", "position": 1}));
+        let added = other.call("createTask", json!({"title": "y"}));
+        let events = client.events_until("room/a", added["seq"].as_u64().unwrap());
+        assert_eq!(events[0]["value"]["title"], "y");
+        let memory = client.wait_for(|frame| {
+            frame["type"] == "memory" && frame["set"].as_array().is_some_and(|set| !set.is_empty())
+        });
+        assert_eq!(memory["set"][0]["key"], "cursors/bob");
+        let listed = client.ask(rpc(
+            "executeSQL",
+            json!({"sql": "SELECT count(*) AS n FROM tasks"}),
+        ));
+        assert_eq!(
+            listed["result"]["data"][0]["n"].as_u64() >= Some(2),
+            true,
+            "{listed}"
+        );
+        client.refused(
+            rpc("executeSQL", json!({"sql": "DELETE FROM tasks"})),
+            "SQL_REJECTED",
+        );
+        client.refused(
+            rpc("subscribe", json!({"table": "tasks"})),
+            "UNKNOWN_ACTION",
+        );
+        client.refused(rpc("dance", json!({})), "UNKNOWN_ACTION");
+        client.refused(
+            json!({"type": "append", "room": "room/a", "data": {"x": 1}}),
+            "METHOD_NOT_ALLOWED",
+        );
+    }
+}

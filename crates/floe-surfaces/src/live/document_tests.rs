@@ -200,10 +200,6 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
         write_rpc_result(out, format, id(22), "room/board", result);
     });
     say(&|out| {
-        let event = r#"{"event":"update","table":"notes","action":"added","row":{"id":7,"text":"hi"},"key":"7","seq":12,"txid":"n-1","user":"ann"}"#;
-        write_rpc_event(out, format, "room/board", event);
-    });
-    say(&|out| {
         let message = "only its author may edit an event";
         write_error(out, format, id(6), Some(ROOM), Code::Forbidden, message);
     });

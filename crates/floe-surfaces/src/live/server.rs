@@ -172,14 +172,6 @@ pub fn write_rpc_result(
     });
 }
 
-/// Appends an `rpc` frame with what a call before asked to be told of. `event` is JSON.
-pub fn write_rpc_event(out: &mut Vec<u8>, format: Format, room: &str, event: &str) {
-    frame(out, format, "rpc", |map| {
-        map.text("room", room);
-        map.json("event", event);
-    });
-}
-
 /// Appends an `authenticated` frame: the answer to an `auth`.
 pub fn write_authenticated(
     out: &mut Vec<u8>,

@@ -40,7 +40,7 @@ impl<D: Disk> Reactor<D> {
         let admitted = self.charge_live(at, RateKind::Frames, 1, None, None);
         let mut scratch = std::mem::take(&mut self.frame_scratch);
         match (live::read_frame(format, payload, &mut scratch), admitted) {
-            (Ok(frame), Ok(())) => self.command(at, frame),
+            (Ok(frame), Ok(())) => self.command(at, frame, payload.len()),
             (Ok(frame), Err(failure)) => self.too_fast(at, frame.id.as_ref(), None, &failure),
             (Err(error), Err(failure)) => self.too_fast(at, error.id.as_ref(), None, &failure),
             (Err(error), Ok(())) => {
@@ -51,7 +51,7 @@ impl<D: Disk> Reactor<D> {
         self.frame_scratch = scratch;
     }
 
-    fn command(&mut self, at: usize, frame: ClientFrame<'_>) {
+    fn command(&mut self, at: usize, frame: ClientFrame<'_>, bytes: usize) {
         let ClientFrame { id, command } = frame;
         if self.stop_ms.is_some() {
             return self.dismiss(at, Code::Stopping, "the server is stopping");
@@ -66,6 +66,7 @@ impl<D: Disk> Reactor<D> {
             Command::Members { room, after, limit } => {
                 self.live_members(at, id, &room, after.as_deref(), limit);
             }
+            Command::Rpc { room, rpc } => self.live_rpc(at, id, &room, *rpc, bytes),
             Command::Auth { bearer } => self.live_auth(at, id, &bearer),
             Command::Ping => self.tell(at, |out, format| {
                 live::write_pong(out, format, id.as_ref());

@@ -13,7 +13,7 @@ use floe_proto::{Code, Namespace, Rights, RoomId};
 use floe_surfaces::access::{Deed, Grant, Wanted};
 use floe_surfaces::http::Method as HttpMethod;
 use floe_surfaces::limits::RateKind;
-use floe_surfaces::live::PresenceMode;
+use floe_surfaces::live::{self, FrameId, PresenceMode, RoomName};
 use floe_surfaces::tables::{self, Action, Label, Method, Refusal, Rpc, Scope, Unwatch, Watch};
 use floe_surfaces::ws;
 
@@ -21,7 +21,7 @@ use super::super::conn::{Context, Place};
 use super::super::standing::hidden;
 use super::super::tables::{Keeping, asks, write_answer, write_kept, write_rows};
 use super::telling::NOTHING_SEEN;
-use super::{Join, Live, Reactor, TOKEN_ENDED, Upgrade};
+use super::{Join, Live, Reactor, TOKEN_ENDED, Upgrade, write_failure};
 use crate::live_queries::{Asked, Found, QueryKey};
 use crate::shard::{Failure, TablePlace};
 use crate::tables::{Answer, Ask, Asker, Notice, Outcome, Refused};
@@ -39,8 +39,6 @@ pub(in crate::reactor) struct TableSession {
     pub queries: Vec<WatchedQuery>,
     /// Which of the room's [schemas](crate::room_schemas) needs not be told.
     pub schema_seen: u64,
-    /// Calls that have not been answered.
-    pub calls: Vec<TableCall>,
 }
 
 /// A call of which nothing has come yet.
@@ -51,6 +49,22 @@ pub(in crate::reactor) struct TableCall {
     label: Label,
     /// What was asked in SQL.
     sql: Option<Box<str>>,
+    /// How it was called on a connection of many rooms.
+    frame: Option<CallFrame>,
+}
+
+/// A frame of the live protocol that calls a method.
+#[derive(Debug, Clone)]
+pub(in crate::reactor) struct CallFrame {
+    id: Option<FrameId<'static>>,
+    room: Box<str>,
+}
+
+/// A room that a method is called of, by whom, and how it is answered.
+struct Called {
+    place: TablePlace,
+    grant: Grant,
+    frame: Option<CallFrame>,
 }
 
 /// A live query of one connection.
@@ -129,7 +143,6 @@ impl<D: Disk> Reactor<D> {
             prefixes: Arc::default(),
             queries: Vec::new(),
             schema_seen: self.room_schemas.enter(place),
-            calls: Vec::new(),
         };
         self.begin_live(at, context, admitted, Some(Box::new(session)));
         if let Some(live) = self.live_mut(at) {
@@ -192,7 +205,56 @@ impl<D: Disk> Reactor<D> {
         if let Method::Unsubscribe(unwatch) = &method {
             return self.unwatch(at, &label, unwatch);
         }
-        self.call_from_socket(at, label, method, bytes);
+        if let Some((place, grant)) = self.live_ref(at).and_then(Live::table_grant) {
+            let called = Called {
+                place,
+                grant,
+                frame: None,
+            };
+            self.call_from_socket(at, &called, label, method, bytes);
+        }
+    }
+
+    /// Has a method of a room with tables done for a connection of many rooms.
+    pub(super) fn live_rpc(
+        &mut self,
+        at: usize,
+        id: Option<FrameId<'_>>,
+        room: &RoomName<'_>,
+        rpc: Rpc,
+        bytes: usize,
+    ) {
+        let name = room.as_str();
+        let Some(table) = room.table() else {
+            return;
+        };
+        let (deed, scope) = rpc.needs();
+        let Some(opened) = self.live_ref(at).map(|live| Arc::clone(&live.opened)) else {
+            return;
+        };
+        let session = &opened.session;
+        let entered = match scope {
+            Scope::Room => self.admit_to_tables(session, table, deed),
+            Scope::Namespace => self.grant(session, None, &Wanted::of_namespace(deed)),
+        };
+        let entered = entered.and_then(|grant| {
+            self.settle_live(at, &grant.namespace, grant.author.as_deref())?;
+            let place = self.enter_tables(session, &grant, table.path())?;
+            Ok((place, grant))
+        });
+        let (place, grant) = match entered {
+            Ok(entered) => entered,
+            Err(failure) => return self.fail(at, id, name, failure),
+        };
+        let called = Called {
+            place,
+            grant,
+            frame: Some(CallFrame {
+                id: id.map(FrameId::into_owned),
+                room: name.into(),
+            }),
+        };
+        self.call_from_socket(at, &called, rpc.label, rpc.method, bytes);
     }
 
     /// Decides whether the connection may call a method.
@@ -302,24 +364,41 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Has a method done; its answer comes once it is.
-    fn call_from_socket(&mut self, at: usize, label: Label, method: Method, bytes: usize) {
-        let Some((place, grant)) = self.live_ref(at).and_then(Live::table_grant) else {
-            return;
-        };
-        let method = match self.keep(place, &grant, method) {
+    fn call_from_socket(
+        &mut self,
+        at: usize,
+        called: &Called,
+        label: Label,
+        method: Method,
+        bytes: usize,
+    ) {
+        let Called {
+            place,
+            grant,
+            frame,
+        } = called;
+        let (place, frame) = (*place, frame.as_ref());
+        let method = match self.keep(place, grant, method) {
             Ok(Keeping::Done(Ok(kept))) => {
-                return self.tell_table(at, |out| write_kept(out, &label, &kept));
+                return self.tell_call(at, frame, |out| write_kept(out, &label, &kept));
             }
             Ok(Keeping::Done(Err(refused))) => {
-                let refusal = Refusal::of(&label, refused.error);
-                return self.refuse_table_call(at, refusal, refused.retry_after_ms);
+                return self.refuse_call(at, frame, &label, refused);
             }
             Ok(Keeping::Waits(call)) => {
-                let asker = self.await_table(at, label, None);
+                let asker = self.await_table(at, label, None, frame);
                 return self.buffer_later(asker, place, call);
             }
             Err(method) => *method,
         };
+        if matches!(method, Method::GetSyncStatus | Method::ForceSyncAll) {
+            if method == Method::ForceSyncAll {
+                let (namespace, uptime_ms) = (grant.namespace.as_str(), self.clock.uptime_ms);
+                self.replicas.sync_all(&self.shard, namespace, uptime_ms);
+            }
+            let json = self.sync_json();
+            return self.tell_call(at, frame, |out| tables::write_data(out, &label, &json));
+        }
         let sql = if let Method::ExecuteSql(query) = &method {
             Some(query.sql.clone())
         } else {
@@ -331,40 +410,44 @@ impl<D: Disk> Reactor<D> {
             let namespace = Some(&grant.namespace);
             let charged = self.charge_live(at, kind, bytes as u64, Some(&name), namespace);
             if let Err(failure) = charged {
-                let refusal = Refusal::of(&label, Refused::from(&failure).error);
-                self.refuse_table_call(at, refusal, failure.retry_after_ms);
+                self.refuse_call(at, frame, &label, Refused::from(&failure));
                 return self.slow_down(at, failure.retry_after_ms);
             }
-            let asker = self.await_table(at, label, None);
-            return self.call_table(asker, place, &grant, call, bytes);
+            let asker = self.await_table(at, label, None, frame);
+            return self.call_table(asker, place, grant, call, bytes);
         }
         match asks(method) {
             Some((ask, min_seq)) => {
-                let asker = self.await_table(at, label, sql);
+                let asker = self.await_table(at, label, sql, frame);
                 self.ask_table(asker, place, ask, min_seq);
             }
             None => {
-                let message = format!("`{}` is not for a WebSocket", label.info.name);
+                let message = format!("`{}` is none here: join the room", label.info.name);
                 let error = TableError::new(Code::UnknownAction, message);
-                self.refuse_table_call(at, Refusal::of(&label, error), 0);
+                self.refuse_call(at, frame, &label, error.into());
             }
         }
     }
 
     /// Returns who the answer of a call goes to, and notes what it needs.
-    fn await_table(&mut self, at: usize, label: Label, sql: Option<Box<str>>) -> Asker {
+    fn await_table(
+        &mut self,
+        at: usize,
+        label: Label,
+        sql: Option<Box<str>>,
+        frame: Option<&CallFrame>,
+    ) -> Asker {
         let generation = self.conns[at].generation;
         let mut command = 0;
         if let Some(live) = self.live_mut(at) {
             command = live.next_command;
             live.next_command = command.wrapping_add(1);
-            if let Some(session) = &mut live.table {
-                session.calls.push(TableCall {
-                    command,
-                    label,
-                    sql,
-                });
-            }
+            live.calls.push(TableCall {
+                command,
+                label,
+                sql,
+                frame: frame.cloned(),
+            });
         }
         let place = Place {
             at,
@@ -381,34 +464,82 @@ impl<D: Disk> Reactor<D> {
         command: u16,
         outcome: Outcome,
     ) {
-        let session = self.live_mut(at).and_then(|live| live.table.as_mut());
-        let call = session.and_then(|session| {
-            let place = session
-                .calls
-                .iter()
-                .position(|call| call.command == command)?;
-            Some(session.calls.remove(place))
+        let call = self.live_mut(at).and_then(|live| {
+            let place = live.calls.iter().position(|call| call.command == command)?;
+            Some(live.calls.remove(place))
         });
-        let Some(TableCall { label, sql, .. }) = call else {
+        let Some(TableCall {
+            label, sql, frame, ..
+        }) = call
+        else {
             return;
         };
+        let frame = frame.as_ref();
         match outcome {
             Outcome::Called(Ok(applied)) => {
-                self.tell_table(at, |out| tables::write_mutated(out, &label, &applied));
+                self.tell_call(at, frame, |out| {
+                    tables::write_mutated(out, &label, &applied)
+                });
             }
             Outcome::Asked(Ok(answer)) => {
-                self.tell_table(at, |out| write_answer(out, &label, sql.as_deref(), &answer));
+                self.tell_call(at, frame, |out| {
+                    write_answer(out, &label, sql.as_deref(), &answer)
+                });
             }
             Outcome::Buffered(Ok(buffered)) => {
-                self.tell_table(at, |out| write_kept(out, &label, &buffered.into()));
+                self.tell_call(at, frame, |out| write_kept(out, &label, &buffered.into()));
             }
             Outcome::Called(Err(refused))
             | Outcome::Asked(Err(refused))
             | Outcome::Buffered(Err(refused)) => {
-                let refusal = Refusal::of(&label, refused.error);
-                self.refuse_table_call(at, refusal, refused.retry_after_ms);
+                self.refuse_call(at, frame, &label, refused);
             }
         }
+    }
+
+    /// Answers a call, in the words of the connection that it came by.
+    fn tell_call(
+        &mut self,
+        at: usize,
+        frame: Option<&CallFrame>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Some(CallFrame { id, room }) = frame else {
+            return self.tell_table(at, write);
+        };
+        let mut json = Vec::new();
+        write(&mut json);
+        let Ok(json) = std::str::from_utf8(&json) else {
+            return;
+        };
+        self.tell(at, |out, format| {
+            live::write_rpc_result(out, format, id.as_ref(), room, json);
+        });
+    }
+
+    /// Refuses a call, in the words of the connection that it came by.
+    fn refuse_call(
+        &mut self,
+        at: usize,
+        frame: Option<&CallFrame>,
+        label: &Label,
+        refused: Refused,
+    ) {
+        let Refused {
+            error,
+            retry_after_ms,
+        } = refused;
+        let Some(CallFrame { id, room }) = frame else {
+            return self.refuse_table_call(at, Refusal::of(label, error), retry_after_ms);
+        };
+        self.metrics.error(error.code);
+        let failure = Failure {
+            retry_after_ms,
+            ..Failure::new(error.code, error.message)
+        };
+        self.tell(at, |out, format| {
+            write_failure(out, format, id.as_ref(), Some(room), &failure);
+        });
     }
 
     /// Runs a live query.
