@@ -1,6 +1,7 @@
 //! A server, and the connections to it.
 
 use http::Uri;
+use rustls::pki_types::ServerName;
 
 use crate::retry::RetryPolicy;
 use crate::stream::Stream;
@@ -60,8 +61,10 @@ impl Stream {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Another scheme; live rooms speak plain HTTP alone.
-    #[error("the URL must start with http:// or https://, and with http:// for live rooms")]
+    /// Another scheme.
+    #[error(
+        "the URL must start with http:// or https://; for live rooms also with ws:// or wss://"
+    )]
     Scheme,
     /// It is not a URL, or has a query.
     #[error("not a URL: {url}")]
@@ -91,21 +94,51 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
     Ok(uri)
 }
 
-/// Returns where to connect for a URL without a path, and the value of `Host`.
-pub(crate) fn address(url: &str) -> Result<(String, String), UrlError> {
-    let uri = parse(url)?;
-    if uri.scheme_str() != Some("http") {
-        return Err(UrlError::Scheme);
-    }
-    let authority = uri.authority().filter(|_| matches!(uri.path(), "/" | ""));
-    let authority = authority.ok_or_else(|| UrlError::Malformed {
+/// Where live rooms are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Host and port to connect to.
+    pub(crate) connect: String,
+    /// The value of `Host`.
+    pub(crate) host: String,
+    /// Whose certificate is wanted, where TLS is spoken.
+    pub(crate) secure: Option<ServerName<'static>>,
+}
+
+/// Returns where to connect for a URL without a path.
+pub(crate) fn address(url: &str) -> Result<Address, UrlError> {
+    // A WebSocket begins as a request of HTTP.
+    let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
+    let uri = match scheme {
+        "ws" => parse(&format!("http://{rest}"))?,
+        "wss" => parse(&format!("https://{rest}"))?,
+        _ => parse(url)?,
+    };
+    let malformed = || UrlError::Malformed {
         url: url.to_owned(),
-    })?;
-    let port = authority.port_u16().unwrap_or(80);
-    Ok((
-        format!("{}:{port}", authority.host()),
-        authority.as_str().to_owned(),
-    ))
+    };
+    let authority = uri.authority().filter(|_| matches!(uri.path(), "/" | ""));
+    let authority = authority.ok_or_else(malformed)?;
+    let is_secure = uri.scheme_str() == Some("https");
+    let port = authority.port_u16();
+    let port = port.unwrap_or(if is_secure { 443 } else { 80 });
+    let secure = match is_secure {
+        true => Some(server_name(authority.host()).ok_or_else(malformed)?),
+        false => None,
+    };
+    Ok(Address {
+        connect: format!("{}:{port}", authority.host()),
+        host: authority.as_str().to_owned(),
+        secure,
+    })
+}
+
+/// Returns what a certificate must name for a host as it stands in a URL.
+pub(crate) fn server_name(host: &str) -> Option<ServerName<'static>> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    ServerName::try_from(bare.unwrap_or(host).to_owned()).ok()
 }
 
 pub(crate) fn escape(path: &str) -> String {
@@ -137,28 +170,53 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_a_port() {
-        for (url, expected) in [
+    fn an_address_has_a_port_and_says_whether_it_speaks_tls() {
+        for (url, connect, host, name) in [
             (
                 "http://127.0.0.1:4437/",
-                ("127.0.0.1:4437", "127.0.0.1:4437"),
+                "127.0.0.1:4437",
+                "127.0.0.1:4437",
+                None,
             ),
             (
-                "http://floe.example.com",
-                ("floe.example.com:80", "floe.example.com"),
+                "ws://127.0.0.1:4437",
+                "127.0.0.1:4437",
+                "127.0.0.1:4437",
+                None,
             ),
-            ("http://[::1]:1", ("[::1]:1", "[::1]:1")),
+            ("http://a.example", "a.example:80", "a.example", None),
+            ("http://[::1]:1", "[::1]:1", "[::1]:1", None),
+            (
+                "https://a.example/",
+                "a.example:443",
+                "a.example",
+                Some("a.example"),
+            ),
+            (
+                "wss://a.example:1",
+                "a.example:1",
+                "a.example:1",
+                Some("a.example"),
+            ),
+            ("wss://[::1]:1", "[::1]:1", "[::1]:1", Some("::1")),
         ] {
-            let expected = (expected.0.to_owned(), expected.1.to_owned());
-            assert_eq!(address(url), Ok(expected));
+            let found = address(url).unwrap();
+            assert_eq!((&*found.connect, &*found.host), (connect, host), "{url}");
+            let name = name.map(|name| ServerName::try_from(name).unwrap());
+            assert_eq!(found.secure, name, "{url}");
         }
-        assert!(address("http://a/b").is_err());
+        for url in ["http://a/b", "wss://a/b", "wss://", "https://a?b"] {
+            let malformed = matches!(address(url), Err(UrlError::Malformed { .. }));
+            assert!(malformed, "{url}");
+        }
     }
 
     #[test]
     fn other_schemes_and_queries_are_refused() {
         assert_eq!(Client::new("ftp://a").unwrap_err(), UrlError::Scheme);
-        assert_eq!(address("https://a"), Err(UrlError::Scheme));
+        assert_eq!(Client::new("ws://a").unwrap_err(), UrlError::Scheme);
+        assert_eq!(address("ftp://a"), Err(UrlError::Scheme));
+        assert_eq!(address("a:1"), Err(UrlError::Scheme));
         assert_eq!(Client::new("host:80").unwrap_err(), UrlError::Scheme);
         for url in ["http://", "http://a/?b", "http://a b", "http://a/#c"] {
             let error = Stream::at(url).unwrap_err();

@@ -1,8 +1,8 @@
 //! Rust SDK for Floe: durable streams over HTTP, and rooms over a [WebSocket](live).
 //!
 //! A [`Client`] stands for a server, a [`Stream`] for one stream on it. Both are cheap to clone and
-//! share one pool of connections. It speaks HTTP/1.1, over TLS where the URL says `https`; live
-//! rooms are reached over plain HTTP alone.
+//! share one pool of connections. It speaks HTTP/1.1, over TLS where the URL says `https` or, for
+//! live rooms, `wss`, with the certificates that the system trusts (`SSL_CERT_FILE` names others).
 //!
 //! ```no_run
 //! use floe_client::{Client, CreateOptions, Follow, Offset};
@@ -46,6 +46,7 @@ mod read;
 mod retry;
 mod sse;
 mod stream;
+mod tls;
 mod transport;
 
 pub mod live;

@@ -67,7 +67,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Makes a connection to the server at `http://host:port`; it is opened with the first use.
+    /// Makes a connection to the server at `http://host:port`, or `https://`, `ws://` or `wss://`; it
+    /// is opened with the first use.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, which it runs on.
@@ -123,11 +124,10 @@ impl LiveOptions {
     /// # Panics
     /// Outside of a Tokio runtime, which it runs on.
     pub fn open(self, url: &str) -> Result<Live, UrlError> {
-        let (address, host) = crate::client::address(url)?;
+        let address = crate::client::address(url)?;
         let (orders, inbox) = mpsc::unbounded_channel();
         let settings = Settings {
             address,
-            host,
             options: self,
         };
         tokio::spawn(Session::new(settings, inbox).run());

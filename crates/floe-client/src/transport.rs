@@ -1,7 +1,6 @@
 //! Requests over pooled connections, tried again where that is safe.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +12,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use crate::error::{Refusal, Unreachable};
 use crate::retry::{RetryPolicy, Tries};
+use crate::tls;
 
 /// A pool of connections and the policy for using them.
 #[derive(Debug, Clone)]
@@ -82,27 +81,13 @@ impl Ask {
     }
 }
 
-/// Lets a connector speak TLS where the URL says so, with the certificates that the system trusts
-/// (`SSL_CERT_FILE` names others). Without any, every `https` URL is unreachable.
+/// Lets a connector speak TLS where the URL says so.
 fn with_tls(connector: HttpConnector) -> HttpsConnector<HttpConnector> {
-    let builder = HttpsConnectorBuilder::new();
-    let builder = match builder.with_provider_and_native_roots(default_provider()) {
-        Ok(builder) => builder,
-        Err(_) => HttpsConnectorBuilder::new().with_tls_config(no_roots()),
-    };
-    builder
+    HttpsConnectorBuilder::new()
+        .with_tls_config(ClientConfig::clone(tls::config()))
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector)
-}
-
-fn no_roots() -> ClientConfig {
-    let provider = Arc::new(default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the default versions")
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 impl Transport {

@@ -220,6 +220,37 @@ fn tools_speak_tls_and_trust_what_the_system_trusts() {
     child.stdin.take().unwrap().write_all(b"hello").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output), "0000000000000005\n", "{output:?}");
+
+    let common = ["--warm-up=0.1", "--duration=0.3", "--json"];
+    for (workload, scheme, operation, own) in [
+        ("append", "https", "append", &["--connections=4"][..]),
+        ("sse", "https", "delivery", &["--readers=5", "--rate=100"]),
+        ("live", "wss", "delivery", &["--readers=5", "--rate=100"]),
+        (
+            "query",
+            "https",
+            "query",
+            &["--events=500", "--question=limit=5"],
+        ),
+    ] {
+        let url = format!("{scheme}://localhost:{port}");
+        let arguments = [&["bench", workload, &url], own, &common].concat();
+        let bench = |trusted: &Path| {
+            let mut bench = command(&arguments);
+            bench.env("SSL_CERT_FILE", trusted).output().unwrap()
+        };
+        let output = bench(&certificate);
+        assert!(output.status.success(), "{workload}: {output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let count = report["operations"][operation]["count"].as_u64();
+        assert!(count.is_some_and(|count| count > 0), "{workload}: {report}");
+        assert_eq!(report["errors"], serde_json::json!({}), "{workload}");
+        if workload == "append" {
+            // Whom nobody vouches for is not measured.
+            let output = bench(&folder.path().join("none.pem"));
+            assert!(!output.status.success(), "{output:?}");
+        }
+    }
 }
 
 impl Server {

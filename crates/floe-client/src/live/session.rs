@@ -16,6 +16,7 @@ use super::LiveOptions;
 use super::frames::{Ack, Envelope, News};
 use super::room::Join;
 use super::socket::{Heard, OpenError, Socket};
+use crate::client::Address;
 use crate::error::Refusal;
 use crate::retry::Tries;
 
@@ -108,9 +109,7 @@ impl Level {
 /// Where a connection goes.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) address: String,
-    /// Value of the `Host` header.
-    pub(super) host: String,
+    pub(super) address: Address,
     pub(super) options: LiveOptions,
 }
 
@@ -209,12 +208,8 @@ impl Session {
     }
 
     async fn connection(&mut self) -> End {
-        let Settings {
-            address,
-            host,
-            options,
-        } = &self.settings;
-        let mut socket = match Socket::open(address, host, options.api_key.as_deref()).await {
+        let Settings { address, options } = &self.settings;
+        let mut socket = match Socket::open(address, options.api_key.as_deref()).await {
             Ok(socket) => socket,
             Err(OpenError::Io(error)) => return End::Again(error),
             Err(OpenError::Refused(refusal)) if refusal.retry == Retry::Never => {

@@ -1,26 +1,41 @@
 //! One WebSocket, from its handshake to its end.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use floe_surfaces::http::Method;
 use floe_surfaces::ws::{Decoder, Item, Offer, Opcode, Role, handshake, write_masked};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
+use crate::client::Address;
 use crate::error::Refusal;
+use crate::tls;
 
 /// An open WebSocket of the live protocol.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     decoder: Decoder,
     buffer: Vec<u8>,
     /// Bytes of the buffer that have come and were not looked at.
     came: std::ops::Range<usize>,
     /// Bytes that the network has not taken.
     out: Vec<u8>,
+    /// Whether bytes that the stream has taken may not have left yet.
+    unflushed: bool,
 }
+
+/// What a WebSocket goes over.
+trait Wire: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Wire for T {}
 
 /// What came over a WebSocket.
 #[derive(Debug)]
@@ -48,28 +63,19 @@ impl From<io::Error> for OpenError {
 
 impl Socket {
     /// Connects and shakes hands.
-    pub(super) async fn open(
-        address: &str,
-        host: &str,
-        api_key: Option<&str>,
-    ) -> Result<Self, OpenError> {
-        let opening = Self::shake_hands(address, host, api_key);
+    pub(super) async fn open(address: &Address, api_key: Option<&str>) -> Result<Self, OpenError> {
+        let opening = Self::shake_hands(address, api_key);
         match tokio::time::timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,
             Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late).into()),
         }
     }
 
-    async fn shake_hands(
-        address: &str,
-        host: &str,
-        api_key: Option<&str>,
-    ) -> Result<Self, OpenError> {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    async fn shake_hands(address: &Address, api_key: Option<&str>) -> Result<Self, OpenError> {
+        let mut stream = connect(address).await?;
         let key = new_key();
         let fields = [
-            ("Host", host),
+            ("Host", address.host.as_str()),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Version", "13"),
@@ -85,6 +91,7 @@ impl Socket {
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
 
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut len = 0;
@@ -104,6 +111,7 @@ impl Socket {
             buffer,
             came: head_len..len,
             out: Vec::new(),
+            unflushed: false,
         })
     }
 
@@ -123,17 +131,33 @@ impl Socket {
             if let Some(heard) = self.look()? {
                 return Ok(heard);
             }
-            let (mut input, mut output) = self.stream.split();
-            tokio::select! {
-                read = input.read(&mut self.buffer) => match read? {
-                    0 => return Ok(Heard::Closed(None)),
-                    len => self.came = 0..len,
-                },
-                sent = output.write(&self.out), if !self.out.is_empty() => {
-                    self.out.drain(..sent?);
-                }
+            match poll_fn(|context| self.poll_network(context)).await? {
+                0 => return Ok(Heard::Closed(None)),
+                len => self.came = 0..len,
             }
         }
+    }
+
+    /// Sends what the network takes, and returns how much has come.
+    fn poll_network(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut stream = Pin::new(&mut self.stream);
+        while !self.out.is_empty() {
+            let Poll::Ready(sent) = stream.as_mut().poll_write(context, &self.out)? else {
+                break;
+            };
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.drain(..sent);
+            self.unflushed = true;
+        }
+        // What is encrypted may wait for the network behind what was taken.
+        if self.unflushed && stream.as_mut().poll_flush(context)?.is_ready() {
+            self.unflushed = false;
+        }
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        ready!(stream.poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     fn look(&mut self) -> io::Result<Option<Heard>> {
@@ -157,6 +181,17 @@ impl Socket {
         }
         Ok(None)
     }
+}
+
+/// Connects, and agrees on encryption where the address says so.
+async fn connect(address: &Address) -> io::Result<Box<dyn Wire>> {
+    let socket = TcpStream::connect(&address.connect).await?;
+    socket.set_nodelay(true)?;
+    let Some(name) = &address.secure else {
+        return Ok(Box::new(socket));
+    };
+    let tls = TlsConnector::from(Arc::clone(tls::config()));
+    Ok(Box::new(tls.connect(name.clone(), socket).await?))
 }
 
 /// Looks at the answer to a handshake; returns its length once it is there and right.

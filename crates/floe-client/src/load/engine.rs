@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::response::{Piece, ResponseParser};
 use super::role::{After, Io, Role, Shared};
 use super::target::Target;
+use super::wire::Wire;
 
 /// Drives the roles of one run over their connections.
 pub(crate) struct Engine {
@@ -155,7 +156,7 @@ impl Engine {
             self.poll
                 .registry()
                 .register(&mut socket, Token(at), interest)?;
-            self.connections[at].socket = Some(socket);
+            self.connections[at].socket = Some(Wire::new(socket, &self.shared.target)?);
             self.connections[at].opening = true;
             self.opening += 1;
         }
@@ -164,7 +165,7 @@ impl Engine {
 
     fn handle_opened(&mut self, at: usize) -> io::Result<()> {
         let connection = &mut self.connections[at];
-        let Some(socket) = &connection.socket else {
+        let Some(socket) = connection.socket.as_ref().map(Wire::socket) else {
             return Ok(());
         };
         if let Some(error) = socket.take_error()? {
@@ -187,6 +188,7 @@ impl Engine {
             let Some(socket) = &mut connection.socket else {
                 return Ok(());
             };
+            let reads_all = socket.reads_all();
             let len = match socket.read(&mut self.scratch) {
                 Ok(0) => return self.handle_eof(at),
                 Ok(len) => len,
@@ -201,7 +203,7 @@ impl Engine {
                 return Ok(());
             }
             // Less than asked for means that the socket is empty, and saves asking again.
-            if len < self.scratch.len() && !self.connections[at].ending {
+            if reads_all && len < self.scratch.len() && !self.connections[at].ending {
                 return self.settle(at);
             }
         }
@@ -306,7 +308,14 @@ impl Engine {
         }
         connection.out.clear();
         connection.sent = 0;
-        Ok(())
+        // What is encrypted and waits leaves with the next look at a socket that takes more.
+        match socket.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                self.shared.note_error(&format!("write: {}", error.kind()));
+                self.close(at)
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Calls the role of connection `at`.
@@ -323,7 +332,7 @@ impl Engine {
 
 /// One keep-alive connection.
 struct Connection {
-    socket: Option<TcpStream>,
+    socket: Option<Wire<TcpStream>>,
     opening: bool,
     /// The peer has closed its side: reads go on until they return nothing.
     ending: bool,

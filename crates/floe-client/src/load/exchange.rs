@@ -1,11 +1,11 @@
 //! One request and its answer, waited for: what a run needs before and after its load.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use super::response::{Piece, ResponseParser};
 use super::target::Target;
+use super::wire::Wire;
 
 /// Returns the offset at the tail of a stream.
 pub(crate) fn fetch_tail(target: &Target, stream: u64) -> io::Result<Vec<u8>> {
@@ -18,8 +18,7 @@ pub(crate) fn fetch_tail(target: &Target, stream: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn fetch_tail_at(target: &Target, path: &[u8]) -> io::Result<Vec<u8>> {
     let mut request = Vec::new();
     super::request::put_get_path(&mut request, target, path, b"now", &[]);
-    let mut connection = TcpStream::connect(target.address)?;
-    connection.set_read_timeout(Some(TIMEOUT))?;
+    let mut connection = Wire::connect(target, TIMEOUT)?;
     connection.write_all(&request)?;
     let (mut parser, mut answer) = (ResponseParser::default(), Vec::new());
     loop {

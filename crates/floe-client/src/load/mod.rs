@@ -25,6 +25,7 @@ mod tables;
 mod target;
 mod view;
 mod websocket;
+mod wire;
 mod workloads;
 
 pub use plan::{Form, Plan, TableWork, Transport, Workload};

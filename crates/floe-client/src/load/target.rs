@@ -2,6 +2,10 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use rustls::pki_types::ServerName;
+
+use crate::client::server_name;
+
 /// A server and the path below which a run keeps its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -11,6 +15,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Value of the `Host` header.
     pub host: String,
+    /// Whose certificate is wanted, where TLS is spoken.
+    pub(crate) secure: Option<ServerName<'static>>,
     /// What every request has: whom it asks, and who asks. Lines of a head, without the last's end.
     pub(crate) fields: String,
     /// Path of a stream without its number: the streams' root and the name of the run.
@@ -19,10 +25,16 @@ pub struct Target {
 
 impl Target {
     /// Reads `http://host:port[/root]` and resolves the host; the root defaults to `/v1/stream`.
+    /// `https`, `ws` and `wss` are taken, too: what a workload speaks, the workload says.
     ///
     /// `run` becomes part of every stream name, so that two runs never share a stream.
     pub fn parse(url: &str, run: &str) -> Result<Self, TargetError> {
-        let rest = url.strip_prefix("http://").ok_or(TargetError::Scheme)?;
+        let (scheme, rest) = url.split_once("://").ok_or(TargetError::Scheme)?;
+        let is_secure = match scheme {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => return Err(TargetError::Scheme),
+        };
         let (host, root) = match rest.split_once('/') {
             Some((host, root)) => (host, root.trim_end_matches('/')),
             None => (rest, ""),
@@ -31,9 +43,14 @@ impl Target {
             return Err(TargetError::Malformed);
         }
         let root = if root.is_empty() { "v1/stream" } else { root };
+        let secure = match is_secure {
+            true => Some(server_name(without_port(host)).ok_or(TargetError::Malformed)?),
+            false => None,
+        };
         Ok(Self {
             url: url.to_owned(),
-            address: resolve(host)?,
+            address: resolve(host, if is_secure { 443 } else { 80 })?,
+            secure,
             host: host.to_owned(),
             fields: format!("Host: {host}"),
             path_prefix: format!("/{root}/{run}-"),
@@ -57,10 +74,10 @@ impl Target {
 /// Why a URL cannot be the target of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// Only plain HTTP is spoken.
-    #[error("the URL must start with http://")]
+    /// Another scheme.
+    #[error("the URL must start with http://, https://, ws:// or wss://")]
     Scheme,
-    /// The URL is not `http://host:port[/root]`.
+    /// The URL is not `http://host:port[/root]`, or no certificate can name its host.
     #[error("the URL must look like http://host:port[/root]")]
     Malformed,
     /// The host has no address.
@@ -88,13 +105,17 @@ pub(crate) fn put_decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn resolve(host: &str) -> Result<SocketAddr, TargetError> {
-    let with_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let addresses = match with_port {
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        Some(_) | None => host,
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, TargetError> {
+    let addresses = match without_port(host).len() < host.len() {
         true => host.to_socket_addrs(),
-        false => (host, 80).to_socket_addrs(),
+        false => (host, port).to_socket_addrs(),
     };
     let failed = |source| TargetError::Resolve {
         host: host.to_owned(),
@@ -127,13 +148,32 @@ mod tests {
     #[test]
     fn other_schemes_and_queries_are_refused() {
         assert!(matches!(
-            Target::parse("https://a", "b"),
+            Target::parse("ftp://a", "b"),
             Err(TargetError::Scheme)
         ));
         assert!(matches!(
             Target::parse("http://127.0.0.1/a?b", "b"),
             Err(TargetError::Malformed)
         ));
+    }
+
+    #[test]
+    fn a_url_says_whether_tls_is_spoken_and_with_whom() {
+        for (url, secure, port) in [
+            ("http://127.0.0.1", None, 80),
+            ("ws://127.0.0.1:4437", None, 4437),
+            ("https://127.0.0.1/a", Some("127.0.0.1"), 443),
+            ("wss://localhost:4437", Some("localhost"), 4437),
+            ("https://[::1]:4437", Some("::1"), 4437),
+        ] {
+            let target = Target::parse(url, "b1").unwrap();
+            let name = secure.map(|name| ServerName::try_from(name).unwrap());
+            assert_eq!(
+                (target.secure, target.address.port()),
+                (name, port),
+                "{url}"
+            );
+        }
     }
 
     fn path(target: &Target, number: u64) -> String {

@@ -1,7 +1,6 @@
 //! The workloads over the SQL view: a fill of channels, then questions.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use super::response::{Piece, ResponseParser};
 use super::roles::{AppendRole, AskRole, Streams};
 use super::rooms::{create, delete};
 use super::run::{PREPARE_LIMIT, Run, RunError, gather, prepared};
+use super::wire::Wire;
 use super::workloads::{conclude, measure};
 
 /// Fills the view and asks it.
@@ -115,8 +115,7 @@ fn wait_for(run: &Run, name: &str, seq: u64) -> Result<(), RunError> {
 }
 
 fn get(run: &Run, path: &str) -> std::io::Result<u16> {
-    let mut connection = TcpStream::connect(run.target.address)?;
-    connection.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let mut connection = Wire::connect(&run.target, ANSWER_LIMIT)?;
     let fields = &run.target.fields;
     let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes())?;

@@ -16,7 +16,14 @@ pub struct RealServer {
 }
 
 impl RealServer {
+    #[allow(dead_code, reason = "each test file uses some of it")]
     pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Starts a server with other settings.
+    #[allow(dead_code, reason = "each test file uses some of it")]
+    pub fn with(set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -25,6 +32,7 @@ impl RealServer {
         };
         // Room for many servers at once.
         settings.log.wal_segment_bytes = 1 << 20;
+        set(&mut settings);
         let mut server = Self {
             address: settings.listen,
             settings,
@@ -35,6 +43,7 @@ impl RealServer {
         server
     }
 
+    #[allow(dead_code, reason = "each test file uses some of it")]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -232,6 +232,9 @@ struct IdleArguments {
 #[derive(Debug, Args)]
 pub struct CommonArguments {
     /// The server, as `http://host:port[/root]`; the root of the streams is `/v1/stream` by default.
+    ///
+    /// `https` and `wss` speak TLS, with the certificates that the system trusts (`SSL_CERT_FILE`
+    /// names others).
     url: String,
     /// Bytes of one message.
     #[arg(long, default_value_t = 100, value_name = "BYTES", value_parser = at_least_one())]
