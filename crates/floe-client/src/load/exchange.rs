@@ -42,8 +42,7 @@ pub(crate) fn fetch_tail_at(target: &Target, path: &[u8]) -> io::Result<Vec<u8>>
 
 /// Sends one request and returns the status of its answer.
 pub(crate) fn exchange(target: &Target, request: &str) -> io::Result<u16> {
-    let mut connection = TcpStream::connect(target.address)?;
-    connection.set_read_timeout(Some(TIMEOUT))?;
+    let mut connection = Wire::connect(target, TIMEOUT)?;
     connection.write_all(request.as_bytes())?;
     let (mut parser, mut answer) = (ResponseParser::default(), Vec::new());
     loop {
