@@ -74,6 +74,25 @@ test("the five minutes of channels in the README work as written", async () => {
   await server.dispose()
 })
 
+test("the five minutes of tables in the README work as written", async () => {
+  const server = await Server.start()
+  const readme = readFileSync(join(root, "README.md"), "utf8")
+  const block = /## Five minutes of tables\s+```sh\n(.*?)```/s.exec(readme)?.[1] ?? ""
+  const script = block.replaceAll("http://127.0.0.1:4437", server.url)
+  const base = script.match(/^S=.*$/m)?.[0] ?? ""
+  const commands = script.match(/^curl .*$/gm) ?? []
+  expect(commands).toHaveLength(6)
+  let last = ""
+  for (const command of commands) {
+    const result = await shell(`${base}; ${command.replace("curl", "curl -sS --fail-with-body")}`)
+    expect(result, command).toMatchObject({ code: 0 })
+    expect(result.out, command).not.toContain('"code":')
+    last = result.out
+  }
+  expect(last).toContain('"value":{"id":1,"text":"hello"}')
+  await server.dispose()
+})
+
 test("health and metrics answer", async () => {
   const server = await Server.start()
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200)
