@@ -779,7 +779,7 @@ const HTML_TYPE: &str = "text/html; charset=utf-8";
 const ROOM: &str = include_str!("../../assets/room.html");
 
 /// The page that shows a room with tables at work.
-const BOARD: &str = include_str!("../../assets/board.html");
+const BOARD: &str = include_str!("../../../../examples/board.html");
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");
