@@ -514,6 +514,7 @@ mod tests {
             let mut changed = [
                 "7",
                 "false",
+                "off",
                 "true",
                 "10.0.0.0/8",
                 "/x",

@@ -102,6 +102,25 @@ impl World {
 }
 
 #[test]
+fn rooms_that_are_named_need_not_be_shown() {
+    let mut world = World::new();
+    for sql in [
+        "SELECT id FROM items ORDER BY id",
+        "SELECT count(*) AS id FROM items",
+        "SELECT i.id FROM items i WHERE i.id IN (SELECT id FROM items)",
+    ] {
+        for rooms in [None, Some(&["a", "b"][..])] {
+            world.rows(rooms, sql).unwrap();
+        }
+    }
+    let rows = world.rows(Some(&["b"]), "SELECT id FROM items");
+    assert_eq!(rows.unwrap(), r#"[{"id":1}]"#);
+    for hidden in ["SELECT count(*) FROM _rooms", "SELECT 1 FROM _wanted"] {
+        assert_eq!(world.rows(Some(&["a"]), hidden).unwrap_err().0, Code::SqlRejected);
+    }
+}
+
+#[test]
 fn rows_of_all_rooms_have_the_columns_and_types_of_all() {
     let mut world = World::new();
     let sql = "SELECT * FROM items ORDER BY _room, id";
