@@ -25,7 +25,7 @@ pub use tls::{Authority, Certificate, Tunnel, connect_tls};
 pub use webhook::{Receiver, Webhook};
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something is so.
 #[track_caller]
