@@ -60,7 +60,8 @@ fn rooms_are_named_as_on_live_connections() {
         "/v1/access/stream/",
         "/v1/access/stream",
         "/v1/access/channel/xyz",
-        "/v1/access/room/a",
+        "/v1/access/room/",
+        "/v1/access/room/a b",
         "/v1/access/stream/%",
     ] {
         assert_eq!(room(path).unwrap_err().code, Code::UnknownRoute, "{path}");
