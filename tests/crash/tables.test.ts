@@ -17,6 +17,7 @@ const inDoubt = new Set<number>()
 let acknowledged = 0
 let counted = 0
 let countedInDoubt = 0
+let doubted = 0
 let nextId = 1
 
 beforeAll(async () => {
@@ -30,7 +31,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   console.log(
-    `NOTE: tables: ${ROUNDS} kills, ${acknowledged} acknowledged mutations, ${inDoubt.size} in doubt, seed ${seed}`,
+    `NOTE: tables: ${ROUNDS} kills, ${acknowledged} acknowledged mutations, ${doubted} in doubt, seed ${seed}`,
   )
   await server?.dispose()
 })
@@ -70,6 +71,7 @@ for (let round = 1; round <= ROUNDS; round += 1) {
       if (text === undefined) rows.delete(id)
       else rows.set(id, text)
     }
+    doubted += inDoubt.size
     inDoubt.clear()
   })
 }
