@@ -116,7 +116,10 @@ fn rooms_that_are_named_need_not_be_shown() {
     let rows = world.rows(Some(&["b"]), "SELECT id FROM items");
     assert_eq!(rows.unwrap(), r#"[{"id":1}]"#);
     for hidden in ["SELECT count(*) FROM _rooms", "SELECT 1 FROM _wanted"] {
-        assert_eq!(world.rows(Some(&["a"]), hidden).unwrap_err().0, Code::SqlRejected);
+        assert_eq!(
+            world.rows(Some(&["a"]), hidden).unwrap_err().0,
+            Code::SqlRejected
+        );
     }
 }
 

@@ -129,8 +129,8 @@ impl Asked {
         } = action
         {
             // Of what no column is read, SQLite asks when it has forgotten that a view reads it.
-            let is_views_own = self.is_of_view(context.accessor)
-                || (self.are_views && column_name.is_empty());
+            let is_views_own =
+                self.is_of_view(context.accessor) || (self.are_views && column_name.is_empty());
             if table_name.starts_with('_') && is_views_own {
                 return Authorization::Allow;
             }
