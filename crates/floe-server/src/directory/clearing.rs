@@ -158,7 +158,7 @@ impl Pass {
         let removed_before = self.removed;
         for _ in 0..LOOK_STEP {
             let Some(room) = self.rooms.get(self.at).copied() else {
-                return Ok(self.next_pass(shard));
+                return Ok(self.next_pass(shard, namespace));
             };
             if self.removed - removed_before >= REMOVE_STEP {
                 return Ok(Step::Within);
@@ -177,9 +177,13 @@ impl Pass {
     }
 
     /// Begins to look at what was left and what has come meanwhile, if there is any.
-    fn next_pass<D: Disk>(&mut self, shard: &Shard<D>) -> Step {
-        let newer = shard.room_ids().into_iter();
-        let newer = newer.filter(|room| Some(*room) > self.seen);
+    ///
+    /// Others make rooms all the while; theirs keep nothing from its end.
+    fn next_pass<D: Disk>(&mut self, shard: &Shard<D>, namespace: &str) -> Step {
+        let mut newer = shard.room_ids();
+        newer.retain(|room| Some(*room) > self.seen);
+        self.seen = self.seen.max(newer.last().copied());
+        newer.retain(|room| shard.lies_in(*room, namespace));
         let left = std::mem::take(&mut self.left).into_iter();
         let left = left.filter(|room| shard.has_room(*room));
         self.rooms = left.chain(newer).collect();
