@@ -242,13 +242,15 @@ fn a_live_query_never_runs_ahead_of_the_answer_to_the_one_who_changed_it() {
     ann.call("createTable", notes());
     ann.follow("q", "SELECT text FROM notes ORDER BY id");
     for turn in 0..50 {
+        ann.so_far();
         let answer = ann.call("insertRow", insert(&turn.to_string()));
-        let before = ann.so_far();
-        let ahead = before
-            .iter()
-            .filter(|frame| frame["type"] == "query_update")
-            .any(|frame| frame["seq"].as_u64() > answer["seq"].as_u64());
-        assert!(!ahead, "{before:?}");
+        let seq = answer["seq"].as_u64();
+        assert!(seq.is_some(), "{answer}");
+        let before = ann.client.take_passed();
+        let ahead = |frame: &Value| frame["queryId"] == "q" && frame["seq"].as_u64() >= seq;
+        assert!(!before.iter().any(ahead), "{before:?}");
+        // It comes, and only then.
+        ann.client.wait_for(ahead);
     }
 }
 
