@@ -1,5 +1,5 @@
-//! The tables of rooms: a queue for each room, a thread that writes their files, and threads that
-//! read them.
+//! The tables of rooms: a queue for each room, a thread that writes their files, threads that read
+//! them, and one that makes snapshots of them.
 //!
 //! The log is the truth; a room's file is made from it. A call goes its way so: it waits in its room's
 //! queue; the writer runs it, with others that wait, in one transaction of the file, which says what
@@ -23,6 +23,7 @@ mod bounds;
 mod host;
 mod readers;
 mod room;
+mod saver;
 mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,7 @@ pub use host::TableHost;
 pub use readers::{Answer, Ask, TASKS_SQL};
 
 use self::readers::{Asked, Unanswered};
+use self::saver::Saved;
 use self::writer::Ran;
 
 /// Who waits for what comes of a call or question; handed back with it.
@@ -172,8 +174,8 @@ enum Done {
     Answered(Asked, Result<Answer, Unanswered>, f64),
     /// A file was damaged, and is made anew.
     Rebuilt,
-    /// A snapshot was made, or failed.
-    Saved(RoomId, bool),
+    /// A snapshot was made, or not.
+    Saved(RoomId, Saved),
 }
 
 /// Where the threads leave what they have done.

@@ -10,6 +10,8 @@ use floe_views::tables::{Messages, RoomFile, TableFolder, TableOptions};
 
 /// Bytes that are applied at a time when a file is made again.
 const PIECE_BYTES: usize = 1 << 20;
+/// Batches written to each of the files that are written in turn.
+const TURNS: u64 = 10;
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -64,6 +66,50 @@ fn main() {
         .collect();
     let each = resident_kib().saturating_sub(before) / files.max(1);
     println!("memory of each of {} open files: {each} KiB", opened.len());
+    turns(&folder, opened);
+}
+
+/// Writes to each of some files in turn, as they are and with each opened for it and closed again.
+fn turns(folder: &TableFolder, mut opened: Vec<RoomFile>) {
+    let mut log = Messages::default();
+    let started = Instant::now();
+    for number in 1..=TURNS {
+        for file in &mut opened {
+            log.clear();
+            write(file, number, &mut log);
+        }
+    }
+    let count = (TURNS * opened.len() as u64) as f64;
+    let each = started.elapsed().as_secs_f64() * 1e6 / count;
+    println!("a batch of one row in open files in turn: {each:.1} µs");
+    let files = opened.len() as u64;
+    drop(opened);
+    let [mut opening, mut writing, mut closing] = [0.0; 3];
+    for number in 1..=TURNS {
+        for room in 100..100 + files {
+            log.clear();
+            let started = Instant::now();
+            let mut file = open(folder, RoomId(room), u64::MAX);
+            let opened = Instant::now();
+            write(&mut file, TURNS + number, &mut log);
+            let written = Instant::now();
+            drop(file);
+            closing += written.elapsed().as_secs_f64();
+            opening += (opened - started).as_secs_f64();
+            writing += (written - opened).as_secs_f64();
+        }
+    }
+    let [opening, writing, closing] = [opening, writing, closing].map(|all| all * 1e6 / count);
+    println!(
+        "the same, each opened ({opening:.1} µs), written ({writing:.1} µs) and closed ({closing:.1} µs) for it"
+    );
+}
+
+fn write(file: &mut RoomFile, number: u64, log: &mut Messages) {
+    file.begin().expect("a batch");
+    file.run(&insert(number), Millis(number), log)
+        .expect("a row");
+    file.commit().expect("a batch");
 }
 
 fn open(folder: &TableFolder, room: RoomId, tail: u64) -> RoomFile {

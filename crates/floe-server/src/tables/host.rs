@@ -20,6 +20,7 @@ use mio::Waker;
 use super::bounds::{TableBounds, TableSettings};
 use super::readers::{self, Asked};
 use super::room::{Phase, Room};
+use super::saver::{self, Copying};
 use super::writer::{Task, Writer};
 use super::{Answered, Asker, At, Done, Mailbox, Outcome, Queued, Refused, Turned};
 use crate::metrics::TableMetrics;
@@ -31,6 +32,11 @@ pub struct TableHost<F> {
     bounds: TableBounds,
     tasks: Option<Sender<Task<F>>>,
     questions: Option<Sender<Asked>>,
+    /// Rooms whose snapshot is to be made; there is one at a time.
+    saves: Option<Sender<RoomId>>,
+    /// The room whose snapshot is being made.
+    saving: Option<RoomId>,
+    copying: Arc<Copying>,
     mailbox: Arc<Mailbox>,
     threads: Vec<JoinHandle<()>>,
     /// Rooms that are in use, which the shard holds.
@@ -70,7 +76,8 @@ impl<F: DiskFile + 'static> TableHost<F> {
             waker: Arc::clone(waker),
         });
         let (tasks, task_queue) = channel();
-        let writer = Writer::new(settings, Arc::clone(&mailbox));
+        let copying = Arc::new(Copying::default());
+        let writer = Writer::new(settings, Arc::clone(&mailbox), Arc::clone(&copying));
         let mut threads = vec![spawn("floe-tables", move || writer.run(&task_queue))?];
         let (questions, question_queue) = channel();
         let question_queue = Arc::new(Mutex::new(question_queue));
@@ -81,10 +88,19 @@ impl<F: DiskFile + 'static> TableHost<F> {
                 readers::run(&settings, &queue, &mailbox);
             })?);
         }
+        let (saves, save_queue) = channel();
+        let (folder, its) = (settings.folder.clone(), Arc::clone(&mailbox));
+        let shared = Arc::clone(&copying);
+        threads.push(spawn("floe-tables-save", move || {
+            saver::run(&folder, &save_queue, &shared, &its);
+        })?);
         Ok(Self {
             bounds: settings.bounds.clone(),
             tasks: Some(tasks),
             questions: Some(questions),
+            saves: Some(saves),
+            saving: None,
+            copying,
             mailbox,
             threads,
             rooms: BTreeMap::new(),
@@ -184,6 +200,9 @@ impl<F: DiskFile + 'static> TableHost<F> {
     /// Stops the threads once what is durable is in the files. What was not appended is undone.
     pub fn stop<D: Disk<File = F>>(&mut self, shard: &mut Shard<D>, at: At) {
         let _ = self.turn(shard, at);
+        // A file whose pages are still being read cannot be closed whole.
+        self.copying.stop();
+        self.saves = None;
         self.tasks = None;
         self.questions = None;
         for thread in self.threads.drain(..) {
@@ -257,12 +276,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
                 self.answered(shard, asked, result, at);
             }
             Done::Rebuilt => self.metrics.rebuilt(),
-            Done::Saved(id, made) => {
-                self.metrics.saved(made);
-                if let Some(room) = self.rooms.get_mut(&id) {
-                    room.saving = false;
-                }
-            }
+            Done::Saved(id, saved) => self.saved(shard, id, &saved, at),
         }
     }
 

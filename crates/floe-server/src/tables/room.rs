@@ -36,8 +36,6 @@ pub(super) struct Room {
     pub failures: u32,
     /// Messages since the last snapshot.
     pub unsaved: u64,
-    /// Whether a snapshot is under way.
-    pub saving: bool,
     /// Questions that were answered and are not counted in the file.
     pub asked: u64,
     /// When it was last used, in turns of the host.
@@ -108,7 +106,6 @@ impl Room {
             doubted: false,
             failures: 0,
             unsaved: 0,
-            saving: false,
             asked: 0,
             used: 0,
             used_ms: 0,
@@ -144,6 +141,12 @@ impl Room {
     /// Returns whether its file can be closed without anyone noticing.
     pub fn rests(&self) -> bool {
         matches!(self.phase, Phase::Ready) && !self.has_work() && self.notice.is_none()
+    }
+
+    /// Returns whether so many messages have come since the last snapshot that another is due. A
+    /// larger file costs more to copy, so that is done less often.
+    pub fn wants_snapshot(&self, every: u64) -> bool {
+        every > 0 && self.unsaved >= every.max(self.committed / 4)
     }
 
     /// Takes calls for one batch.

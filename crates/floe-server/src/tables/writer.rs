@@ -11,6 +11,7 @@ use floe_proto::{Code, Millis, RoomId};
 use floe_views::tables::{Messages, RoomFile, TableFileError, TableFolder, TableOptions};
 
 use super::bounds::TableSettings;
+use super::saver::Copying;
 use super::{Done, Mailbox, Queued, Refused};
 use crate::shard::Fetched;
 
@@ -29,8 +30,6 @@ pub(super) enum Task<F> {
     Commit(RoomId),
     /// Undo the transaction: the log has not taken its messages.
     Rollback(RoomId),
-    /// Make a snapshot of a room's file.
-    Save(RoomId),
     /// Close a room's file so that it outlives a loss of power, which waits for the disk; so many
     /// questions were answered since the last batch.
     Close(RoomId, Millis, u64),
@@ -74,21 +73,28 @@ pub(super) struct Writer {
     folder: TableFolder,
     options: TableOptions,
     mailbox: Arc<Mailbox>,
+    copying: Arc<Copying>,
     files: BTreeMap<RoomId, RoomFile>,
 }
 
 impl Writer {
-    pub fn new(settings: &TableSettings, mailbox: Arc<Mailbox>) -> Self {
+    pub fn new(settings: &TableSettings, mailbox: Arc<Mailbox>, copying: Arc<Copying>) -> Self {
         Self {
             folder: settings.folder.clone(),
             options: settings.bounds.room.clone(),
             mailbox,
+            copying,
             files: BTreeMap::new(),
         }
     }
 
     /// Runs until the event loop lets go of the queue; then it closes all files.
     pub fn run<F: DiskFile>(mut self, tasks: &Receiver<Task<F>>) {
+        match self.folder.clean() {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "files of tables that were half made are removed"),
+            Err(error) => tracing::warn!(%error, "files of tables that were half made stay"),
+        }
         match self.folder.contents() {
             Ok(contents) => {
                 let rooms = contents.rooms.into_iter().collect();
@@ -127,16 +133,6 @@ impl Writer {
                     file.rollback();
                 }
             }
-            Task::Save(room) => {
-                let saved = match self.files.get_mut(&room) {
-                    Some(file) => file.snapshot(),
-                    None => Err(TableFileError::NoBatch),
-                };
-                if let Err(error) = &saved {
-                    tracing::warn!(room = room.0, %error, "no snapshot of a room's tables was made");
-                }
-                self.mailbox.put(Done::Saved(room, saved.is_ok()));
-            }
             Task::Close(room, now, asked) => {
                 if let Some(mut file) = self.files.remove(&room) {
                     file.count_reads(now, asked);
@@ -155,6 +151,7 @@ impl Writer {
             }
             Task::Remove(room) => {
                 self.files.remove(&room);
+                self.copying.forget(room);
                 if let Err(error) = self.folder.remove(room) {
                     tracing::warn!(room = room.0, %error, "tables of a room that is gone stay");
                 }
@@ -164,6 +161,8 @@ impl Writer {
 
     /// Opens a room's file; one that cannot be trusted is made anew.
     fn open(&mut self, room: RoomId, tail: u64) -> Result<u64, Refused> {
+        // What is made anew, here or below, is not what is being copied.
+        self.copying.forget(room);
         let opened = match RoomFile::open(&self.folder, room, tail, &self.options) {
             Err(error) if error.is_corrupt() => {
                 self.discard(room, &error);
@@ -274,6 +273,7 @@ impl Writer {
     fn discard(&self, room: RoomId, error: &TableFileError) {
         tracing::error!(room = room.0, %error, "the tables of a room are made anew");
         self.mailbox.put(Done::Rebuilt);
+        self.copying.forget(room);
         if let Err(error) = self.folder.remove(room) {
             tracing::error!(room = room.0, %error, "a damaged file could not be removed");
         }

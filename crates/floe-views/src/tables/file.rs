@@ -6,12 +6,11 @@ use floe_proto::table::{Applied, Call, Mutation, Table, TableError};
 use floe_proto::table::{BUFFERED, TASKS};
 use floe_proto::{Code, Millis, RoomId};
 use rusqlite::Connection;
-use rusqlite::backup::Backup;
 
 use super::catalog::Catalog;
 use super::constraint::unexpected;
 use super::error::TableFileError;
-use super::folder::{TableFolder, sync};
+use super::folder::TableFolder;
 use super::usage::Counted;
 use super::work::Work;
 use super::{Messages, TableOptions, apply, store};
@@ -210,25 +209,6 @@ impl RoomFile {
     /// Notes that the tables were read; it is written with the next batch.
     pub fn count_reads(&mut self, now: Millis, count: u64) {
         self.counted.reads(now, count);
-    }
-
-    /// Copies the file, so that it need not be made from the first message once it is gone.
-    ///
-    /// # Errors
-    /// The snapshot before stays then.
-    pub fn snapshot(&mut self) -> Result<(), TableFileError> {
-        if !self.db.is_autocommit() {
-            return Err(TableFileError::NoBatch);
-        }
-        let building = self.folder.begin(self.room)?;
-        let mut copy = Connection::open(&building)?;
-        // All pages at once, and as they are: numbers of rows stay what they were.
-        Backup::new(&self.db, &mut copy)?.step(-1)?;
-        copy.close().map_err(|(_, error)| error)?;
-        sync(&building)?;
-        std::fs::rename(&building, self.folder.snapshot(self.room))?;
-        self.folder.sync()?;
-        Ok(())
     }
 
     /// Closes the file so that it outlives a loss of power; waits for the disk.

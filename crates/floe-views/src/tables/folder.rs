@@ -25,10 +25,13 @@ pub struct Contents {
 const FILE: &str = "sqlite";
 const SNAPSHOT: &str = "snapshot";
 const CLEAN: &str = "clean";
+/// The file while it is made from the snapshot.
 const BUILDING: &str = "building";
+/// The snapshot while it is made from the file.
+const COPY: &str = "copy";
 /// All that a room may have: its file, and what SQLite keeps beside it, first what must not outlive
 /// the rest.
-const ALL: [&str; 9] = [
+const ALL: [&str; 13] = [
     CLEAN,
     "sqlite-wal",
     "sqlite-shm",
@@ -37,8 +40,14 @@ const ALL: [&str; 9] = [
     "building-wal",
     "building-shm",
     BUILDING,
+    "copy-journal",
+    "copy-wal",
+    "copy-shm",
+    COPY,
     SNAPSHOT,
 ];
+const COPIES: [&str; 4] = ["copy-journal", "copy-wal", "copy-shm", COPY];
+const BUILDINGS: [&str; 4] = ["building-journal", "building-wal", "building-shm", BUILDING];
 
 impl TableFolder {
     /// Names the folder; nothing is made.
@@ -61,12 +70,35 @@ impl TableFolder {
         for entry in entries {
             let entry = entry?;
             match entry.file_name().to_str().and_then(room_of) {
-                Some(room) => drop(contents.rooms.insert(room)),
+                Some((room, _)) => drop(contents.rooms.insert(room)),
                 None => contents.unknown.push(entry.path()),
             }
         }
         contents.unknown.sort();
         Ok(contents)
+    }
+
+    /// Removes what was being made when the process before this one died; returns how many files
+    /// that were. Nobody may use the folder meanwhile.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn clean(&self) -> io::Result<usize> {
+        let mut removed = 0;
+        let entries = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let found = name.to_str().and_then(room_of);
+            if found.is_some_and(|(_, what)| COPIES.contains(&what) || BUILDINGS.contains(&what)) {
+                std::fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes all that a room has: its file, its snapshot, and what is beside them.
@@ -103,9 +135,24 @@ impl TableFolder {
 
     /// Where a file is made that takes its place once it is whole; what was begun before is gone.
     pub(super) fn begin(&self, room: RoomId) -> io::Result<PathBuf> {
-        let beside = ["building-journal", "building-wal", "building-shm", BUILDING];
-        self.remove_all(room, &beside)?;
+        self.remove_all(room, &BUILDINGS)?;
         Ok(self.path(room, BUILDING))
+    }
+
+    /// Where a copy of the file is made that becomes the snapshot once it is whole.
+    pub(super) fn copy(&self, room: RoomId) -> PathBuf {
+        self.path(room, COPY)
+    }
+
+    /// Makes an empty file there; what was begun before is gone.
+    pub(super) fn begin_copy(&self, room: RoomId) -> io::Result<()> {
+        self.remove_copy(room)?;
+        std::fs::File::create_new(self.copy(room))?;
+        Ok(())
+    }
+
+    pub(super) fn remove_copy(&self, room: RoomId) -> io::Result<()> {
+        self.remove_all(room, &COPIES)
     }
 
     /// Whether the file was closed in such a way that it outlives a loss of power.
@@ -160,11 +207,12 @@ pub fn sync(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 
-fn room_of(name: &str) -> Option<RoomId> {
+/// Returns whose file that is, and what it is to the room.
+fn room_of(name: &str) -> Option<(RoomId, &str)> {
     let (number, what) = name.split_once('.')?;
     let is_ours = number.len() == 16 && ALL.contains(&what);
     let number = u64::from_str_radix(number, 16).ok()?;
-    (is_ours && name.to_ascii_lowercase() == name).then_some(RoomId(number))
+    (is_ours && name.to_ascii_lowercase() == name).then_some((RoomId(number), what))
 }
 
 #[cfg(test)]
@@ -187,6 +235,11 @@ mod tests {
         let contents = folder.contents().unwrap();
         assert_eq!(contents.rooms, BTreeSet::from([RoomId(255)]));
         assert_eq!(contents.unknown.len(), strange.len());
+        let begun = COPIES.len() + BUILDINGS.len();
+        assert_eq!(folder.clean().unwrap(), begun);
+        assert_eq!(folder.clean().unwrap(), 0);
+        let left = std::fs::read_dir(&folder.0).unwrap().count();
+        assert_eq!(left, ALL.len() - begun + strange.len());
         folder.remove(RoomId(255)).unwrap();
         assert_eq!(folder.contents().unwrap().rooms, BTreeSet::new());
     }

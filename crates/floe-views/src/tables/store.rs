@@ -40,7 +40,7 @@ const VERSION: i64 = 1;
 /// Marks a file as the tables of a room: `flot` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_6f74;
 /// How long a connection waits for another that holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages in SQLite's own log after which they move into the file.
 const CHECKPOINT_PAGES: i64 = 500;
 /// Bytes that SQLite's own log keeps of its size after that.

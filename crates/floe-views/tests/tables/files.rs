@@ -2,7 +2,7 @@
 
 use floe_proto::table::{Mutation, Place, Value};
 use floe_proto::{Millis, RoomId};
-use floe_views::tables::{RoomFile, TableFileError, TableFolder, TableOptions};
+use floe_views::tables::{RoomFile, Snapshot, TableFileError, TableFolder, TableOptions};
 
 use crate::common::{ROOM, Room};
 use crate::rebuild::dump;
@@ -24,7 +24,8 @@ fn room() -> Room {
             room.call(vec![delete]).unwrap();
         }
         if number == 2 {
-            room.file.snapshot().unwrap();
+            let made = Snapshot::make(&room.folder, ROOM, || true).unwrap();
+            made.unwrap().keep().unwrap();
         }
     }
     room

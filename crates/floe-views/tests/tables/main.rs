@@ -5,4 +5,5 @@ mod calls;
 mod common;
 mod files;
 mod rebuild;
+mod snapshots;
 mod sql;

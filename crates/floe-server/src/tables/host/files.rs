@@ -85,7 +85,9 @@ impl<F: DiskFile + 'static> TableHost<F> {
         if self.wanting.is_empty() || self.open < self.bounds.open_max {
             return;
         }
-        let resting = self.rooms.values().filter(|room| room.rests());
+        let saving = self.saving;
+        let resting = self.rooms.values();
+        let resting = resting.filter(|room| room.rests() && saving != Some(room.id));
         let oldest = resting.min_by_key(|room| room.used).map(|room| room.id);
         if let Some(id) = oldest {
             self.finish(shard, id, at, Task::Drop);
@@ -146,7 +148,7 @@ impl<F: DiskFile + 'static> TableHost<F> {
             let unused = at.uptime_ms.saturating_sub(room.used_ms) >= idle_ms;
             let failed = room.refusal(at.uptime_ms).is_some();
             let over = !failed && (room.rests() || !room.has_place());
-            unused && over && !room.has_work()
+            unused && over && !room.has_work() && self.saving != Some(room.id)
         });
         let idle: Vec<RoomId> = idle.map(|room| room.id).take(CLOSES_MAX).collect();
         for id in idle {

@@ -1,6 +1,7 @@
 //! What was acknowledged is there after a restart, a crash, and whatever becomes of the files.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::thread;
 
 use serde_json::json;
 
@@ -82,6 +83,49 @@ fn a_snapshot_stands_in_for_the_oldest_messages() {
         }
     });
     is_filled(&server, 120);
+}
+
+#[test]
+fn snapshots_are_made_of_rooms_in_turn_while_all_of_them_are_written() {
+    const ROOMS: usize = 4;
+    let server = TestServer::with(|settings| settings.limits.tables_snapshot_every = 25);
+    let names: Vec<String> = (0..ROOMS).map(|at| format!("room{at}")).collect();
+    thread::scope(|scope| {
+        for name in &names {
+            let server = &server;
+            scope.spawn(move || {
+                let room = Room::new(server, name).with_notes();
+                for at in 0..120 {
+                    room.note(&format!("{name} {at}"));
+                }
+                room.call("deleteRow", &json!({"table": "notes", "key": 7}));
+            });
+        }
+    });
+    eventually("each has a snapshot", || {
+        files(server.folder(), ".snapshot").len() == ROOMS
+    });
+    assert!(server.metric("floe_tables_snapshot_errors_total") < 1.0);
+    // Some may be written just now.
+    let server = server.crashed().restart_after(|folder| {
+        let begun = folder.join("tables/0000000000000001.copy");
+        std::fs::write(begun, "half a snapshot").unwrap();
+        for path in files(folder, "") {
+            let name = path.to_str().unwrap();
+            if !name.ends_with(".snapshot") && !name.ends_with(".copy") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    });
+    for name in &names {
+        let room = Room::new(&server, name);
+        let sql = format!("SELECT count(*) FROM notes WHERE text LIKE '{name} %'");
+        assert_eq!(room.number(&sql), 119);
+        assert_eq!(room.note("next"), 123);
+    }
+    eventually("what was half made is gone", || {
+        files(server.folder(), ".copy").is_empty()
+    });
 }
 
 #[test]
