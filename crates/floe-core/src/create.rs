@@ -1,5 +1,6 @@
 //! Coming to be: new rooms and forks.
 
+use floe_proto::community::{Change, WaddleId};
 use floe_proto::{Code, Millis, RoomId};
 
 use crate::access::RoomAccess;
@@ -24,6 +25,10 @@ pub struct Create {
     pub channel: Option<Box<NewChannel>>,
     /// The user who makes it and owns it; one who has no name makes rooms that nobody owns.
     pub owner: Option<Box<str>>,
+    /// What makes it a waddle's room: its first changes, which say what it is.
+    pub community: Option<Box<[Change]>>,
+    /// The waddle that it is a channel or voice room of.
+    pub waddle: Option<WaddleId>,
 }
 
 /// A resolved fork: what the new room inherits.
@@ -48,6 +53,8 @@ impl Create {
             fork: None,
             channel: None,
             owner: None,
+            community: None,
+            waddle: None,
         }
     }
 
@@ -73,6 +80,8 @@ impl Create {
                 .owner
                 .as_deref()
                 .map(|owner| Box::new(RoomAccess::owned_by(owner))),
+            community: self.community.clone(),
+            waddle: self.waddle.clone(),
         })
     }
 }

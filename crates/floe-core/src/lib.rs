@@ -31,6 +31,7 @@ pub mod access;
 mod append;
 pub mod buffer;
 pub mod channel;
+pub mod community;
 mod content;
 mod create;
 pub mod directory;

@@ -4,6 +4,7 @@
 //! in `docs/FORMAT.md`.
 
 use floe_proto::codec::{Put, Reader};
+use floe_proto::community::{Change, WaddleId, decode_changes, encode_changes};
 use floe_proto::{Millis, Retention, RoomId};
 
 use crate::access::RoomAccess;
@@ -61,6 +62,10 @@ pub struct CreateRecord<'a> {
     pub channel: Option<Box<NewChannel>>,
     /// The rules of its own that it begins with.
     pub access: Option<Box<RoomAccess>>,
+    /// What makes it a waddle's room: its first changes.
+    pub community: Option<Box<[Change]>>,
+    /// The waddle that it is a room of.
+    pub waddle: Option<WaddleId>,
 }
 
 /// An append, a close, or both at once.
@@ -78,6 +83,9 @@ pub struct DataRecord<'a> {
     pub hides: Option<u64>,
     /// Whether the event is an edit of or a reaction to another.
     pub annotates: bool,
+    /// What changes in the waddle, which the messages say too
+    /// ([`encode_changes`](floe_proto::community::encode_changes)).
+    pub changes: Option<&'a [u8]>,
 }
 
 const CREATE: u8 = 1;
@@ -95,7 +103,9 @@ const KEEP: u8 = 11;
 const CREATE_CLOSED: u8 = 1;
 const CREATE_CHANNEL: u8 = 2;
 const CREATE_ACCESS: u8 = 4;
-const CREATE_BITS: u8 = 7;
+const CREATE_COMMUNITY: u8 = 8;
+const CREATE_WADDLE: u8 = 16;
+const CREATE_BITS: u8 = 31;
 
 const DATA_PRODUCER: u8 = 1;
 const DATA_STREAM_SEQ: u8 = 2;
@@ -103,7 +113,8 @@ const DATA_CLOSE: u8 = 4;
 const DATA_KEY: u8 = 8;
 const DATA_HIDES: u8 = 16;
 const DATA_ANNOTATES: u8 = 32;
-const DATA_BITS: u8 = 63;
+const DATA_CHANGES: u8 = 64;
+const DATA_BITS: u8 = 127;
 
 impl<'a> Record<'a> {
     /// Appends the record's bytes to `out`.
@@ -182,7 +193,9 @@ impl<'a> CreateRecord<'a> {
         out.put_u8(
             bit(CREATE_CLOSED, self.closed)
                 | bit(CREATE_CHANNEL, self.channel.is_some())
-                | bit(CREATE_ACCESS, self.access.is_some()),
+                | bit(CREATE_ACCESS, self.access.is_some())
+                | bit(CREATE_COMMUNITY, self.community.is_some())
+                | bit(CREATE_WADDLE, self.waddle.is_some()),
         );
         out.put_u64(self.created_at.0);
         encode_lineage(&self.lineage, out);
@@ -191,6 +204,14 @@ impl<'a> CreateRecord<'a> {
         }
         if let Some(access) = &self.access {
             access.encode(out);
+        }
+        if let Some(changes) = &self.community {
+            let mut bytes = Vec::new();
+            encode_changes(changes, &mut bytes);
+            out.put_bytes(&bytes);
+        }
+        if let Some(waddle) = &self.waddle {
+            out.put_bytes(waddle.as_str().as_bytes());
         }
     }
 
@@ -219,6 +240,16 @@ impl<'a> CreateRecord<'a> {
             } else {
                 Some(Box::new(RoomAccess::decode(reader)?))
             },
+            community: if flags & CREATE_COMMUNITY == 0 {
+                None
+            } else {
+                Some(decode_changes(reader.bytes()?)?.into())
+            },
+            waddle: if flags & CREATE_WADDLE == 0 {
+                None
+            } else {
+                Some(reader.str()?.parse().ok()?)
+            },
         })
     }
 }
@@ -231,7 +262,8 @@ impl<'a> DataRecord<'a> {
                 | bit(DATA_CLOSE, self.close)
                 | bit(DATA_KEY, self.key.is_some())
                 | bit(DATA_HIDES, self.hides.is_some())
-                | bit(DATA_ANNOTATES, self.annotates),
+                | bit(DATA_ANNOTATES, self.annotates)
+                | bit(DATA_CHANGES, self.changes.is_some()),
         );
         if let Some(producer) = self.producer {
             out.put_bytes(producer.id.as_bytes());
@@ -246,6 +278,9 @@ impl<'a> DataRecord<'a> {
         }
         if let Some(unit) = self.hides {
             out.put_varint(unit);
+        }
+        if let Some(changes) = self.changes {
+            out.put_bytes(changes);
         }
     }
 
@@ -283,6 +318,11 @@ impl<'a> DataRecord<'a> {
                 Some(reader.varint()?)
             },
             annotates: flags & DATA_ANNOTATES != 0,
+            changes: if flags & DATA_CHANGES == 0 {
+                None
+            } else {
+                Some(reader.bytes()?)
+            },
         })
     }
 }
@@ -363,6 +403,26 @@ mod tests {
             lineage: vec![(RoomId(7), 200)],
             channel: None,
             access: None,
+            community: None,
+            waddle: None,
+        });
+        let community = Record::Create(CreateRecord {
+            name: b"w",
+            content_type: "a/b",
+            lifetime: Lifetime::Unlimited,
+            closed: false,
+            created_at: Millis(1),
+            lineage: Vec::new(),
+            channel: None,
+            access: None,
+            community: Some(
+                [Change::Ban {
+                    user: "u".into(),
+                    ban: None,
+                }]
+                .into(),
+            ),
+            waddle: "v".parse().ok(),
         });
         let owned = Record::Create(CreateRecord {
             name: b"a",
@@ -373,6 +433,8 @@ mod tests {
             lineage: Vec::new(),
             channel: None,
             access: Some(Box::new(RoomAccess::owned_by("o"))),
+            community: None,
+            waddle: None,
         });
         let access = Record::Access(Box::new(RoomAccess {
             public: Rights::READ,
@@ -394,7 +456,16 @@ mod tests {
             max_events: None,
             max_bytes: Some(5),
         });
-        let rows: [(Record<'_>, &[u8]); 10] = [
+        let changes = Record::Data(DataRecord {
+            changes: Some(b"\x00"),
+            ..DataRecord::default()
+        });
+        let rows: [(Record<'_>, &[u8]); 12] = [
+            (
+                community,
+                b"\x01\x01w\x03a/b\0\x18\x01\0\0\0\0\0\0\0\0\x04\x01\x05\x01u\x01v",
+            ),
+            (changes, b"\x02\x40\x01\0"),
             (
                 create,
                 b"\x01\x03a/b\x0atext/plain\x01\xac\x02\x01\x01\0\0\0\0\0\0\0\x01\x07\xc8\x01",
@@ -430,6 +501,7 @@ mod tests {
             key: Option<u64>,
             hides: Option<u64>,
             annotates: bool,
+            changes in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
         ) {
             let record = Record::Data(DataRecord {
                 producer: with_producer.then_some(Producer { id: &id, epoch, seq }),
@@ -438,6 +510,7 @@ mod tests {
                 key: key.map(KeyHash),
                 hides,
                 annotates,
+                changes: changes.as_deref(),
             });
             let bytes = bytes_of(&record);
             prop_assert_eq!(Record::decode(&bytes), Some(record));

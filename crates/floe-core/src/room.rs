@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use floe_proto::codec::{Put, Reader};
+use floe_proto::community::WaddleId;
 use floe_proto::{Code, Millis, Retention, RoomId};
 
 use crate::access::RoomAccess;
 use crate::append::Producer;
 use crate::channel::Channel;
+use crate::community::Community;
 use crate::content::ContentType;
 use crate::kept::Kept;
 use crate::lifetime::Lifetime;
@@ -50,6 +52,8 @@ struct Extra {
     channel: Option<Box<Channel>>,
     access: Option<Box<Rules>>,
     kept: Option<Box<Kept>>,
+    community: Option<Box<Community>>,
+    waddle: Option<WaddleId>,
 }
 
 /// The room's own rules, and how often they have changed.
@@ -135,12 +139,22 @@ impl Room {
                 access: access.clone(),
             })
         });
-        let is_plain = channel.is_none() && access.is_none() && create.lineage.is_empty();
+        let community = create.community.as_deref();
+        let community = community
+            .and_then(|changes| Community::new(changes, create.created_at))
+            .map(Box::new);
+        let is_plain = channel.is_none()
+            && access.is_none()
+            && community.is_none()
+            && create.waddle.is_none()
+            && create.lineage.is_empty();
         let extra = (!is_plain).then(|| {
             Box::new(Extra {
                 lineage: create.lineage.clone(),
                 channel,
                 access,
+                community,
+                waddle: create.waddle.clone(),
                 ..Extra::default()
             })
         });
@@ -179,6 +193,11 @@ impl Room {
                 }
                 if let Some(kept) = self.kept_mut() {
                     kept.apply_size(size, now);
+                }
+                if let Some(changes) = data.changes
+                    && let Some(community) = self.community_mut()
+                {
+                    community.apply_bytes(changes);
                 }
             }
             Record::SoftDelete => self.deleted = true,
@@ -338,7 +357,9 @@ impl Room {
                 | bit(STATE_DELETED, self.deleted)
                 | bit(STATE_CHANNEL, self.channel().is_some())
                 | bit(STATE_ACCESS, self.rules().is_some())
-                | bit(STATE_KEPT, self.kept().is_some()),
+                | bit(STATE_KEPT, self.kept().is_some())
+                | bit(STATE_COMMUNITY, self.community().is_some())
+                | bit(STATE_WADDLE, self.waddle().is_some()),
         );
         out.put_varint(self.staged.tail);
         out.put_varint(self.start);
@@ -360,6 +381,12 @@ impl Room {
         }
         if let Some(kept) = self.kept() {
             kept.encode(out);
+        }
+        if let Some(community) = self.community() {
+            community.encode(out);
+        }
+        if let Some(waddle) = self.waddle() {
+            out.put_bytes(waddle.as_str().as_bytes());
         }
     }
 
@@ -402,13 +429,23 @@ impl Room {
             0 => None,
             _ => Some(Box::new(Kept::decode(&mut reader)?)),
         };
-        let extra = if channel.is_none() && access.is_none() && kept.is_none() {
+        let community = match flags & STATE_COMMUNITY {
+            0 => None,
+            _ => Some(Box::new(Community::decode(&mut reader, created_at)?)),
+        };
+        let waddle = match flags & STATE_WADDLE {
+            0 => None,
+            _ => Some(reader.str()?.parse().ok()?),
+        };
+        let extra = if flags & STATE_EXTRA == 0 {
             extra
         } else {
             Some(Box::new(Extra {
                 channel,
                 access,
                 kept,
+                community,
+                waddle,
                 ..extra.map(|extra| *extra).unwrap_or_default()
             }))
         };
@@ -531,6 +568,22 @@ impl Room {
     #[must_use]
     pub fn channel(&self) -> Option<&Channel> {
         self.extra.as_ref()?.channel.as_deref()
+    }
+
+    /// What the room knows because it is a waddle's.
+    #[must_use]
+    pub fn community(&self) -> Option<&Community> {
+        self.extra.as_ref()?.community.as_deref()
+    }
+
+    fn community_mut(&mut self) -> Option<&mut Community> {
+        self.extra.as_mut()?.community.as_deref_mut()
+    }
+
+    /// The waddle that the room is a channel or voice room of, in the same namespace.
+    #[must_use]
+    pub fn waddle(&self) -> Option<&WaddleId> {
+        self.extra.as_ref()?.waddle.as_ref()
     }
 
     /// The room's own rules, if it has any.
@@ -657,7 +710,11 @@ const STATE_DELETED: u8 = 2;
 const STATE_CHANNEL: u8 = 4;
 const STATE_ACCESS: u8 = 8;
 const STATE_KEPT: u8 = 16;
-const STATE_BITS: u8 = 31;
+const STATE_COMMUNITY: u8 = 32;
+const STATE_WADDLE: u8 = 64;
+const STATE_BITS: u8 = 127;
+/// What is kept in [`Extra`] and said by a flag.
+const STATE_EXTRA: u8 = STATE_CHANNEL | STATE_ACCESS | STATE_KEPT | STATE_COMMUNITY | STATE_WADDLE;
 
 /// Why a read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,7 @@
 mod channel;
 mod code;
 pub mod codec;
+pub mod community;
 mod cursor;
 mod event;
 mod ids;

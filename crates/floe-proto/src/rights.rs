@@ -135,6 +135,12 @@ impl Rights {
     pub const fn only(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
+
+    /// Returns the rights that are among these and not among `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 #[cfg(test)]

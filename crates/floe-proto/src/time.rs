@@ -57,6 +57,35 @@ pub(crate) mod rfc3339 {
     }
 }
 
+/// The JSON of a moment that may not be there.
+pub(crate) mod rfc3339_option {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    use super::Millis;
+
+    pub(crate) fn serialize<S: Serializer>(
+        at: &Option<Millis>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => serializer.serialize_str(&at.rfc3339()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Millis>, D::Error> {
+        let text = Option::<std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        let parse = |text: std::borrow::Cow<'_, str>| {
+            let at = Millis::parse_rfc3339(&text);
+            at.ok_or_else(|| D::Error::custom("not a moment in RFC 3339"))
+        };
+        text.map(parse).transpose()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
