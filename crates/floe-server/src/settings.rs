@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use floe_core::buffer::BufferLimits;
+use floe_core::community::CommunityLimits;
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
 use floe_proto::Retention;
 use floe_surfaces::access::KeyRing;
@@ -217,6 +218,14 @@ pub struct Limits {
     /// Milliseconds that a member stays whose last connection is lost; 5 s. A page that reloads
     /// within them never left.
     pub presence_grace_ms: u64,
+    /// Members of one waddle; 100 000. Above: 429 `LIMIT_REACHED`.
+    pub waddle_members_max: usize,
+    /// Bans of one waddle that are not over; 10 000. Above: 429 `LIMIT_REACHED`.
+    pub waddle_bans_max: usize,
+    /// Channels and voice rooms of one waddle; 500. Above: 429 `LIMIT_REACHED`.
+    pub waddle_rooms_max: usize,
+    /// Waddles that one user may join; 200. Above: 429 `LIMIT_REACHED`.
+    pub waddle_joined_max: usize,
     /// Keys in the memory of one room; 1 024. Above: those used longest ago go.
     pub memory_keys_max: usize,
     /// Bytes of a value in the memory; 4 KiB. Above: 413 `BODY_TOO_LARGE`.
@@ -331,6 +340,10 @@ impl Default for Limits {
             presence_told_max: 1_000,
             presence_data_bytes_max: 1 << 10,
             presence_grace_ms: 5_000,
+            waddle_members_max: 100_000,
+            waddle_bans_max: 10_000,
+            waddle_rooms_max: 500,
+            waddle_joined_max: 200,
             memory_keys_max: 1_024,
             memory_value_bytes_max: 4 << 10,
             memory_bytes_max: 256 << 10,
@@ -431,6 +444,10 @@ impl Limits {
                 self.presence_data_bytes_max as u64,
             ),
             ("presence.grace_ms", self.presence_grace_ms),
+            ("waddle.members_max", self.waddle_members_max as u64),
+            ("waddle.bans_max", self.waddle_bans_max as u64),
+            ("waddle.rooms_max", self.waddle_rooms_max as u64),
+            ("waddle.joined_max", self.waddle_joined_max as u64),
             ("memory.keys_max", self.memory_keys_max as u64),
             ("memory.value_bytes_max", self.memory_value_bytes_max as u64),
             ("memory.bytes_max", self.memory_bytes_max as u64),
@@ -483,6 +500,16 @@ impl Limits {
             interval_ms_min: *floe_surfaces::tables::INTERVAL_MS.start(),
             interval_ms_max: *floe_surfaces::tables::INTERVAL_MS.end(),
             ..BufferLimits::default()
+        }
+    }
+
+    /// Returns the bounds of one waddle.
+    #[must_use]
+    pub const fn community(&self) -> CommunityLimits {
+        CommunityLimits {
+            members_max: self.waddle_members_max,
+            bans_max: self.waddle_bans_max,
+            rooms_max: self.waddle_rooms_max,
         }
     }
 

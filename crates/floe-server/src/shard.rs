@@ -9,6 +9,7 @@ mod access;
 mod append;
 mod channels;
 mod cold;
+mod community;
 mod create;
 mod delete;
 mod fetch;
@@ -38,6 +39,7 @@ use crate::settings::Limits;
 
 pub use access::Rules;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
+pub use community::{Acted, Deed, is_community};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
@@ -93,6 +95,8 @@ pub enum Reply {
     Events(Appended),
     /// A room's own rules are as they were asked to be.
     Access(Box<Rules>),
+    /// Something was done in a waddle, or was so already.
+    Acted(Box<Acted>),
     /// The command failed.
     Failed(Failure),
 }

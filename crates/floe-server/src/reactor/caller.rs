@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_core::access::Role;
 use floe_log::Disk;
-use floe_proto::{Code, Millis, Namespace};
+use floe_proto::{Code, Millis, Namespace, Rights};
 use floe_surfaces::access::{
     Caller, Credentials, Deed, Denied, Grant, Known, NAMESPACE_DEFAULT, Room, Session, Source,
     Wanted, authorize,
@@ -15,7 +15,7 @@ use floe_surfaces::streams::Request;
 
 use super::Reactor;
 use super::channels::known;
-use crate::shard::{AUDIT, Failure, REGISTRY, is_internal};
+use crate::shard::{AUDIT, Failure, REGISTRY, SlotId, is_community, is_internal};
 
 /// A session with what it was opened with, so that the same is not looked up again.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Opened {
     until: Millis,
     /// Whether a channel's token says it all.
     pub by_token: bool,
+    /// As which user the caller speaks, who may speak as any.
+    acting_as: Option<Box<str>>,
     /// When the last use of its key was noted last, in milliseconds of wall time.
     used_noted_ms: AtomicU64,
 }
@@ -56,6 +58,7 @@ impl Opened {
             epoch: 0,
             until: Millis(u64::MAX),
             by_token: false,
+            acting_as: None,
             used_noted_ms: AtomicU64::new(0),
         }
     }
@@ -141,6 +144,7 @@ impl<D: Disk> Reactor<D> {
             epoch,
             until,
             by_token: false,
+            acting_as: None,
             used_noted_ms: AtomicU64::new(0),
         });
         if is_everyone {
@@ -191,6 +195,7 @@ impl<D: Disk> Reactor<D> {
             epoch: self.access_epoch,
             until: drawn.until,
             by_token: false,
+            acting_as: None,
             used_noted_ms: AtomicU64::new(0),
         });
         self.conns[at].session = Some(Arc::clone(&opened));
@@ -239,8 +244,12 @@ impl<D: Disk> Reactor<D> {
             }
             found => found?,
         };
+        let mut session = self.enter(caller, opened.named.clone())?;
+        if let Some(user) = &opened.acting_as {
+            session = session.acting_as(user).map_err(refused)?;
+        }
         Ok(Arc::new(Opened {
-            session: self.enter(caller, opened.named.clone())?,
+            session,
             bearer: opened.bearer.clone(),
             share: opened.share.clone(),
             ticket: opened.ticket.clone(),
@@ -248,7 +257,28 @@ impl<D: Disk> Reactor<D> {
             epoch: self.access_epoch,
             until,
             by_token: opened.by_token,
+            acting_as: opened.acting_as.clone(),
             used_noted_ms: AtomicU64::new(0),
+        }))
+    }
+
+    /// Lets a session speak as a user, where it may say who it is.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` where the credentials name another user, or none and may not say.
+    pub(super) fn act_as(&self, opened: &Opened, user: &str) -> Result<Arc<Opened>, Failure> {
+        let session = opened.session.acting_as(user).map_err(refused)?;
+        Ok(Arc::new(Opened {
+            session,
+            bearer: opened.bearer.clone(),
+            share: opened.share.clone(),
+            ticket: opened.ticket.clone(),
+            named: opened.named.clone(),
+            epoch: opened.epoch,
+            until: opened.until,
+            by_token: opened.by_token,
+            acting_as: Some(user.into()),
+            used_noted_ms: AtomicU64::new(opened.used_noted_ms.load(Ordering::Relaxed)),
         }))
     }
 
@@ -271,6 +301,7 @@ impl<D: Disk> Reactor<D> {
             epoch: u64::MAX,
             until: Millis(0),
             by_token,
+            acting_as: None,
             used_noted_ms: AtomicU64::new(0),
         });
         self.conns[at].session = Some(Arc::clone(&opened));
@@ -288,7 +319,9 @@ impl<D: Disk> Reactor<D> {
         let known = match wanted.room {
             Some(Room::Channel(id)) => {
                 let slot = self.shard.find_channel(now, id)?;
-                slot.and_then(|slot| known(self.shard.room(slot)))
+                let standing = self.standing(session, slot)?;
+                let known = slot.and_then(|slot| known(self.shard.room(slot)));
+                known.map(|known| Known { standing, ..known })
             }
             Some(room @ Room::Stream(path)) if token.is_none() => {
                 // Where the caller may do all that a room's own rules can allow, they add nothing.
@@ -306,6 +339,18 @@ impl<D: Disk> Reactor<D> {
         Ok(grant)
     }
 
+    /// Returns what the waddle that a room is of lets a session's user do there.
+    fn standing(
+        &mut self,
+        session: &Session,
+        slot: Option<SlotId>,
+    ) -> Result<Option<Rights>, Failure> {
+        match (slot, session.caller().user.as_deref()) {
+            (Some(slot), Some(user)) => self.shard.waddle_rights(self.clock.wall, slot, user),
+            (Some(_), None) | (None, _) => Ok(None),
+        }
+    }
+
     /// Returns what decides who may do something with a stream, if it is there.
     fn known_stream<'a>(
         &'a mut self,
@@ -314,7 +359,9 @@ impl<D: Disk> Reactor<D> {
     ) -> Result<Option<Known<'a>>, Failure> {
         let name = full_name(session, path);
         let slot = self.shard.find_ruled(self.clock.wall, &name)?;
+        let standing = self.standing(session, slot)?;
         Ok(slot.map(|slot| Known {
+            standing,
             owner: session
                 .namespace()
                 .map_or(NAMESPACE_DEFAULT, Namespace::as_str),
@@ -358,6 +405,7 @@ impl<D: Disk> Reactor<D> {
         // Most callers may, whatever the room's own rules say, and its rules are not looked up.
         if name != REGISTRY
             && name != AUDIT
+            && !is_community(name)
             && session
                 .caller()
                 .grants

@@ -448,7 +448,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Appended { .. }
             | Reply::Refused(_)
             | Reply::Deleted
-            | Reply::Access(_) => {
+            | Reply::Access(_)
+            | Reply::Acted(_) => {
                 unreachable!("a stream's reply goes to who asked about a stream")
             }
         }
@@ -605,9 +606,11 @@ pub(super) fn known(room: &Room) -> Option<Known<'_>> {
     let channel = room.channel()?;
     Some(Known {
         owner: channel.owner(),
-        secret: Some(channel.secret()),
+        // Who may be in the rooms of a waddle is the waddle's to say, and no token's.
+        secret: room.waddle().is_none().then(|| channel.secret()),
         deleted: channel.deleted_at().is_some(),
         access: room.access(),
+        standing: None,
     })
 }
 

@@ -491,7 +491,8 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Refused(_)
                     | Reply::Deleted
                     | Reply::Channel(_)
-                    | Reply::Events(_) => unreachable!("rules were asked for"),
+                    | Reply::Events(_)
+                    | Reply::Acted(_) => unreachable!("rules were asked for"),
                 };
             }
             Some(Expect::Tables(expect)) => {
@@ -505,7 +506,8 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Deleted
                     | Reply::Channel(_)
                     | Reply::Events(_)
-                    | Reply::Access(_) => unreachable!("tables answer by themselves"),
+                    | Reply::Access(_)
+                    | Reply::Acted(_) => unreachable!("tables answer by themselves"),
                 };
             }
             Some(Expect::Location(location)) => Some(location),
@@ -545,7 +547,7 @@ impl<D: Disk> Reactor<D> {
             }
             Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
             Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
-            Reply::Channel(_) | Reply::Events(_) | Reply::Access(_) => {
+            Reply::Channel(_) | Reply::Events(_) | Reply::Access(_) | Reply::Acted(_) => {
                 unreachable!("a channel's reply goes to who asked about a channel")
             }
         }

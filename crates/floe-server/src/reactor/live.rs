@@ -509,7 +509,11 @@ impl<D: Disk> Reactor<D> {
                 self.metrics.error(failure.code);
                 write_failure(&mut self.out, format, id, Some(room), &failure);
             }
-            Reply::Created { .. } | Reply::Deleted | Reply::Channel(_) | Reply::Access(_) => {
+            Reply::Created { .. }
+            | Reply::Deleted
+            | Reply::Channel(_)
+            | Reply::Access(_)
+            | Reply::Acted(_) => {
                 unreachable!("a WebSocket creates and deletes nothing")
             }
         }

@@ -6,7 +6,7 @@ use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Lsn, Payload};
 use floe_proto::{ChannelId, Code, Millis, NameHash, Namespace, table};
 
-use super::{Failure, NAMESPACE, Shard, SlotId};
+use super::{Failure, NAMESPACE, Shard, SlotId, is_community};
 
 /// Path of the stream that lists all others of its namespace: an insert for every create, a delete for every delete.
 pub const REGISTRY: &[u8] = b"__registry__";
@@ -289,7 +289,7 @@ fn deleted_event(path: &str) -> serde_json::Value {
 pub fn is_reserved(name: &[u8]) -> bool {
     let (_, path) = Namespace::split(name);
     let is_own = path == REGISTRY || path == AUDIT || is_internal(name);
-    is_own || is_channel(name) || is_table_room(name)
+    is_own || is_channel(name) || is_table_room(name) || is_community(name)
 }
 
 /// Returns whether the room is a channel's, which streams read and only channels write.
@@ -313,5 +313,6 @@ pub fn is_internal(name: &[u8]) -> bool {
 /// Returns the path as text if the registry of its namespace lists it.
 fn listed(name: &[u8]) -> Option<String> {
     let (_, path) = Namespace::split(name);
-    (!is_reserved(name) || is_table_room(name)).then(|| String::from_utf8_lossy(path).into_owned())
+    let is_listed = !is_reserved(name) || is_table_room(name) || is_community(name);
+    is_listed.then(|| String::from_utf8_lossy(path).into_owned())
 }

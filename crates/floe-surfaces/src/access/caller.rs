@@ -172,6 +172,18 @@ impl Grants {
         rooms.fold(self.everywhere, |sum, (_, rights)| sum.with(*rights))
     }
 
+    /// Returns the grants with these rights taken from each.
+    #[must_use]
+    pub fn without(&self, rights: Rights) -> Self {
+        let rooms = self.rooms.iter();
+        Self {
+            everywhere: self.everywhere.without(rights),
+            rooms: rooms
+                .map(|(pattern, had)| (pattern.clone(), had.without(rights)))
+                .collect(),
+        }
+    }
+
     /// Returns the patterns and what holds for each, the one for all rooms as `**`.
     pub fn iter(&self) -> impl Iterator<Item = (String, Rights)> {
         let all = (self.everywhere != Rights::NONE).then(|| ("**".to_owned(), self.everywhere));
@@ -339,10 +351,44 @@ impl Session {
         namespace.is_none_or(|namespace| namespace.as_str() == owner)
     }
 
+    /// Returns a session in which the caller speaks as a user: what they may do in the rooms of
+    /// waddles is what that user may.
+    ///
+    /// # Errors
+    /// [`Denied`] where they are another user, or are none and may not say who they are.
+    pub fn acting_as(&self, user: &str) -> Result<Self, Denied> {
+        let caller = &self.caller;
+        match caller.user.as_deref() {
+            Some(own) if own == user => return Ok(self.clone()),
+            Some(_) => return Err(Denied::ANOTHER),
+            None => {}
+        }
+        if !caller.grants.in_namespace().contains(Rights::MANAGE) {
+            return Err(Denied::NO_USER);
+        }
+        let caller = Caller {
+            user: Some(user.into()),
+            grants: caller.grants.without(Rights::MANAGE.with(Rights::ADMIN)),
+            ..caller.clone()
+        };
+        Ok(Self {
+            caller,
+            namespace: self.namespace.clone(),
+        })
+    }
+
     /// Returns what the caller may do in a room, given what is known of it.
+    ///
+    /// In the rooms of a waddle a user may what the waddle says and nothing else, unless their
+    /// credentials let them manage the room.
     #[must_use]
     pub fn rights_in(&self, room: Room<'_>, known: Option<Known<'_>>) -> Rights {
         let caller = &self.caller;
+        if let Some(standing) = known.and_then(|known| known.standing)
+            && !caller.grants.in_room(room).contains(Rights::MANAGE)
+        {
+            return standing;
+        }
         let own = known.and_then(|known| known.access);
         let own = own.map_or(Rights::NONE, |access| access.rights(caller.user.as_deref()));
         caller.grants.in_room(room).with(own)

@@ -18,6 +18,8 @@ pub struct Known<'a> {
     pub deleted: bool,
     /// Its own rules, if it has any.
     pub access: Option<&'a RoomAccess>,
+    /// What the waddle that it is of lets the caller do there, if it is of one and the caller a user.
+    pub standing: Option<Rights>,
 }
 
 /// What a caller wants, as far as it matters to whether it may.
@@ -172,6 +174,14 @@ impl Denied {
     const BEYOND_TOKENS: Self = Self::new(
         Code::Forbidden,
         "this takes an API key, not a channel token",
+    );
+    pub(super) const ANOTHER: Self = Self::new(
+        Code::Forbidden,
+        "the key or token says that you are another user",
+    );
+    pub(super) const NO_USER: Self = Self::new(
+        Code::Forbidden,
+        "the key or token names no user, and does not let you say who you are",
     );
     /// The namespace is not the caller's, whether it exists or not.
     pub const OTHER_NAMESPACE: Self = Self::new(

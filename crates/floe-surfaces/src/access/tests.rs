@@ -19,6 +19,7 @@ const KNOWN: Known<'_> = Known {
     secret: Some(SECRET),
     deleted: false,
     access: None,
+    standing: None,
 };
 
 fn access() -> Access {

@@ -335,6 +335,8 @@ fn create<'a>(
         fork: None,
         channel: None,
         owner: None,
+        community: None,
+        waddle: None,
     };
     // A fork may inherit its content type, so only the room can say how to read the body then; a
     // body without a content type is bytes.

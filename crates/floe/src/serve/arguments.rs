@@ -315,6 +315,14 @@ arguments! {
     /// Milliseconds that a member stays whose last connection is lost. A page that reloads within
     /// them never left.
     presence_grace_ms: u64 = "FLOE_PRESENCE_GRACE_MS";
+    /// Members of one waddle. Above: 429 LIMIT_REACHED.
+    waddle_members_max: usize = "FLOE_WADDLE_MEMBERS_MAX";
+    /// Bans of one waddle that are not over. Above: 429 LIMIT_REACHED.
+    waddle_bans_max: usize = "FLOE_WADDLE_BANS_MAX";
+    /// Channels and voice rooms of one waddle. Above: 429 LIMIT_REACHED.
+    waddle_rooms_max: usize = "FLOE_WADDLE_ROOMS_MAX";
+    /// Waddles that one user may join. Above: 429 LIMIT_REACHED.
+    waddle_joined_max: usize = "FLOE_WADDLE_JOINED_MAX";
     /// Keys in the memory of one room. Above: those used longest ago go.
     memory_keys_max: usize = "FLOE_MEMORY_KEYS_MAX";
     /// Bytes of a value in the memory. Above: 413 BODY_TOO_LARGE.
