@@ -51,6 +51,7 @@ pub struct Metrics {
     received_bytes: Counter,
     sent_bytes: Counter,
     deliveries: Counter,
+    fanout_slices: Counter,
     commit_seconds: Histogram,
     commit_bytes: Histogram,
     connections: Gauge,
@@ -136,6 +137,10 @@ impl Metrics {
         let received_bytes = counter("received_bytes", "Bytes received from sockets");
         let sent_bytes = counter("sent_bytes", "Bytes sent to sockets");
         let deliveries = counter("deliveries", "Events sent to live readers");
+        let fanout_slices = counter(
+            "fanout_slices",
+            "Slices of large rooms that several threads sent to",
+        );
         let view_events = counter("view_events", "Events applied to the SQL view");
         let view_failures = counter("view_failures", "Batches that the SQL view did not take");
         let mut gauge = |name: &str, help: &str| {
@@ -214,6 +219,7 @@ impl Metrics {
             received_bytes,
             sent_bytes,
             deliveries,
+            fanout_slices,
             commit_seconds,
             commit_bytes,
             connections,
@@ -272,6 +278,11 @@ impl Metrics {
     pub fn delivered(&self, bytes: u64) {
         self.deliveries.inc();
         self.sent_bytes.inc_by(bytes);
+    }
+
+    /// Counts readers of a large room whom several threads sent to.
+    pub fn fanned_out(&self) {
+        self.fanout_slices.inc();
     }
 
     /// Notes a commit.

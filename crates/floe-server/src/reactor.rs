@@ -11,6 +11,7 @@ mod cold;
 mod conn;
 mod dispatch;
 mod ending;
+mod fanout;
 mod http1;
 mod limits;
 mod live;
@@ -156,6 +157,7 @@ pub struct Reactor<D: Disk> {
     received_held: usize,
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
+    fan_out: fanout::FanOut,
     stop: Arc<AtomicBool>,
     /// New settings.
     reloads: ReloadSlot,
@@ -306,6 +308,7 @@ impl<D: Disk> Reactor<D> {
             sockets: 0,
             received_held: 0,
             passes: VecDeque::new(),
+            fan_out: fanout::FanOut::new(settings.limits.fanout_threads),
             stop,
             reloads: ReloadSlot::default(),
             stop_ms: None,

@@ -168,6 +168,9 @@ pub struct Limits {
     pub stream_readers_max: usize,
     /// Live readers of the server; 50 000. Above: 429 `LIMIT_REACHED`.
     pub readers_max: usize,
+    /// Threads that send to the readers of one large room, the event loop included; 0 is one for each
+    /// core, 1 the event loop alone.
+    pub fanout_threads: usize,
     /// Milliseconds that a live reader may leave its answer untaken; 30 s. Later: closed; it
     /// resumes from its offset. Unsent bytes are bounded by one event or chunk.
     pub reader_stall_timeout_ms: u64,
@@ -317,6 +320,7 @@ impl Default for Limits {
             sse_event_bytes_max: 64 << 10,
             stream_readers_max: 50_000,
             readers_max: 50_000,
+            fanout_threads: 0,
             reader_stall_timeout_ms: 30_000,
             long_poll_timeout_ms: 20_000,
             sse_timeout_ms: 60_000,
@@ -412,6 +416,7 @@ impl Limits {
             ("sse.event_bytes_max", self.sse_event_bytes_max as u64),
             ("stream.readers_max", self.stream_readers_max as u64),
             ("readers.max", self.readers_max as u64),
+            ("fanout.threads", self.fanout_threads as u64),
             ("reader.stall_timeout_ms", self.reader_stall_timeout_ms),
             ("long_poll.timeout_ms", self.long_poll_timeout_ms),
             ("sse.timeout_ms", self.sse_timeout_ms),

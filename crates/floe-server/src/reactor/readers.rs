@@ -17,24 +17,24 @@ use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
 /// One pass over the readers of a stream that moved.
 #[derive(Debug)]
 pub struct Pass {
-    slot: SlotId,
-    readers: Vec<Ticket>,
+    pub(super) slot: SlotId,
+    pub(super) readers: Vec<Ticket>,
     /// The visible edge when the pass began.
     edge: Edge,
     /// The next reader.
-    at: usize,
+    pub(super) at: usize,
     /// Readers before it that stay parked.
     kept: usize,
     /// Whether one of those may have left.
     left: bool,
-    shared: Shared,
+    pub(super) shared: Shared,
 }
 
 /// What readers at the same place are sent.
 #[derive(Debug, Default)]
-struct Shared {
-    frame: Option<Frame>,
-    live: SharedFrames,
+pub(super) struct Shared {
+    pub(super) frame: Option<Frame>,
+    pub(super) live: SharedFrames,
 }
 
 /// Readers served in one turn of the loop.
@@ -44,14 +44,14 @@ const SLICE_STEP: usize = 32;
 
 /// Events encoded for one reader, as they are for every other at the same place.
 #[derive(Debug, Clone)]
-struct Frame {
+pub(super) struct Frame {
     from: u64,
     cursor_min: u64,
     following: Following,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
     next: u64,
     /// Whether the stream ends with it.
-    ends: bool,
+    pub(super) ends: bool,
 }
 
 impl<D: Disk> Reactor<D> {
@@ -251,7 +251,12 @@ impl<D: Disk> Reactor<D> {
             let Some(mut pass) = self.passes.pop_front() else {
                 return;
             };
-            let slice = SLICE_STEP.min(pass.readers.len() - pass.at);
+            let left = pass.readers.len() - pass.at;
+            let together = self.fan_out.slice(left);
+            if together > 0 {
+                self.send_ahead(&mut pass, together);
+            }
+            let slice = SLICE_STEP.min(left).max(together);
             for _ in 0..slice {
                 self.deliver_next(&mut pass);
             }
@@ -431,22 +436,31 @@ impl<D: Disk> Reactor<D> {
         {
             return;
         }
-        let fits = |frame: &Frame| {
-            frame.from == sse.next
-                && frame.cursor_min == sse.cursor_min
-                && frame.following == sse.following
-        };
-        let frame = match shared.as_ref().filter(|frame| fits(frame)) {
-            Some(frame) => frame.clone(),
-            None => match self.frame(sse) {
-                Ok(frame) => shared.insert(frame).clone(),
-                Err(failure) => return self.stall_sse(at, &failure),
-            },
+        let frame = match self.shared_frame(sse, shared) {
+            Ok(frame) => frame,
+            Err(failure) => return self.stall_sse(at, &failure),
         };
         self.send_shared(at, frame.bytes.clone());
         self.moved(at, &frame);
         if !frame.ends {
             self.follow(at);
+        }
+    }
+
+    /// Returns the events from where a reader stands, encoded once for all who stand there.
+    pub(super) fn shared_frame(
+        &mut self,
+        sse: Sse,
+        shared: &mut Option<Frame>,
+    ) -> Result<Frame, Failure> {
+        let fits = |frame: &&Frame| {
+            frame.from == sse.next
+                && frame.cursor_min == sse.cursor_min
+                && frame.following == sse.following
+        };
+        match shared.as_ref().filter(fits) {
+            Some(frame) => Ok(frame.clone()),
+            None => Ok(shared.insert(self.frame(sse)?).clone()),
         }
     }
 
@@ -478,7 +492,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Moves a reader past the events it was sent.
-    fn moved(&mut self, at: usize, frame: &Frame) {
+    pub(super) fn moved(&mut self, at: usize, frame: &Frame) {
         let Some(conn) = self.conns.get_mut(at) else {
             return;
         };
@@ -566,24 +580,12 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Sends bytes that others are sent too; what the socket does not take is not copied.
-    pub(super) fn send_shared(&mut self, at: usize, mut bytes: Bytes) {
+    pub(super) fn send_shared(&mut self, at: usize, bytes: Bytes) {
         let Some(conn) = self.conns.get_mut(at).filter(|_| !bytes.is_empty()) else {
             return;
         };
-        match std::io::Write::write(&mut conn.socket, &bytes) {
-            Ok(sent) => {
-                self.metrics.delivered(sent as u64);
-                if sent == bytes.len() {
-                    return;
-                }
-                let _ = bytes.split_to(sent);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return self.close(at),
-        }
-        conn.output.push(bytes);
-        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
-        self.set_deadline(at, deadline_ms);
+        let sent = std::io::Write::write(&mut conn.socket, &bytes);
+        self.note_shared(at, bytes, sent);
     }
 
     /// Ends an event stream whose time is over; lets the reader of any other know that it is alive.

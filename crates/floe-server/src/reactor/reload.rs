@@ -36,6 +36,7 @@ impl<D: Disk> Reactor<D> {
         self.tables.set_bounds(TableBounds::of(&limits));
         self.buffers.set_limits(limits.buffer());
         self.gateway.set_limits(&limits);
+        self.fan_out.set_threads(limits.fanout_threads);
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;
         self.set_quotas(quotas);

@@ -12,6 +12,13 @@ pub enum Socket {
     Tcp(mio::net::TcpStream),
     /// From the gateway of the same process.
     Local(mio::net::UnixStream),
+    /// With a thread that sends to it, for as long as the loop waits for that thread.
+    Lent,
+}
+
+/// Says that a socket is not there.
+fn lent() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl Socket {
@@ -21,6 +28,7 @@ impl Socket {
         let _ = match self {
             Self::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
             Self::Local(socket) => socket.shutdown(std::net::Shutdown::Write),
+            Self::Lent => Ok(()),
         };
     }
 }
@@ -30,6 +38,7 @@ impl Read for Socket {
         match self {
             Self::Tcp(socket) => socket.read(buffer),
             Self::Local(socket) => socket.read(buffer),
+            Self::Lent => Err(lent()),
         }
     }
 }
@@ -39,6 +48,7 @@ impl Write for Socket {
         match self {
             Self::Tcp(socket) => socket.write(bytes),
             Self::Local(socket) => socket.write(bytes),
+            Self::Lent => Err(lent()),
         }
     }
 
@@ -46,6 +56,7 @@ impl Write for Socket {
         match self {
             Self::Tcp(socket) => socket.write_vectored(slices),
             Self::Local(socket) => socket.write_vectored(slices),
+            Self::Lent => Err(lent()),
         }
     }
 
@@ -64,6 +75,7 @@ impl Source for Socket {
         match self {
             Self::Tcp(socket) => socket.register(registry, token, interests),
             Self::Local(socket) => socket.register(registry, token, interests),
+            Self::Lent => Err(lent()),
         }
     }
 
@@ -76,6 +88,7 @@ impl Source for Socket {
         match self {
             Self::Tcp(socket) => socket.reregister(registry, token, interests),
             Self::Local(socket) => socket.reregister(registry, token, interests),
+            Self::Lent => Err(lent()),
         }
     }
 
@@ -83,6 +96,7 @@ impl Source for Socket {
         match self {
             Self::Tcp(socket) => socket.deregister(registry),
             Self::Local(socket) => socket.deregister(registry),
+            Self::Lent => Err(lent()),
         }
     }
 }

@@ -265,6 +265,9 @@ arguments! {
     stream_readers_max: usize = "FLOE_STREAM_READERS_MAX";
     /// Live readers of the server. Above: 429 LIMIT_REACHED.
     readers_max: usize = "FLOE_READERS_MAX";
+    /// Threads that send to the readers of one large room, the event loop included. 0 is one for each
+    /// core, 1 the event loop alone.
+    fanout_threads: usize = "FLOE_FANOUT_THREADS";
     /// Milliseconds that a live reader may leave its answer untaken. Later: closed; it resumes
     /// from its offset.
     reader_stall_timeout_ms: u64 = "FLOE_READER_STALL_TIMEOUT_MS";

@@ -83,22 +83,36 @@ impl<D: Disk> Reactor<D> {
         slot: SlotId,
         shared: &mut SharedFrames,
     ) {
+        while let Some(bytes) = self.next_told(at, slot, shared) {
+            self.send_shared(at, bytes);
+        }
+    }
+
+    /// Takes a WebSocket to what a room tells it next, and returns that. Where the room ends for it
+    /// instead, it has been told so.
+    pub(in crate::reactor) fn next_told(
+        &mut self,
+        at: usize,
+        slot: SlotId,
+        shared: &mut SharedFrames,
+    ) -> Option<Bytes> {
         loop {
-            let Some(conn) = self.conns.get(at) else {
-                return;
-            };
-            if !conn.output.is_empty() {
-                return;
+            if !self.conns.get(at)?.output.is_empty() {
+                return None;
             }
             match self.next_frame(at, slot, shared) {
-                Ok(Next::Send(bytes)) => self.send_shared(at, bytes),
-                Ok(Next::Nothing) => return,
+                // There may be nothing for this one to see of what moved.
+                Ok(Next::Send(bytes)) if bytes.is_empty() => {}
+                Ok(Next::Send(bytes)) => return Some(bytes),
+                Ok(Next::Nothing) => return None,
                 Ok(Next::Close(code, message)) => {
-                    return self.close_room(at, slot, code, message);
+                    self.close_room(at, slot, code, message);
+                    return None;
                 }
-                Err(failure) if self.stalls(at, &failure) => return,
+                Err(failure) if self.stalls(at, &failure) => return None,
                 Err(failure) => {
-                    return self.close_room(at, slot, failure.code, &failure.message);
+                    self.close_room(at, slot, failure.code, &failure.message);
+                    return None;
                 }
             }
         }

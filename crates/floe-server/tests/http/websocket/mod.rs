@@ -9,6 +9,7 @@ mod appending;
 mod auth;
 pub mod client;
 mod compression;
+mod crowd;
 mod formats;
 mod handshake;
 mod hostile;
