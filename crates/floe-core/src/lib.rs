@@ -39,6 +39,7 @@ mod fold;
 mod kept;
 mod lifetime;
 pub mod live;
+pub mod load;
 pub mod rate;
 mod record;
 mod room;

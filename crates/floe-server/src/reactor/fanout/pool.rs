@@ -233,7 +233,7 @@ mod tests {
         let (mut sendings, mut ends) = sendings(3);
         while sendings[0].socket.write(&[0; 4096]).is_ok() {}
         drop(ends.remove(1));
-        let mut back = pool.send(sendings.drain(..).collect());
+        let mut back = pool.send(sendings);
         back.sort_by_key(|sending| sending.at);
         let found: Vec<_> = back
             .iter()
