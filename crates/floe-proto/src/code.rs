@@ -370,7 +370,7 @@ impl Code {
             Self::EventTooLarge => (
                 "EVENT_TOO_LARGE",
                 413,
-                "The content is longer than `channel.content_chars_max`.",
+                "The content is longer than `channel.content_chars_max`, or the data of a message than `channel.data_bytes_max`.",
             ),
             Self::SlowConsumer => (
                 "SLOW_CONSUMER",

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{ChannelId, Millis};
+
+mod data;
+
+pub use data::{DATA_DEPTH_MAX, DataError, MENTION_BYTES_MAX, MENTIONS_MAX, check_data, mentions};
 
 /// One event of a channel.
 ///
@@ -21,9 +26,13 @@ pub struct Event<'a> {
     pub author_id: Cow<'a, str>,
     /// The text of a message or of its new version, or the reaction.
     pub content: Option<Cow<'a, str>>,
-    /// The event it is about: what is edited, reacted to or deleted.
+    /// The event it is about: what is edited, reacted to, pinned or deleted.
     pub target_seq: Option<u64>,
-    /// Whether a reaction is taken back.
+    /// The message that a message answers.
+    pub reply_to: Option<u64>,
+    /// What a message carries besides its text: a JSON object, see [`check_data`].
+    pub data: Option<Cow<'a, str>>,
+    /// Whether a reaction or a pin is taken back.
     pub removed: bool,
     /// When the server took it.
     pub created_at: Millis,
@@ -43,6 +52,8 @@ pub enum EventKind {
     Reaction,
     /// An event was deleted.
     Deletion,
+    /// A message was pinned, so that everyone finds it, or that was taken back.
+    Pin,
 }
 
 impl EventKind {
@@ -54,6 +65,7 @@ impl EventKind {
             Self::Edit => "edit",
             Self::Reaction => "reaction",
             Self::Deletion => "deletion",
+            Self::Pin => "pin",
         }
     }
 }
@@ -79,6 +91,13 @@ impl Event<'_> {
             out.extend_from_slice(br#","content":"#);
             write_text(content, out);
         }
+        if let Some(reply_to) = self.reply_to {
+            let _ = write!(out, r#","replyTo":{reply_to}"#);
+        }
+        if let Some(data) = &self.data {
+            out.extend_from_slice(br#","data":"#);
+            data::write_compact(data, out);
+        }
         if self.removed {
             out.extend_from_slice(br#","removed":true"#);
         }
@@ -99,6 +118,8 @@ impl Event<'_> {
             author_id: wire.author_id,
             content: wire.content,
             target_seq: wire.target_seq,
+            reply_to: wire.reply_to,
+            data: wire.data.map(|data| Cow::Borrowed(data.get())),
             removed: wire.removed,
             created_at: Millis::parse_rfc3339(&wire.created_at)?,
             deleted: wire.deleted,
@@ -114,6 +135,8 @@ impl Event<'_> {
             author_id: Cow::Borrowed(""),
             content: None,
             target_seq: None,
+            reply_to: None,
+            data: None,
             removed: false,
             created_at,
             deleted: true,
@@ -129,6 +152,8 @@ impl Event<'_> {
             author_id: Cow::Owned(self.author_id.into_owned()),
             content: self.content.map(|content| Cow::Owned(content.into_owned())),
             target_seq: self.target_seq,
+            reply_to: self.reply_to,
+            data: self.data.map(|data| Cow::Owned(data.into_owned())),
             removed: self.removed,
             created_at: self.created_at,
             deleted: self.deleted,
@@ -148,6 +173,10 @@ struct WireEvent<'a> {
     content: Option<Cow<'a, str>>,
     #[serde(default)]
     target_seq: Option<u64>,
+    #[serde(default)]
+    reply_to: Option<u64>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
     #[serde(default)]
     removed: bool,
     #[serde(borrow)]
@@ -182,6 +211,8 @@ mod tests {
             author_id: "ann".into(),
             content: Some("he said \"hi\"\n".into()),
             target_seq: None,
+            reply_to: None,
+            data: None,
             removed: false,
             created_at: Millis(1_700_000_000_123),
             deleted: false,
@@ -189,6 +220,26 @@ mod tests {
         assert_eq!(
             json(&message),
             r#"{"id":"ab0000000001-7","seq":7,"type":"message","authorId":"ann","content":"he said \"hi\"\n","createdAt":"2023-11-14T22:13:20.123Z"}"#
+        );
+        let reply = Event {
+            reply_to: Some(3),
+            data: Some(r#"{ "files": [{"id":"a"},{"id":"b"}] }"#.into()),
+            ..message.clone()
+        };
+        assert_eq!(
+            json(&reply),
+            r#"{"id":"ab0000000001-7","seq":7,"type":"message","authorId":"ann","content":"he said \"hi\"\n","replyTo":3,"data":{"files":[{"id":"a"}, {"id":"b"}]},"createdAt":"2023-11-14T22:13:20.123Z"}"#
+        );
+        let pin = Event {
+            kind: EventKind::Pin,
+            target_seq: Some(3),
+            content: None,
+            removed: true,
+            ..message.clone()
+        };
+        assert_eq!(
+            json(&pin),
+            r#"{"id":"ab0000000001-7","seq":7,"type":"pin","authorId":"ann","targetSeq":3,"removed":true,"createdAt":"2023-11-14T22:13:20.123Z"}"#
         );
         let stub = Event::stub(7, EventKind::Message, message.created_at);
         assert_eq!(
@@ -215,20 +266,27 @@ mod tests {
             author in ".{0,40}",
             content in proptest::option::of(".{0,80}"),
             target_seq in proptest::option::of(1..u64::MAX),
+            reply_to in proptest::option::of(1..u64::MAX),
+            data in proptest::option::of(".{0,40}"),
             removed: bool,
             at in 0..4_000_000_000_000_u64,
         ) {
+            let data = data.map(|text| serde_json::json!({"text": text}).to_string());
             let event = Event {
                 seq,
                 kind: EventKind::Edit,
                 author_id: author.into(),
                 content: content.map(Into::into),
                 target_seq,
+                reply_to,
+                data: data.map(Into::into),
                 removed,
                 created_at: Millis(at),
                 deleted: false,
             };
             let json = json(&event);
+            let has_boundary = json.contains("},{\"id\":\"");
+            prop_assert!(!has_boundary);
             prop_assert_eq!(Event::parse(json.as_bytes()), Some(event));
         }
 

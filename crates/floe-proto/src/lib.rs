@@ -20,7 +20,10 @@ pub mod token;
 pub use channel::{ChannelId, ChannelMeta, ParseChannelIdError, Retention};
 pub use code::{Code, Retry};
 pub use cursor::{CURSOR_EPOCH_MS, CURSOR_INTERVAL_MS, live_cursor};
-pub use event::{Event, EventKind};
+pub use event::{
+    DATA_DEPTH_MAX, DataError, Event, EventKind, MENTION_BYTES_MAX, MENTIONS_MAX, check_data,
+    mentions,
+};
 pub use ids::{NameHash, Offset, ParseOffsetError, RoomId};
 pub use namespace::{Namespace, ParseNamespaceError};
 pub use query::{ChannelQuery, EventQuery, Page, Scope, Search, SearchMode, StoredEvent};

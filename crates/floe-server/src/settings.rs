@@ -201,6 +201,9 @@ pub struct Limits {
     pub webhook_timeout_ms: u64,
     /// Characters of an event's content; 10 000. Above: 413 `EVENT_TOO_LARGE`.
     pub channel_content_chars_max: usize,
+    /// Bytes of the data that a message carries besides its text; 4 KiB. Above: 413
+    /// `EVENT_TOO_LARGE`.
+    pub channel_data_bytes_max: usize,
     /// Milliseconds from the deletion of a channel until its events go away for good; 7 days.
     pub channel_purge_after_ms: u64,
     /// Bytes of one message of a WebSocket; 1 MiB. Above: closed with 1009.
@@ -335,6 +338,7 @@ impl Default for Limits {
             webhooks_in_flight_max: 1_000,
             webhook_timeout_ms: 30_000,
             channel_content_chars_max: 10_000,
+            channel_data_bytes_max: 4 << 10,
             channel_purge_after_ms: 7 * 24 * 60 * 60 * 1_000,
             live_message_bytes_max: 1 << 20,
             live_rooms_max: 1_000,
@@ -437,6 +441,7 @@ impl Limits {
                 "channel.content_chars_max",
                 self.channel_content_chars_max as u64,
             ),
+            ("channel.data_bytes_max", self.channel_data_bytes_max as u64),
             ("channel.purge_after_ms", self.channel_purge_after_ms),
             ("live.message_bytes_max", self.live_message_bytes_max.into()),
             ("live.rooms_max", self.live_rooms_max as u64),

@@ -353,6 +353,8 @@ impl Source {
                 author_id: self.author().into(),
                 content: Some(content.join(" ").into()),
                 target_seq: None,
+                reply_to: None,
+                data: None,
                 removed: false,
                 created_at: Millis(at),
                 deleted: false,

@@ -145,6 +145,7 @@ fn fold(channel: &Channel) -> BTreeMap<u64, Message> {
                     react(message, &content, &author, event.seq, event.removed);
                 }
             }
+            EventKind::Pin => {}
             EventKind::Deletion => {
                 if let Some(message) = messages.get_mut(&target) {
                     message.event.deleted = true;

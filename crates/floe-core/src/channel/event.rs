@@ -24,6 +24,9 @@ pub struct EventAppend<'a> {
     ///
     /// The host asks [`Room::first_outcome`] and [`Room::check_target`] before it reads.
     pub target: Option<Target<'a>>,
+    /// What messages answer, as the host has read it from the log after [`Room::check_target`];
+    /// none for what is no message.
+    pub replies: &'a [Target<'a>],
 }
 
 /// The event that another is about.
@@ -90,6 +93,10 @@ impl Room {
         }
         if is_about {
             self.check_about(channel, append)?;
+        } else {
+            for answered in append.replies {
+                self.check_message(channel, *answered)?;
+            }
         }
         let tail = edge.tail.checked_add(append.count);
         let tail = tail.filter(|tail| *tail <= Offset::MAX.0);
@@ -97,7 +104,10 @@ impl Room {
             record: Some(Record::Data(DataRecord {
                 key: append.key,
                 hides: hidden_by(append),
-                annotates: matches!(append.kind, EventKind::Edit | EventKind::Reaction),
+                annotates: matches!(
+                    append.kind,
+                    EventKind::Edit | EventKind::Reaction | EventKind::Pin
+                ),
                 ..DataRecord::default()
             })),
             appended: Appended {
@@ -137,12 +147,28 @@ impl Room {
         Ok(())
     }
 
+    /// Checks what a message answers: a message that is there, and not deleted.
+    fn check_message(&self, channel: &Channel, answered: Target<'_>) -> Result<(), EventError> {
+        self.check_target(answered.seq)?;
+        if answered.kind != EventKind::Message {
+            let kind = answered.kind;
+            return Err(EventError::TargetKind { kind });
+        }
+        if channel.hidden.contains(answered.seq - 1) {
+            let seq = answered.seq;
+            return Err(EventError::TargetDeleted { seq });
+        }
+        Ok(())
+    }
+
     fn check_about(&self, channel: &Channel, append: &EventAppend<'_>) -> Result<(), EventError> {
         let target = append.target.ok_or(EventError::NoTarget)?;
         self.check_target(target.seq)?;
         let is_fit = match append.kind {
             EventKind::Deletion => target.kind != EventKind::Deletion,
-            EventKind::Edit | EventKind::Reaction => target.kind == EventKind::Message,
+            EventKind::Edit | EventKind::Reaction | EventKind::Pin => {
+                target.kind == EventKind::Message
+            }
             EventKind::Message => true,
         };
         if !is_fit {
@@ -170,6 +196,7 @@ impl Room {
 /// Returns the rights of which one is needed, whatever the target is.
 const fn rights_for(kind: EventKind) -> Rights {
     match kind {
+        EventKind::Pin => Rights::DELETE_ANY,
         EventKind::Message | EventKind::Edit | EventKind::Reaction => Rights::APPEND,
         EventKind::Deletion => Rights::DELETE_OWN.with(Rights::DELETE_ANY),
     }
@@ -212,7 +239,7 @@ pub enum EventError {
         /// The oldest event that is kept.
         oldest: u64,
     },
-    /// Edits and reactions are about messages, and deletions stay.
+    /// Edits, reactions, pins and answers are about messages, and deletions stay.
     #[error("an event of type {} cannot be the target of this", kind.as_str())]
     TargetKind {
         /// What the target is.

@@ -53,6 +53,7 @@ fn message(author_id: &str) -> EventAppend<'_> {
         rights: MEMBER,
         key: None,
         target: None,
+        replies: &[],
     }
 }
 
@@ -201,6 +202,48 @@ fn each_kind_of_event_needs_its_right() {
     assert_eq!(with(Rights::DELETE_OWN, own), Ok(2));
     assert_eq!(with(Rights::DELETE_OWN, other), refused);
     assert_eq!(with(Rights::DELETE_ANY, other), Ok(2));
+    let pin = about(EventKind::Pin, ANN, 1, ANN);
+    assert_eq!(with(MEMBER, pin), refused);
+    assert_eq!(with(Rights::DELETE_ANY, pin), Ok(2));
+}
+
+#[test]
+fn an_answer_is_to_a_message_that_is_there() {
+    let mut room = channel();
+    append(&mut room, &message(ANN)).unwrap();
+    append(&mut room, &message(ANN)).unwrap();
+    append(&mut room, &about(EventKind::Deletion, ANN, 2, ANN)).unwrap();
+    let answer = |room: &Room, seq, kind| {
+        let author_id = ANN;
+        let replies = &[Target {
+            seq,
+            author_id,
+            kind,
+        }];
+        let append = EventAppend {
+            replies,
+            ..message(BOB)
+        };
+        room.decide_event(&append)
+            .map(|decision| decision.appended.first_seq)
+    };
+    assert_eq!(answer(&room, 1, EventKind::Message), Ok(4));
+    assert_eq!(
+        answer(&room, 2, EventKind::Message),
+        Err(EventError::TargetDeleted { seq: 2 })
+    );
+    assert_eq!(
+        answer(&room, 3, EventKind::Deletion),
+        Err(EventError::TargetKind {
+            kind: EventKind::Deletion
+        })
+    );
+    for seq in [0, 4] {
+        assert_eq!(
+            answer(&room, seq, EventKind::Message),
+            Err(EventError::NoTarget)
+        );
+    }
 }
 
 #[test]
@@ -215,9 +258,11 @@ fn what_is_deleted_stays_so_and_takes_nothing_more() {
         append(&mut room, &delete),
         Err(EventError::AlreadyDeleted { seq: 2 })
     );
-    for kind in [EventKind::Edit, EventKind::Reaction] {
+    for kind in [EventKind::Edit, EventKind::Reaction, EventKind::Pin] {
+        let about = about(kind, ANN, 2, ANN);
+        let rights = Rights::TOKEN;
         assert_eq!(
-            append(&mut room, &about(kind, ANN, 2, ANN)),
+            append(&mut room, &EventAppend { rights, ..about }),
             Err(EventError::TargetDeleted { seq: 2 })
         );
     }
@@ -252,8 +297,12 @@ fn targets_must_be_there_and_of_a_kind_that_fits() {
         (EventKind::Edit, EventKind::Edit, false),
         (EventKind::Edit, EventKind::Deletion, false),
         (EventKind::Reaction, EventKind::Reaction, false),
+        (EventKind::Pin, EventKind::Reaction, false),
+        (EventKind::Pin, EventKind::Message, true),
+        (EventKind::Deletion, EventKind::Pin, true),
     ] {
         let mut append = about(kind, ANN, 1, ANN);
+        append.rights = Rights::TOKEN;
         if let Some(of) = &mut append.target {
             of.kind = target;
         }

@@ -178,9 +178,11 @@ impl<D: Disk> Reactor<D> {
                 let Some(author_id) = author_id else {
                     return self.refuse_channel(at, context, form, no_author());
                 };
-                let events = append.contents.iter().map(|content| NewEvent {
+                let events = append.messages.iter().map(|said| NewEvent {
                     author_id,
-                    content: Some(content),
+                    content: Some(&said.content),
+                    reply_to: said.reply_to,
+                    data: said.data,
                 });
                 let events: Vec<_> = events.collect();
                 let shown = if append.batch {
@@ -307,6 +309,8 @@ impl<D: Disk> Reactor<D> {
         let event = NewEvent {
             author_id,
             content: what.content,
+            reply_to: None,
+            data: None,
         };
         let new = NewEvents {
             kind: what.kind,
@@ -328,12 +332,7 @@ impl<D: Disk> Reactor<D> {
         id: ChannelId,
         new: &NewEvents<'_>,
     ) {
-        let bytes: usize = new
-            .events
-            .iter()
-            .filter_map(|event| event.content)
-            .map(str::len)
-            .sum();
+        let bytes: usize = new.events.iter().map(NewEvent::bytes).sum();
         self.metrics.append(bytes as u64);
         let ticket = self.expect(at, context, form, shown);
         let now = self.clock.wall;

@@ -64,6 +64,7 @@ impl<D: Disk> Reactor<D> {
 pub(super) fn bounds(limits: &Limits) -> Bounds {
     Bounds {
         content_chars_max: limits.channel_content_chars_max,
+        data_bytes_max: limits.channel_data_bytes_max,
         ..Bounds::default()
     }
 }

@@ -20,7 +20,7 @@ pub struct NewEvents<'a> {
     pub events: &'a [NewEvent<'a>],
     /// What they are about.
     pub target_seq: Option<u64>,
-    /// Whether a reaction is taken back.
+    /// Whether a reaction or a pin is taken back.
     pub removed: bool,
     /// Repeats of the first author with the same key change nothing and get the first outcome.
     pub key: Option<&'a str>,
@@ -33,8 +33,20 @@ pub struct NewEvents<'a> {
 pub struct NewEvent<'a> {
     /// Who says it.
     pub author_id: &'a str,
-    /// What; a deletion has none.
+    /// What; a deletion and a pin have none.
     pub content: Option<&'a str>,
+    /// The message that it answers.
+    pub reply_to: Option<u64>,
+    /// What else a message carries: JSON that [`floe_proto::check_data`] has found good.
+    pub data: Option<&'a str>,
+}
+
+impl NewEvent<'_> {
+    /// Bytes of what it says.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.content.map_or(0, str::len) + self.data.map_or(0, str::len)
+    }
 }
 
 /// Events that are durable.
@@ -163,17 +175,21 @@ impl<D: Disk> Shard<D> {
             }
             Some(_) | None => None,
         };
+        let answered = if repeated {
+            Vec::new()
+        } else {
+            self.answered(slot, new.events)?
+        };
+        let replies: Vec<_> = answered.iter().map(target_of).collect();
+        let room = &self.slots[slot.0 as usize].room;
         let append = EventAppend {
             count: new.events.len() as u64,
             kind: new.kind,
             author_id,
             rights: new.rights,
             key,
-            target: target.as_ref().map(|event| Target {
-                seq: event.seq,
-                author_id: &event.author_id,
-                kind: event.kind,
-            }),
+            target: target.as_ref().map(target_of),
+            replies: &replies,
         };
         let decision = room
             .decide_event(&append)
@@ -241,6 +257,23 @@ impl<D: Disk> Shard<D> {
         }
     }
 
+    /// Reads the events that others answer, each once.
+    fn answered(
+        &self,
+        slot: SlotId,
+        events: &[NewEvent<'_>],
+    ) -> Result<Vec<Event<'static>>, Failure> {
+        let room = &self.slots[slot.0 as usize].room;
+        let mut seqs: Vec<u64> = events.iter().filter_map(|event| event.reply_to).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        let read = seqs.into_iter().map(|seq| {
+            room.check_target(seq).map_err(|error| refused(&error))?;
+            self.one_event(slot, seq)
+        });
+        read.collect()
+    }
+
     /// Reads one event of a room.
     fn one_event(&self, slot: SlotId, seq: u64) -> Result<Event<'static>, Failure> {
         let bytes = self.events(slot, seq, 1)?;
@@ -294,8 +327,8 @@ impl<D: Disk> Shard<D> {
 
 /// Writes the events as they stand in the log, and how long each is.
 fn compose(id: ChannelId, first_seq: u64, now: Millis, new: &NewEvents<'_>) -> (Vec<u8>, Vec<u32>) {
-    let texts = new.events.iter().filter_map(|event| event.content);
-    let mut bytes = Vec::with_capacity(texts.map(|text| text.len() + EVENT_BYTES).sum());
+    let lens = new.events.iter().map(|event| event.bytes() + EVENT_BYTES);
+    let mut bytes = Vec::with_capacity(lens.sum());
     let mut lens = Vec::with_capacity(new.events.len());
     for (seq, event) in (first_seq..).zip(new.events) {
         let start = bytes.len();
@@ -305,6 +338,8 @@ fn compose(id: ChannelId, first_seq: u64, now: Millis, new: &NewEvents<'_>) -> (
             author_id: event.author_id.into(),
             content: event.content.map(Into::into),
             target_seq: new.target_seq,
+            reply_to: event.reply_to,
+            data: event.data.map(Into::into),
             removed: new.removed,
             created_at: now,
             deleted: false,
@@ -318,6 +353,14 @@ fn compose(id: ChannelId, first_seq: u64, now: Millis, new: &NewEvents<'_>) -> (
 
 /// Bytes of an event besides its content, about.
 const EVENT_BYTES: usize = 160;
+
+fn target_of<'a>(event: &'a Event<'_>) -> Target<'a> {
+    Target {
+        seq: event.seq,
+        author_id: &event.author_id,
+        kind: event.kind,
+    }
+}
 
 fn refused(error: &EventError) -> Failure {
     Failure::new(error.code(), error.to_string())

@@ -129,7 +129,11 @@ fn append() -> Ask<'static> {
         CHANNEL,
         Append {
             author_id: Some("mallory".into()),
-            contents: vec!["x".into()],
+            messages: vec![crate::channels::Said {
+                content: "x".into(),
+                reply_to: None,
+                data: None,
+            }],
             batch: false,
             key: None,
         },

@@ -5,6 +5,8 @@
 pub struct Bounds {
     /// Characters of an event's content. Above: `EVENT_TOO_LARGE`.
     pub content_chars_max: usize,
+    /// Bytes of the data of a message. Above: `EVENT_TOO_LARGE`.
+    pub data_bytes_max: usize,
     /// Characters of a channel's name.
     pub name_chars_max: usize,
     /// Characters of a namespace.
@@ -35,6 +37,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             content_chars_max: 10_000,
+            data_bytes_max: 4_096,
             name_chars_max: 100,
             namespace_chars_max: 100,
             author_chars_max: 128,

@@ -47,6 +47,12 @@ impl<'a> Members<'a> {
         (value.get() != "null").then_some(value)
     }
 
+    /// Whether a text is missing or empty.
+    pub fn has_no_text(&self, name: &str) -> bool {
+        let value = self.list.iter().find(|(known, _)| known == name);
+        value.is_none_or(|(_, value)| matches!(value.get(), "null" | "\"\""))
+    }
+
     /// Takes a text.
     pub fn text(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         self.value(name).map(|value| text(name, value)).transpose()

@@ -30,7 +30,7 @@ pub use redact::{Hidden, Redacted, redact, split_events};
 pub use reject::{Reject, write_error, write_reject};
 pub use request::{
     Append, Ask, Asked, Change, Create, Edit, Filter, Found, List, Place, Presences, React, Read,
-    Seek, Token, WaitFor, read_request,
+    Said, Seek, Token, WaitFor, read_request,
 };
 pub use route::{Form, owns, routes};
 pub use sse::{

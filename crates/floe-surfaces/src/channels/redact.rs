@@ -25,7 +25,7 @@ pub struct Redacted {
     pub hidden: u64,
 }
 
-/// Takes deleted events out of the bytes of the log, and the edits of and reactions to them.
+/// Takes deleted events out of the bytes of the log, and the edits, reactions and pins of them.
 ///
 /// `hides` says whether an event was deleted, by its sequence number. Whoever knows that nothing
 /// was hidden from these bytes sends them as they are, and need not call this.
@@ -75,7 +75,7 @@ impl Redacted {
     }
 }
 
-/// Only edits and reactions are looked into: the rest is decided by how events begin.
+/// Only edits, reactions and pins are looked into: the rest is decided by how events begin.
 fn concerned(event: &[u8], hides: &dyn Fn(u64) -> bool) -> bool {
     let Some(head) = Head::read(event) else {
         return true;
@@ -85,7 +85,7 @@ fn concerned(event: &[u8], hides: &dyn Fn(u64) -> bool) -> bool {
     }
     match head.kind {
         EventKind::Message | EventKind::Deletion => false,
-        EventKind::Edit | EventKind::Reaction => match Event::parse(event) {
+        EventKind::Edit | EventKind::Reaction | EventKind::Pin => match Event::parse(event) {
             Some(event) => event.target_seq.is_some_and(hides),
             None => true,
         },
@@ -114,8 +114,8 @@ pub fn split_events(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 
 /// Where one event ends and the next begins.
 ///
-/// It is nowhere else: in a string its quotes would have a backslash each, and an event holds no
-/// other object.
+/// It is nowhere else: in a string its quotes would have a backslash each, and objects in the data
+/// of a message stand apart by a blank, see [`Event::write_json`].
 const BOUNDARY: &[u8] = br#"},{"id":""#;
 
 /// What every event begins with.
@@ -139,6 +139,7 @@ impl Head {
             b'e' => EventKind::Edit,
             b'r' => EventKind::Reaction,
             b'd' => EventKind::Deletion,
+            b'p' => EventKind::Pin,
             _ => return None,
         };
         Some(Self { channel, seq, kind })

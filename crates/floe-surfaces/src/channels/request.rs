@@ -148,11 +148,30 @@ pub struct Append<'a> {
     /// Who says them; a token's author goes first. There is one or the other.
     pub author_id: Option<Cow<'a, str>>,
     /// What they say; at least one.
-    pub contents: Vec<Cow<'a, str>>,
+    pub messages: Vec<Said<'a>>,
     /// Whether they came as a list, and the answer is one.
     pub batch: bool,
     /// A repeat with the same key is answered with the first outcome.
     pub key: Option<&'a str>,
+}
+
+/// What one message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// Its text, which is empty only beside data.
+    pub content: Cow<'a, str>,
+    /// The message that it answers.
+    pub reply_to: Option<u64>,
+    /// What else it carries: a JSON object within the bounds.
+    pub data: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// Bytes of all that it says.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.content.len() + self.data.map_or(0, str::len)
+    }
 }
 
 /// Which events to read.
@@ -372,7 +391,7 @@ impl Ask<'_> {
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         if let Self::Append(_, append) = self {
-            append.contents.iter().map(|content| content.len()).sum()
+            append.messages.iter().map(Said::bytes).sum()
         } else if let Self::Edit(_, edit) = self {
             edit.content.len()
         } else if let Self::React(_, react) = self {

@@ -30,11 +30,16 @@ pub enum AppendBody<'a> {
 pub struct Draft<'a> {
     /// What it says happened.
     pub kind: EventKind,
-    /// The text of a message or of its new version, or the reaction; none in a deletion.
+    /// The text of a message or of its new version, or the reaction; none in a deletion or a pin.
+    /// That of a message is empty only beside data.
     pub content: Option<Cow<'a, str>>,
     /// The event it is about; none in a message.
     pub target_seq: Option<u64>,
-    /// Whether a reaction is taken back.
+    /// The message that a message answers.
+    pub reply_to: Option<u64>,
+    /// What a message carries besides its text; JSON that the host has yet to check.
+    pub data: Option<&'a str>,
+    /// Whether a reaction or a pin is taken back.
     pub removed: bool,
     /// Who caused it, where the client may say so.
     pub author_id: Option<Cow<'a, str>>,
@@ -42,8 +47,9 @@ pub struct Draft<'a> {
 
 impl<'a> AppendBody<'a> {
     /// Fields of an `append` that make up its body.
-    pub(super) const FIELDS: [Field; 7] = [
+    pub(super) const FIELDS: [Field; 8] = [
         Field::Content,
+        Field::ReplyTo,
         Field::Data,
         Field::Events,
         Field::Kind,
@@ -55,11 +61,6 @@ impl<'a> AppendBody<'a> {
     pub(super) fn read(fields: &Fields<'a>, channel: bool) -> Result<Self, Problem> {
         let batch = fields.list(Field::Events, BATCH_EVENTS_MAX)?;
         if channel {
-            if fields.raw(Field::Data)?.is_some() {
-                return Err(Problem::value(
-                    "`data` is for streams; a channel takes `content`",
-                ));
-            }
             return match batch {
                 None => Draft::read(fields).map(Self::Event),
                 Some(batch) => Self::read_batch(fields, &batch),
@@ -68,6 +69,7 @@ impl<'a> AppendBody<'a> {
         for field in [
             Field::Kind,
             Field::TargetSeq,
+            Field::ReplyTo,
             Field::Removed,
             Field::AuthorId,
         ] {
@@ -93,8 +95,10 @@ impl<'a> AppendBody<'a> {
     fn read_batch(fields: &Fields<'a>, batch: &[&'a str]) -> Result<Self, Problem> {
         for field in [
             Field::Content,
+            Field::Data,
             Field::Kind,
             Field::TargetSeq,
+            Field::ReplyTo,
             Field::Removed,
         ] {
             if fields.raw(field)?.is_some() {
@@ -164,10 +168,12 @@ impl<'a> AppendBody<'a> {
 }
 
 impl<'a> Draft<'a> {
-    const FIELDS: [Field; 5] = [
+    const FIELDS: [Field; 7] = [
         Field::Content,
+        Field::Data,
         Field::Kind,
         Field::TargetSeq,
+        Field::ReplyTo,
         Field::Removed,
         Field::AuthorId,
     ];
@@ -178,16 +184,25 @@ impl<'a> Draft<'a> {
             Some("edit") => EventKind::Edit,
             Some("reaction") => EventKind::Reaction,
             Some("deletion") => EventKind::Deletion,
+            Some("pin") => EventKind::Pin,
             Some(_) => {
                 return Err(Problem::value(
-                    "`kind` is none of message, edit, reaction and deletion",
+                    "`kind` is none of message, edit, reaction, deletion and pin",
                 ));
             }
         };
+        let data = fields.raw(Field::Data)?.filter(|data| *data != "null");
+        let mut content = fields.text(Field::Content, usize::MAX)?;
+        if kind == EventKind::Message && data.is_some() {
+            // A picture needs no words.
+            content.get_or_insert_default();
+        }
         let draft = Self {
             kind,
-            content: fields.text(Field::Content, usize::MAX)?,
+            content,
             target_seq: fields.number(Field::TargetSeq)?,
+            reply_to: fields.number(Field::ReplyTo)?,
+            data,
             removed: fields.boolean(Field::Removed)?.unwrap_or(false),
             author_id: fields.word(Field::AuthorId, USER_BYTES_MAX)?,
         };
@@ -198,7 +213,7 @@ impl<'a> Draft<'a> {
     /// Refuses what the kind cannot have or lacks what it must have.
     fn check(&self) -> Result<(), Problem> {
         let kind = self.kind.as_str();
-        let has_content = self.kind != EventKind::Deletion;
+        let has_content = !matches!(self.kind, EventKind::Deletion | EventKind::Pin);
         let has_target = self.kind != EventKind::Message;
         for (field, there, wanted) in [
             (Field::Content, self.content.is_some(), has_content),
@@ -217,11 +232,28 @@ impl<'a> Draft<'a> {
                 (true, true) | (false, false) => {}
             }
         }
-        if self.target_seq == Some(0) {
-            return Err(Problem::value("`targetSeq` counts from 1"));
+        if self.kind != EventKind::Message {
+            for (field, there) in [
+                (Field::ReplyTo, self.reply_to.is_some()),
+                (Field::Data, self.data.is_some()),
+            ] {
+                if there {
+                    let name = field.name();
+                    return Err(Problem::value(format!("a {kind} has no `{name}`")));
+                }
+            }
         }
-        if self.removed && self.kind != EventKind::Reaction {
-            return Err(Problem::value("only a reaction can be `removed`"));
+        for (field, seq) in [
+            (Field::TargetSeq, self.target_seq),
+            (Field::ReplyTo, self.reply_to),
+        ] {
+            if seq == Some(0) {
+                let name = field.name();
+                return Err(Problem::value(format!("`{name}` counts from 1")));
+            }
+        }
+        if self.removed && !matches!(self.kind, EventKind::Reaction | EventKind::Pin) {
+            return Err(Problem::value("only a reaction or a pin can be `removed`"));
         }
         Ok(())
     }

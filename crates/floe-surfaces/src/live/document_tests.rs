@@ -253,7 +253,7 @@ fn both_encodings_say_the_same() {
 #[test]
 fn the_clients_examples_are_understood_in_both_encodings() {
     let examples = examples("client");
-    assert_eq!(examples.len(), 24);
+    assert_eq!(examples.len(), 26);
     for example in examples {
         let (mut unused, mut scratch) = (Vec::new(), Vec::new());
         let json = read_frame(Format::Json, example.as_bytes(), &mut unused).unwrap();

@@ -79,6 +79,7 @@ fields! {
     Method "method",
     Payload "payload",
     UpdateId "updateId",
+    ReplyTo "replyTo",
 }
 
 impl Field {

@@ -164,6 +164,8 @@ fn an_append_carries_events_or_messages() {
         kind,
         content: content.map(Cow::Borrowed),
         target_seq,
+        reply_to: None,
+        data: None,
         removed: false,
         author_id: None,
     };
@@ -197,6 +199,21 @@ fn an_append_carries_events_or_messages() {
             },
         ]))
     );
+    assert_eq!(
+        channel(r#""data":{"a":1},"replyTo":7"#),
+        is(AppendBody::Event(Draft {
+            reply_to: Some(7),
+            data: Some(r#"{"a":1}"#),
+            ..draft(EventKind::Message, Some(""), None)
+        }))
+    );
+    assert_eq!(
+        channel(r#""kind":"pin","targetSeq":4,"removed":true"#),
+        is(AppendBody::Event(Draft {
+            removed: true,
+            ..draft(EventKind::Pin, None, Some(4))
+        }))
+    );
     let stream = |json: &str| body("stream/a", json);
     assert_eq!(stream(r#""data":[1, 2]"#), is(AppendBody::Data("[1, 2]")));
     assert_eq!(
@@ -226,12 +243,24 @@ fn an_append_carries_events_or_messages() {
             channel(r#""kind":"edit","content":"x","targetSeq":0"#),
         ),
         (
-            "only a reaction can be `removed`",
+            "only a reaction or a pin can be `removed`",
             channel(r#""content":"x","removed":true"#),
         ),
         (
-            "`data` is for streams; a channel takes `content`",
-            channel(r#""data":1"#),
+            "a reaction has no `data`",
+            channel(r#""kind":"reaction","content":"+","targetSeq":1,"data":{}"#),
+        ),
+        (
+            "a pin has no `content`",
+            channel(r#""kind":"pin","content":"x","targetSeq":1"#),
+        ),
+        (
+            "`replyTo` counts from 1",
+            channel(r#""content":"x","replyTo":0"#),
+        ),
+        (
+            "`replyTo` is for channels; the room is a stream",
+            stream(r#""data":1,"replyTo":1"#),
         ),
         (
             "events[1]: `content` is missing",

@@ -124,7 +124,11 @@ impl<'e> Applying<'_, '_, 'e> {
             (EventKind::Edit, Some(target)) => self.edit(event, author, target),
             (EventKind::Reaction, Some(target)) => self.reaction(&event, author, target),
             (EventKind::Deletion, Some(target)) => self.deletion(&event, author, target),
-            (EventKind::Edit | EventKind::Reaction | EventKind::Deletion, None) => Ok(()),
+            (EventKind::Pin, Some(_)) => Ok(()),
+            (
+                EventKind::Edit | EventKind::Reaction | EventKind::Deletion | EventKind::Pin,
+                None,
+            ) => Ok(()),
         }
     }
 

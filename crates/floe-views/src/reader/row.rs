@@ -52,6 +52,8 @@ impl Found {
                 author_id: author(db, self.author)?.into(),
                 content: Some(self.content.into()),
                 target_seq: None,
+                reply_to: None,
+                data: None,
                 removed: false,
                 created_at: self.created_at,
                 deleted: self.deleted,

@@ -72,6 +72,8 @@ fn versions(
             author_id: row::author(db, version.get(1)?)?.into(),
             content: Some(version.get::<_, String>(4)?.into()),
             target_seq: is_edit.then(|| key::seq(event)),
+            reply_to: None,
+            data: None,
             removed: false,
             created_at: Millis(version.get::<_, i64>(2)? as u64),
             deleted: version.get(3)?,

@@ -77,6 +77,8 @@ impl Channel {
             author_id: author.to_owned().into(),
             content: content.map(|content| content.to_owned().into()),
             target_seq,
+            reply_to: None,
+            data: None,
             removed: false,
             created_at: Millis(at + 10),
             deleted: false,

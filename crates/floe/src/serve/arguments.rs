@@ -298,6 +298,8 @@ arguments! {
     webhook_timeout_ms: u64 = "FLOE_WEBHOOK_TIMEOUT_MS";
     /// Characters of an event's content. Above: 413 EVENT_TOO_LARGE.
     channel_content_chars_max: usize = "FLOE_CHANNEL_CONTENT_CHARS_MAX";
+    /// Bytes of the data that a message carries besides its text. Above: 413 EVENT_TOO_LARGE.
+    channel_data_bytes_max: usize = "FLOE_CHANNEL_DATA_BYTES_MAX";
     /// Milliseconds from the deletion of a channel until its events go away for good.
     channel_purge_after_ms: u64 = "FLOE_CHANNEL_PURGE_AFTER_MS";
     /// Bytes of one message of a WebSocket. Above: closed with 1009.

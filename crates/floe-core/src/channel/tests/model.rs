@@ -55,7 +55,8 @@ fn op() -> impl Strategy<Value = Op> {
     let kind = prop_oneof![
         Just(EventKind::Edit),
         Just(EventKind::Reaction),
-        Just(EventKind::Deletion)
+        Just(EventKind::Deletion),
+        Just(EventKind::Pin)
     ];
     prop_oneof![
         4 => (0..3_u8, 1..4_u8, proptest::option::of(0..6_u8))
@@ -177,6 +178,7 @@ impl World {
             rights,
             key: None,
             target,
+            replies: &[],
         };
         let expected = self.expect_about(kind, author, any, at);
         let decided = self.room.decide_event(&append);
@@ -201,6 +203,10 @@ impl World {
         any: bool,
         at: usize,
     ) -> Result<(), EventError> {
+        // Pins ask for the right before they look at what they are about.
+        if kind == EventKind::Pin && !any {
+            return Err(EventError::Forbidden);
+        }
         let Some(target) = self.events.get(at) else {
             return Err(EventError::NoTarget);
         };
@@ -208,7 +214,7 @@ impl World {
         let oldest = self.room.start() + 1;
         let fits = match kind {
             EventKind::Deletion => target.kind != EventKind::Deletion,
-            EventKind::Message | EventKind::Edit | EventKind::Reaction => {
+            EventKind::Message | EventKind::Edit | EventKind::Reaction | EventKind::Pin => {
                 target.kind == EventKind::Message
             }
         };

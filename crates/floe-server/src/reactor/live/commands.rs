@@ -5,7 +5,7 @@ use std::sync::Arc;
 use floe_core::live::{Leave, MemoryError};
 use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
-use floe_proto::{Code, EventKind, Namespace, Rights};
+use floe_proto::{Code, DataError, EventKind, Namespace, Rights, check_data};
 use floe_surfaces::access::{Deed, Grant, Room, Wanted};
 use floe_surfaces::json::Messages;
 use floe_surfaces::limits::RateKind;
@@ -315,11 +315,7 @@ impl<D: Disk> Reactor<D> {
             key,
             rights,
         };
-        let bytes: usize = events
-            .iter()
-            .filter_map(|event| event.content)
-            .map(str::len)
-            .sum();
+        let bytes: usize = events.iter().map(NewEvent::bytes).sum();
         let full = channel.room_name();
         if let Err(failure) = self.charge_append(at, full.as_bytes(), namespace.as_ref(), bytes) {
             return self.fail(at, id, name, failure);
@@ -395,7 +391,16 @@ impl<D: Disk> Reactor<D> {
             }
             let author_id = author.or(draft.author_id.as_deref()).or(user);
             let author_id = author_id.ok_or_else(|| invalid("`authorId` is needed"))?;
-            Ok(NewEvent { author_id, content })
+            if let Some(data) = draft.data {
+                check_data(data, self.bounds.data_bytes_max)
+                    .map_err(|error| refused_data(&error))?;
+            }
+            Ok(NewEvent {
+                author_id,
+                content,
+                reply_to: draft.reply_to,
+                data: draft.data,
+            })
         });
         events.collect()
     }
@@ -646,4 +651,12 @@ pub(super) fn memory_failure(error: MemoryError) -> Failure {
 /// Returns what a room is called on a live connection.
 pub(super) fn is_text(room: &floe_core::Room) -> bool {
     room.content_type().as_str().starts_with("text/")
+}
+
+fn refused_data(error: &DataError) -> Failure {
+    let code = match error {
+        DataError::TooLong { .. } => Code::EventTooLarge,
+        DataError::NotAnObject | DataError::TooDeep => Code::InvalidRequest,
+    };
+    Failure::new(code, error.to_string())
 }

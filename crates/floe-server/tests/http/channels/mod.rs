@@ -14,6 +14,7 @@ mod query;
 mod read;
 mod refused;
 mod remove;
+mod replies;
 mod retention;
 mod rooms;
 mod search;

@@ -48,6 +48,8 @@ fn every_kind_of_event_is_appended() {
         json!({"kind": "reaction", "targetSeq": 1, "content": "\u{1f44d}"}),
         json!({"kind": "reaction", "targetSeq": 1, "content": "\u{1f44d}", "removed": true}),
         json!({"kind": "deletion", "targetSeq": 2}),
+        json!({"content": "yes", "replyTo": 1, "data": {"mentions": ["bob"]}}),
+        json!({"kind": "pin", "targetSeq": 1}),
     ]) {
         let ack = client.ask(append(&channel.room, more));
         assert_eq!(
@@ -56,7 +58,7 @@ fn every_kind_of_event_is_appended() {
             "{ack}"
         );
     }
-    let events = client.events_until(&channel.room, 6);
+    let events = client.events_until(&channel.room, 8);
     let kinds: Vec<_> = events
         .iter()
         .map(|event| event["type"].as_str().unwrap())
@@ -64,10 +66,12 @@ fn every_kind_of_event_is_appended() {
     assert_eq!(
         kinds,
         [
-            "message", "message", "edit", "reaction", "reaction", "deletion"
+            "message", "message", "edit", "reaction", "reaction", "deletion", "message", "pin"
         ]
     );
     assert_eq!(events[4]["removed"], true);
+    assert_eq!(events[6]["data"], json!({"mentions": ["bob"]}));
+    assert_eq!(events[6]["replyTo"], 1);
     assert!(events.iter().all(|event| event["authorId"] == "ann"));
 }
 

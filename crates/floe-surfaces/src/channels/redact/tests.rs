@@ -13,6 +13,8 @@ fn event(seq: u64, kind: EventKind, target_seq: Option<u64>, content: &str) -> E
         author_id: format!("ann {{\"{content}").into(),
         content: (kind != EventKind::Deletion).then(|| content.to_owned().into()),
         target_seq,
+        reply_to: None,
+        data: None,
         removed: false,
         created_at: Millis(seq * 1_000),
         deleted: false,

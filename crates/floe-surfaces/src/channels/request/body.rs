@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use floe_core::channel::SlowPolicy;
 use floe_proto::token::ChannelToken;
-use floe_proto::{ChannelId, Code, Retention, Rights};
+use floe_proto::{ChannelId, Code, DataError, Retention, Rights, check_data};
 use serde_json::value::RawValue;
 
 use super::{
-    Append, Ask, Change, Create, Edit, Fields, List, React, Read, Token, channel, chars, event_seq,
-    limit, namespace, page, segment,
+    Append, Ask, Change, Create, Edit, Fields, List, React, Read, Said, Token, channel, chars,
+    event_seq, limit, namespace, page, segment,
 };
 use crate::channels::bounds::Bounds;
 use crate::channels::members::{Members, text};
@@ -261,7 +261,7 @@ impl Source<'_> {
     fn one<'a>(self, members: &mut Members<'a>, key: Option<&'a str>) -> Result<Append<'a>, Fault> {
         Ok(Append {
             author_id: self.author(members)?,
-            contents: vec![self.content(members)?],
+            messages: vec![self.said(members)?],
             batch: false,
             key,
         })
@@ -282,12 +282,12 @@ impl Source<'_> {
             return Err(Fault::invalid(format!("events holds more than {max}")));
         }
         let mut author_id = members.text("authorId")?;
-        let mut contents = Vec::with_capacity(batch.len());
+        let mut messages = Vec::with_capacity(batch.len());
         for (at, value) in batch.iter().enumerate() {
             let within =
                 |fault: Fault| Fault::new(fault.code, format!("events[{at}]: {}", fault.message));
             let mut event = Members::inside(value).map_err(within)?;
-            contents.push(self.content(&mut event).map_err(within)?);
+            messages.push(self.said(&mut event).map_err(within)?);
             let own = event.text("authorId").map_err(within)?;
             event.end().map_err(within)?;
             match (&author_id, own) {
@@ -303,9 +303,39 @@ impl Source<'_> {
         }
         Ok(Append {
             author_id: self.author_given(author_id)?,
-            contents,
+            messages,
             batch: true,
             key,
+        })
+    }
+
+    /// Reads what a message says; the kept form takes its text alone.
+    fn said<'a>(self, members: &mut Members<'a>) -> Result<Said<'a>, Fault> {
+        if self.form.is_kept() {
+            return Ok(Said {
+                content: self.content(members)?,
+                reply_to: None,
+                data: None,
+            });
+        }
+        let data = members.value("data").map(RawValue::get);
+        if let Some(data) = data {
+            data_within(data, self.bounds)?;
+        }
+        let reply_to = members.whole("replyTo")?;
+        let reply_to = reply_to.map(|seq| event_seq("replyTo", seq)).transpose()?;
+        // A picture needs no words.
+        let is_wordless = data.is_some() && members.has_no_text("content");
+        let content = if is_wordless {
+            members.value("content");
+            Cow::Borrowed("")
+        } else {
+            self.content(members)?
+        };
+        Ok(Said {
+            content,
+            reply_to,
+            data,
         })
     }
 
@@ -418,6 +448,17 @@ impl Source<'_> {
             expires_in_seconds: seconds,
         })
     }
+}
+
+/// Refuses data that is too large, too deep or no object.
+fn data_within(data: &str, bounds: &Bounds) -> Result<(), Fault> {
+    check_data(data, bounds.data_bytes_max).map_err(|error| {
+        let code = match error {
+            DataError::TooLong { .. } => Code::EventTooLarge,
+            DataError::NotAnObject | DataError::TooDeep => Code::InvalidRequest,
+        };
+        Fault::new(code, error.to_string())
+    })
 }
 
 fn namespace_of(text: Cow<'_, str>, bounds: &Bounds) -> Result<Box<str>, Fault> {

@@ -29,6 +29,8 @@ pub(super) fn event(seq: u64, content: &str) -> Event<'static> {
         author_id: "ann".into(),
         content: Some(content.to_owned().into()),
         target_seq: None,
+        reply_to: None,
+        data: None,
         removed: false,
         created_at: Millis(2_000),
         deleted: false,

@@ -81,7 +81,7 @@ proptest! {
         let bounds = Bounds::default();
         match read_request(method, &path, query.as_deref(), fields.into_iter(), &body, &bounds) {
             Ok(Asked { ask: Ask::Append(_, append), credentials, .. }) => {
-                prop_assert!(!append.contents.is_empty());
+                prop_assert!(!append.messages.is_empty());
                 let shown = credentials.token().or(credentials.bearer()).is_some();
                 prop_assert!(append.author_id.is_some() || shown);
                 prop_assert!(append.author_id.is_none() || credentials.token().is_none());

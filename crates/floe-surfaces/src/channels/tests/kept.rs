@@ -35,7 +35,11 @@ fn every_route_of_the_kept_form_is_read() {
                 CHANNEL,
                 Append {
                     author_id: Some("ann".into()),
-                    contents: vec!["hi \u{e4}\n".into()],
+                    messages: vec![Said {
+                        content: "hi \u{e4}\n".into(),
+                        reply_to: None,
+                        data: None,
+                    }],
                     batch: false,
                     key: None,
                 },

@@ -1,5 +1,5 @@
 use floe_core::channel::SlowPolicy;
-use floe_proto::{Millis, Retention, Rights, SearchMode};
+use floe_proto::{Code, Millis, Retention, Rights, SearchMode};
 
 use super::*;
 
@@ -90,7 +90,7 @@ fn channels_are_made_changed_and_listed() {
 fn one_event_or_several_are_appended_under_one_key() {
     let append = |author: Option<&'static str>, contents: &[&'static str], batch| Append {
         author_id: author.map(Into::into),
-        contents: contents.iter().map(|text| (*text).into()).collect(),
+        messages: contents.iter().map(|text| said(text)).collect(),
         batch,
         key: Some("k1"),
     };
@@ -499,4 +499,67 @@ fn methods_that_a_path_does_not_take_are_told_from_paths_that_are_not_there() {
         send(Method::Head, &under(""), "").ask(),
         Ok(Ask::Describe(CHANNEL))
     );
+}
+
+fn said(content: &str) -> Said<'_> {
+    Said {
+        content: content.into(),
+        reply_to: None,
+        data: None,
+    }
+}
+
+#[test]
+fn messages_answer_others_and_carry_data() {
+    let target = under("/events");
+    let read = |body: &str| match post(&target, body).ask() {
+        Ok(Ask::Append(_, append)) => append
+            .messages
+            .into_iter()
+            .map(|said| {
+                (
+                    said.content.into_owned(),
+                    said.reply_to,
+                    said.data.map(str::to_owned),
+                )
+            })
+            .collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let data = Some(r#"{"mentions": ["bob"]}"#.to_owned());
+    assert_eq!(
+        read(r#"{"authorId":"ann","content":"a","replyTo":3,"data":{"mentions": ["bob"]}}"#),
+        [("a".to_owned(), Some(3), data.clone())]
+    );
+    assert_eq!(
+        read(
+            r#"{"authorId":"ann","events":[{"data":{"mentions": ["bob"]}},{"content":"b","replyTo":1}]}"#
+        ),
+        [(String::new(), None, data), ("b".to_owned(), Some(1), None)]
+    );
+    let long = format!(
+        r#"{{"authorId":"ann","content":"a","data":{{"x":"{}"}}}}"#,
+        "y".repeat(5_000)
+    );
+    for (body, code) in [
+        (
+            r#"{"authorId":"ann","content":"a","data":[]}"#,
+            Code::InvalidRequest,
+        ),
+        (
+            r#"{"authorId":"ann","content":"a","replyTo":0}"#,
+            Code::InvalidRequest,
+        ),
+        (
+            r#"{"authorId":"ann","content":"","replyTo":1}"#,
+            Code::InvalidRequest,
+        ),
+        (&long, Code::EventTooLarge),
+    ] {
+        assert_eq!(
+            post(&target, body).ask().map_err(|reject| reject.0),
+            Err(code),
+            "{body}"
+        );
+    }
 }
