@@ -16,6 +16,7 @@ mod rights;
 pub mod table;
 mod time;
 pub mod token;
+mod voice;
 
 pub use channel::{ChannelId, ChannelMeta, ParseChannelIdError, Retention};
 pub use code::{Code, Retry};
@@ -29,3 +30,4 @@ pub use namespace::{Namespace, ParseNamespaceError};
 pub use query::{ChannelQuery, EventQuery, Page, Scope, Search, SearchMode, StoredEvent};
 pub use rights::Rights;
 pub use time::Millis;
+pub use voice::VoiceId;

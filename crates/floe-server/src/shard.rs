@@ -20,6 +20,7 @@ mod tables;
 mod tally;
 mod value;
 mod viewed;
+mod voice;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -43,7 +44,9 @@ pub use community::{Acted, Deed, is_community};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
-pub use registry::{AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room};
+pub use registry::{
+    AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room, is_voice_room,
+};
 pub use replicated::{Messages, Moved, ReplicaRoom, Replicated};
 pub use tables::{TablePlace, TablesMoved};
 pub use viewed::Handed;
@@ -402,6 +405,11 @@ impl<D: Disk> Shard<D> {
         (slot.gone || slot.room.is_gone()) && slot.in_flight == 0
     }
 
+    /// Returns whether a loaded room is durably there, or was.
+    pub fn is_born(&self, slot: SlotId) -> bool {
+        self.slots[slot.0 as usize].born
+    }
+
     /// Rooms there are.
     pub fn rooms(&self) -> usize {
         self.log.len()
@@ -511,7 +519,9 @@ impl<D: Disk> Shard<D> {
                 kind,
             }));
         }
-        if (gone || before != after) && !slot.readers.is_empty() && !slot.queued {
+        // Who has come to a room that was not durable yet is told nothing of it before it is.
+        let moved = gone || !was_born || before != after;
+        if moved && !slot.readers.is_empty() && !slot.queued {
             slot.queued = true;
             self.advanced.push_back(id);
         }

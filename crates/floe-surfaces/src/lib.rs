@@ -8,6 +8,7 @@
 //! - [`access`]: API keys and channel tokens, and what they allow.
 //! - [`admin`]: namespaces, API keys, tokens, revocations and tickets over HTTP.
 //! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
+//! - [`community`]: waddles, their channels and voice rooms, over WebSockets of their own.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
 //! - [`limits`]: what limits are called and how they are told.
@@ -20,6 +21,7 @@
 pub mod access;
 pub mod admin;
 pub mod channels;
+pub mod community;
 pub mod http;
 pub mod json;
 pub mod limits;

@@ -20,7 +20,9 @@ pub use deflate::{Deflate, Deflater};
 pub use frame::{
     CONTROL_BYTES_MAX, Opcode, begin_frame, end_frame, write_close, write_frame, write_masked,
 };
-pub use handshake::{ACCEPT_KEY_LEN, Accept, Offer, Reject, handshake, write_accept, write_reject};
+pub use handshake::{
+    ACCEPT_KEY_LEN, Accept, Offer, Reject, TOKEN_PROTOCOL, handshake, write_accept, write_reject,
+};
 pub use mask::apply_mask;
 
 #[cfg(test)]

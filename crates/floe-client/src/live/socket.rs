@@ -218,7 +218,7 @@ fn accepted(bytes: &[u8], fields: &[(&str, &str)]) -> Result<Option<usize>, Open
     let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
     let offer = Offer {
         protocols: &[PROTOCOL],
-        deflate: false,
+        ..Offer::default()
     };
     let wanted = handshake(Method::Get, fields, &offer).map_err(io::Error::other)?;
     if field("sec-websocket-accept") != Some(&wanted.key[..]) {

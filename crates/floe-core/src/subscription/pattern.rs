@@ -66,12 +66,13 @@ pub enum PatternError {
 }
 
 /// First segments that no pattern covers.
-const RESERVED: [&str; 5] = [
+const RESERVED: [&str; 6] = [
     "__ds",
     "__registry__",
     "__channel__",
     "__audit__",
     "__room__",
+    "__voice__",
 ];
 
 pub(super) fn first_segment(path: &str) -> &str {

@@ -6,6 +6,7 @@ use floe_proto::{Code, Millis, Namespace, live_cursor};
 use floe_surfaces::access::{Credentials, Deed, Session, Wanted};
 use floe_surfaces::admin;
 use floe_surfaces::channels;
+use floe_surfaces::community;
 use floe_surfaces::http::{self, Answer, Method, Route};
 use floe_surfaces::room_access;
 use floe_surfaces::streams::{self, Body, Create, Live, Read, ReadAnswer, Request, RequestHead};
@@ -67,6 +68,9 @@ impl<D: Disk> Reactor<D> {
         };
         if is_live_path(path) {
             return self.open_live(at, context, method, named, query, fields);
+        }
+        if community::owns(path) {
+            return self.open_community(at, context, method, path, named, query, fields);
         }
         if admin::owns(path) {
             return self.admin_request(at, context, method, path, named, query, fields, body);

@@ -6,10 +6,12 @@
 
 mod auth;
 mod commands;
+pub(super) mod community;
 mod memory;
 mod table;
 mod table_telling;
 mod telling;
+mod voice;
 
 pub(super) use self::memory::page as memory_page;
 pub(super) use self::telling::{entry, is_typing};
@@ -21,6 +23,7 @@ use floe_log::Disk;
 use floe_proto::{Code, Millis, Namespace, Rights};
 use floe_surfaces::access::{Credentials, Deed};
 use floe_surfaces::channels::Hidden;
+use floe_surfaces::community::{Label, Opening, write_goodbye};
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
 use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsError};
@@ -31,6 +34,7 @@ use super::limits::Payer;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
+use community::CommunitySession;
 use table::{TableCall, TableSession};
 pub(super) use telling::{SharedFrames, member};
 
@@ -50,8 +54,8 @@ pub struct Live {
     awaited: Vec<Awaited>,
     /// Credentials of which it is being found out whose they are; nothing is heard until then.
     asking: Option<Box<auth::Asking>>,
-    /// What it has asked of the one room with tables that it is for, if it speaks of nothing else.
-    table: Option<Box<TableSession>>,
+    /// What it is for.
+    purpose: Purpose,
     /// Calls of rooms with tables that have not been answered.
     calls: Vec<TableCall>,
     next_command: u16,
@@ -61,6 +65,18 @@ pub struct Live {
     pinged: bool,
     /// Uptime at which the connection is looked at if nothing comes.
     silent_ms: u64,
+}
+
+/// What a WebSocket is for.
+#[derive(Debug, Default)]
+enum Purpose {
+    /// Rooms of all kinds, in the words of the live protocol.
+    #[default]
+    Rooms,
+    /// One room with tables: what it has asked of that.
+    Table(Box<TableSession>),
+    /// One room of a community.
+    Community(Box<CommunitySession>),
 }
 
 /// A room that the connection follows.
@@ -97,7 +113,8 @@ pub(super) struct Join {
 #[derive(Debug)]
 struct Awaited {
     command: u16,
-    id: Option<FrameId<'static>>,
+    /// What the answer repeats.
+    label: Label<'static>,
     room: Box<str>,
     /// Units that it appends to a stream.
     units: u64,
@@ -110,6 +127,8 @@ struct Upgrade<'f> {
     query: Option<&'f str>,
     fields: &'f [httparse::Header<'f>],
     protocols: &'static [&'static str],
+    /// Whether a token may come among the subprotocols, and as any parameter `token`.
+    token: bool,
 }
 
 /// A connection that may become a WebSocket.
@@ -136,11 +155,12 @@ impl<D: Disk> Reactor<D> {
             query,
             fields,
             protocols: live::PROTOCOLS,
+            token: false,
         };
         let Some(admitted) = self.admit_socket(at, &mut context, asked) else {
             return;
         };
-        self.begin_live(at, context, admitted, None);
+        self.begin_live(at, context, admitted, Purpose::Rooms);
         let connection = format!("{:x}", self.conns[at].ticket(at).0);
         let welcome = live::Welcome {
             connection: &connection,
@@ -173,11 +193,13 @@ impl<D: Disk> Reactor<D> {
             query,
             fields,
             protocols,
+            token,
         } = asked;
         let headers = || fields.iter().map(|field| (field.name, field.value));
         let offer = Offer {
             protocols,
             deflate: self.compression,
+            token,
         };
         self.out.clear();
         let accept = if context.old {
@@ -200,8 +222,14 @@ impl<D: Disk> Reactor<D> {
         };
         let known_origin = live::origin_allowed(accept.origin, accept.host, &self.origins);
         let mut credentials = Credentials::read(headers());
-        credentials.query_token(query.and_then(super::channels::token_in).map(Into::into));
         credentials.query(query.unwrap_or_default());
+        if token {
+            let shown = Opening::read(query.unwrap_or_default()).map(|opening| opening.token);
+            let shown = accept.token.map(Into::into).or(shown.unwrap_or_default());
+            credentials.show(shown.unwrap_or_default());
+        } else {
+            credentials.query_token(query.and_then(super::channels::token_in).map(Into::into));
+        }
         let opened = self.open_session(at, &credentials, named);
         let may_come = known_origin
             || opened.as_ref().is_ok_and(|opened| {
@@ -241,7 +269,7 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         context: Context,
         admitted: Admitted<'_>,
-        table: Option<Box<TableSession>>,
+        purpose: Purpose,
     ) {
         let Admitted {
             accept,
@@ -266,7 +294,7 @@ impl<D: Disk> Reactor<D> {
             joins: Vec::new(),
             awaited: Vec::new(),
             asking: None,
-            table,
+            purpose,
             calls: Vec::new(),
             next_command: 0,
             heard: true,
@@ -326,12 +354,19 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn heard_item(&mut self, at: usize, item: Item<'_>) {
-        let is_table = self.live_ref(at).is_some_and(|live| live.table.is_some());
         match item {
-            Item::Text(text) if is_table => self.heard_table_frame(at, text.as_bytes()),
-            Item::Binary(_) if is_table => self.heard_table_bytes(at),
-            Item::Text(text) => self.heard_frame(at, Format::Json, text.as_bytes()),
-            Item::Binary(bytes) => self.heard_frame(at, Format::Cbor, bytes),
+            Item::Text(text) => match self.live_ref(at).map(|live| &live.purpose) {
+                Some(Purpose::Table(_)) => self.heard_table_frame(at, text.as_bytes()),
+                Some(Purpose::Community(_)) => self.heard_community_frame(at, text.as_bytes()),
+                Some(Purpose::Rooms) | None => {
+                    self.heard_frame(at, Format::Json, text.as_bytes());
+                }
+            },
+            Item::Binary(bytes) => match self.live_ref(at).map(|live| &live.purpose) {
+                Some(Purpose::Table(_)) => self.heard_table_bytes(at),
+                Some(Purpose::Community(_)) => self.heard_community_bytes(at),
+                Some(Purpose::Rooms) | None => self.heard_frame(at, Format::Cbor, bytes),
+            },
             Item::Ping(payload) => {
                 self.out.clear();
                 ws::write_frame(&mut self.out, Opcode::Pong, payload);
@@ -360,14 +395,17 @@ impl<D: Disk> Reactor<D> {
 
     /// Tells a WebSocket why it ends, and ends it.
     pub(super) fn dismiss(&mut self, at: usize, code: Code, message: &str) {
-        let Some(live) = self.live_mut(at) else {
+        let Some(live) = self.live_ref(at) else {
             return;
         };
-        let (format, is_table) = (live.format, live.table.is_some());
+        let format = live.format;
+        let (is_table, is_community) = (live.table().is_some(), live.community().is_some());
         self.metrics.error(code);
         self.out.clear();
         if is_table {
             self.write_table_goodbye(code, message);
+        } else if is_community {
+            write_goodbye(&mut self.out, code, message);
         } else {
             live::write_goodbye(&mut self.out, format, code, message);
         }
@@ -401,8 +439,9 @@ impl<D: Disk> Reactor<D> {
         for join in &live.joins {
             self.leave_room(ticket, join, leave);
         }
-        if let Some(session) = live.table {
-            self.end_table_session(*session);
+        match live.purpose {
+            Purpose::Rooms | Purpose::Community(_) => {}
+            Purpose::Table(session) => self.end_table_session(*session),
         }
     }
 
@@ -473,8 +512,11 @@ impl<D: Disk> Reactor<D> {
         let Some(awaited) = awaited.map(|place| live.awaited.remove(place)) else {
             return;
         };
+        if let Purpose::Community(_) = live.purpose {
+            return self.answer_community(&awaited.label, &reply);
+        }
         let format = live.format;
-        let (id, room) = (awaited.id.as_ref(), &*awaited.room);
+        let (id, room) = (awaited.label.id.as_ref(), &*awaited.room);
         let ack = |seq, count, duplicate| live::Ack {
             id,
             room,
@@ -528,13 +570,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns the ticket of the next command, and notes what it needs to be answered.
-    fn await_command(
-        &mut self,
-        at: usize,
-        id: Option<FrameId<'_>>,
-        room: &str,
-        units: u64,
-    ) -> Ticket {
+    fn await_command(&mut self, at: usize, label: Label<'_>, room: &str, units: u64) -> Ticket {
         let generation = self.conns[at].generation;
         let mut command = 0;
         if let Some(live) = self.live_mut(at) {
@@ -542,7 +578,7 @@ impl<D: Disk> Reactor<D> {
             live.next_command = command.wrapping_add(1);
             live.awaited.push(Awaited {
                 command,
-                id: id.map(FrameId::into_owned),
+                label: label.into_owned(),
                 room: room.into(),
                 units,
             });
@@ -557,6 +593,36 @@ impl<D: Disk> Reactor<D> {
 }
 
 impl Live {
+    /// Returns what it has asked of the one room with tables that it is for.
+    fn table(&self) -> Option<&TableSession> {
+        match &self.purpose {
+            Purpose::Table(session) => Some(session),
+            Purpose::Rooms | Purpose::Community(_) => None,
+        }
+    }
+
+    fn table_mut(&mut self) -> Option<&mut TableSession> {
+        match &mut self.purpose {
+            Purpose::Table(session) => Some(session),
+            Purpose::Rooms | Purpose::Community(_) => None,
+        }
+    }
+
+    /// Returns the one room of a community that it is for.
+    fn community(&self) -> Option<&CommunitySession> {
+        match &self.purpose {
+            Purpose::Community(session) => Some(session),
+            Purpose::Rooms | Purpose::Table(_) => None,
+        }
+    }
+
+    fn community_mut(&mut self) -> Option<&mut CommunitySession> {
+        match &mut self.purpose {
+            Purpose::Community(session) => Some(session),
+            Purpose::Rooms | Purpose::Table(_) => None,
+        }
+    }
+
     /// Returns the bytes of a frame that has begun to arrive.
     pub(super) fn memory(&self) -> usize {
         self.decoder.memory()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::caller::{full_name, is_unspeakable};
 use super::conn::{Context, Expect};
 use super::{Reactor, envelope};
-use crate::shard::{Failure, Rules, is_reserved, is_table_room};
+use crate::shard::{Failure, Rules, is_reserved, is_table_room, is_voice_room};
 
 impl<D: Disk> Reactor<D> {
     /// Serves a request about a room's rules.
@@ -66,7 +66,8 @@ impl<D: Disk> Reactor<D> {
                     let message = "the path is longer than stream.path_bytes_max";
                     return Err(Failure::new(Code::PathTooLong, message));
                 }
-                if is_unspeakable(path) || is_reserved(path) && !is_table_room(path) {
+                let has_rules = !is_reserved(path) || is_table_room(path) || is_voice_room(path);
+                if is_unspeakable(path) || !has_rules {
                     let message = "the server's own streams have no rules of their own";
                     return Err(Failure::new(Code::NotFound, message));
                 }

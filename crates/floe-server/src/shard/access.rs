@@ -5,7 +5,9 @@ use floe_core::access::{AccessChange, AccessPatch, Role, RoomAccess};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis};
 
-use super::{Failure, Reply, Shard, SlotId, Ticket, is_channel, is_reserved, is_table_room};
+use super::{
+    Failure, Reply, Shard, SlotId, Ticket, is_channel, is_reserved, is_table_room, is_voice_room,
+};
 
 /// A room's own rules as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,7 +125,8 @@ impl<D: Disk> Shard<D> {
         change: AccessChange,
         if_version: Option<u64>,
     ) -> Result<(SlotId, Option<floe_log::Lsn>), Failure> {
-        if is_reserved(name) && !is_channel(name) && !is_table_room(name) {
+        let has_rules = is_channel(name) || is_table_room(name) || is_voice_room(name);
+        if is_reserved(name) && !has_rules {
             let message = "the server's own streams have no rules of their own";
             return Err(Failure::new(Code::MethodNotAllowed, message));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Lsn, Payload};
-use floe_proto::{ChannelId, Code, Millis, NameHash, Namespace, table};
+use floe_proto::{ChannelId, Code, Millis, NameHash, Namespace, VoiceId, table};
 
 use super::{Failure, NAMESPACE, Shard, SlotId, is_community};
 
@@ -290,6 +290,12 @@ pub fn is_reserved(name: &[u8]) -> bool {
     let (_, path) = Namespace::split(name);
     let is_own = path == REGISTRY || path == AUDIT || is_internal(name);
     is_own || is_channel(name) || is_table_room(name) || is_community(name)
+}
+
+/// Returns whether the room is a voice room.
+pub fn is_voice_room(name: &[u8]) -> bool {
+    let (_, path) = Namespace::split(name);
+    path.starts_with(VoiceId::ROOM_PREFIX.as_bytes())
 }
 
 /// Returns whether the room is a channel's, which streams read and only channels write.

@@ -13,7 +13,7 @@ use floe_log::Disk;
 use floe_proto::{Code, Namespace, RoomId};
 use floe_surfaces::limits::CountKind;
 
-use super::{Failure, Shard, SlotId, is_reserved, is_table_room};
+use super::{Failure, Shard, SlotId, is_reserved, is_table_room, is_voice_room};
 use crate::quotas::Quotas;
 
 /// What a namespace stores.
@@ -297,5 +297,6 @@ fn owner(room: &Room) -> Option<&str> {
         return Some(channel.owner());
     }
     let (namespace, _) = Namespace::split(room.name());
-    (!is_reserved(room.name()) || is_table_room(room.name())).then_some(namespace)
+    let counts = |name| !is_reserved(name) || is_table_room(name) || is_voice_room(name);
+    counts(room.name()).then_some(namespace)
 }

@@ -13,6 +13,7 @@ mod append;
 mod browsers;
 mod channels;
 mod cold;
+mod community;
 mod connect;
 mod create;
 mod disk_full;

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use floe_proto::token::ChannelToken;
+
 /// What a caller showed. Its `Debug` form says only what kinds there were.
 #[derive(Clone, Default)]
 pub struct Credentials<'a> {
@@ -64,6 +66,19 @@ impl<'a> Credentials<'a> {
     pub fn query_token(&mut self, token: Option<Cow<'a, str>>) {
         if self.token.is_none() {
             self.token = token;
+        }
+    }
+
+    /// Takes what was shown where nothing says of what kind it is: a channel token, else an API key
+    /// or signed token. What stood in a header goes first.
+    pub fn show(&mut self, shown: Cow<'a, str>) {
+        if self.bearer.is_some() || self.token.is_some() || shown.is_empty() {
+            return;
+        }
+        if ChannelToken::peek(&shown).is_some() {
+            self.token = Some(shown);
+        } else {
+            self.bearer = Some(shown);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::live::{DEPTH_MAX, too_deep};
 
 /// Members of an object, as they were written.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     members: Vec<(Cow<'a, str>, &'a str)>,
     /// Whether there are more than anything takes.
     more: bool,
@@ -52,6 +52,11 @@ impl<'a> Fields<'a> {
                 return Err(invalid(format!("`{shown}` is there twice")));
             }
         }
+        self.check_count(what)
+    }
+
+    /// Refuses more members than are read.
+    pub fn check_count(&self, what: &str) -> Result<(), TableError> {
         if self.more {
             return Err(invalid(format!("{what} has more fields than there are")));
         }
@@ -139,11 +144,11 @@ impl<'a> Fields<'a> {
 }
 
 /// Insists on what must be there.
-pub(super) fn need<T>(found: Option<T>, name: &str) -> Result<T, TableError> {
+pub(crate) fn need<T>(found: Option<T>, name: &str) -> Result<T, TableError> {
     found.ok_or_else(|| invalid(format!("`{name}` is missing")))
 }
 
-pub(super) fn invalid(message: impl Into<String>) -> TableError {
+pub(crate) fn invalid(message: impl Into<String>) -> TableError {
     TableError::new(Code::InvalidRequest, message)
 }
 

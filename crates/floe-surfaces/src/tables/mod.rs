@@ -12,12 +12,12 @@ mod answer;
 mod catalog;
 mod client;
 mod event;
-mod fields;
+pub(crate) mod fields;
 mod http;
 mod manifest;
 mod method;
 mod mutation;
-mod object;
+pub(crate) mod object;
 mod room;
 mod typescript;
 

@@ -3,7 +3,7 @@
 use crate::http::decimal;
 
 /// Writes the members of an object, in the order of the calls.
-pub(super) struct Object<'o> {
+pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
     is_first: bool,
 }

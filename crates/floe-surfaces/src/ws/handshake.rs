@@ -18,7 +18,13 @@ pub struct Offer<'a> {
     pub protocols: &'a [&'static str],
     /// Whether messages may be compressed, for clients that ask for it.
     pub deflate: bool,
+    /// Whether a token may come among the subprotocols, as pages can set no other header: behind
+    /// [`TOKEN_PROTOCOL`], which is then the one spoken, or alone.
+    pub token: bool,
 }
+
+/// The subprotocol that says that the one beside it is a token.
+pub const TOKEN_PROTOCOL: &str = "floe.token";
 
 /// A handshake that can be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +32,9 @@ pub struct Accept<'a> {
     /// Value of `Sec-WebSocket-Accept`.
     pub key: [u8; ACCEPT_KEY_LEN],
     /// The subprotocol to speak; `None` when the client named none.
-    pub protocol: Option<&'static str>,
+    pub protocol: Option<&'a str>,
+    /// The token that came among the subprotocols.
+    pub token: Option<&'a str>,
     /// How messages are compressed, if they are; the [`Decoder`](super::Decoder) has to know.
     pub deflate: Option<Deflate>,
     /// The request's `Origin`, which all browsers send. The host decides whether it is welcome.
@@ -70,7 +78,7 @@ pub fn handshake<'a>(
             message: "this path speaks WebSocket, version 13",
         });
     }
-    if seen.protocols && seen.protocol.is_none() {
+    if seen.protocols && seen.protocol.or(seen.token).is_none() {
         return Err(invalid(
             "none of the subprotocols in Sec-WebSocket-Protocol is spoken here",
         ));
@@ -80,7 +88,9 @@ pub fn handshake<'a>(
         .ok_or(invalid("Sec-WebSocket-Key is missing, or not 16 bytes"))?;
     Ok(Accept {
         key: accept_key(key),
-        protocol: seen.protocol,
+        // A token that came alone is what the page offered to speak, and wants to hear again.
+        protocol: seen.protocol.or(seen.token),
+        token: seen.token,
         deflate: seen.deflate,
         origin: seen.origin,
         host: seen.host,
@@ -135,6 +145,7 @@ struct Seen<'a> {
     key: Option<&'a [u8]>,
     protocols: bool,
     protocol: Option<&'static str>,
+    token: Option<&'a str>,
     deflate: Option<Deflate>,
     origin: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
@@ -156,6 +167,9 @@ impl<'a> Seen<'a> {
             self.key = Some(value);
         } else if is("sec-websocket-protocol") {
             self.protocols = true;
+            if offer.token {
+                return self.take_token(value);
+            }
             self.protocol = self.protocol.or_else(|| {
                 tokens(value).find_map(|token| {
                     let spoken = offer.protocols.iter();
@@ -175,6 +189,23 @@ impl<'a> Seen<'a> {
             self.origin = Some(value);
         } else if is("host") {
             self.host = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Reads subprotocols of which one may be a token.
+    fn take_token(&mut self, value: &'a [u8]) -> Result<(), Reject> {
+        for word in tokens(value) {
+            if word == TOKEN_PROTOCOL.as_bytes() {
+                self.protocol = Some(TOKEN_PROTOCOL);
+            } else if self.token.is_none() {
+                let token = std::str::from_utf8(word);
+                self.token = Some(token.map_err(|_| invalid("the token is no text"))?);
+            } else {
+                return Err(invalid(
+                    "Sec-WebSocket-Protocol has more than `floe.token` and a token",
+                ));
+            }
         }
         Ok(())
     }
@@ -216,6 +247,7 @@ mod tests {
     const OFFER: Offer<'_> = Offer {
         protocols: &["chat", "superchat"],
         deflate: false,
+        token: false,
     };
 
     const FIELDS: [(&str, &str); 7] = [
@@ -305,6 +337,36 @@ mod tests {
             .filter(|(name, _)| *name != "Sec-WebSocket-Protocol")
             .collect();
         assert_eq!(ask(&fields).unwrap().protocol, None);
+    }
+
+    #[test]
+    fn a_token_comes_among_the_subprotocols_and_the_page_hears_what_it_offered() {
+        let offer = Offer {
+            token: true,
+            ..Offer::default()
+        };
+        let ask = |protocols: &'static str| {
+            let fields = with("Sec-WebSocket-Protocol", protocols);
+            let fields = fields
+                .into_iter()
+                .map(|(name, value)| (name, value.as_bytes()));
+            let accept = handshake(Method::Get, fields, &offer)?;
+            Ok((accept.protocol, accept.token))
+        };
+        assert_eq!(
+            ask("floe.token, k-secret"),
+            Ok((Some("floe.token"), Some("k-secret")))
+        );
+        assert_eq!(
+            ask("k-secret,floe.token"),
+            Ok((Some("floe.token"), Some("k-secret")))
+        );
+        assert_eq!(ask("k-secret"), Ok((Some("k-secret"), Some("k-secret"))));
+        assert_eq!(ask("floe.token"), Ok((Some("floe.token"), None)));
+        for wrong in ["one, two", "floe.token, one, two", ""] {
+            let refused: Result<(Option<&str>, Option<&str>), Reject> = ask(wrong);
+            assert_eq!(refused.unwrap_err().code, Code::InvalidRequest, "{wrong}");
+        }
     }
 
     #[test]

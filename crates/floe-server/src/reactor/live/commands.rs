@@ -7,6 +7,7 @@ use floe_core::{Append, Start};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, DataError, EventKind, Namespace, Rights, check_data};
 use floe_surfaces::access::{Deed, Grant, Room, Wanted};
+use floe_surfaces::community::Label;
 use floe_surfaces::json::Messages;
 use floe_surfaces::limits::RateKind;
 use floe_surfaces::live::{
@@ -321,7 +322,7 @@ impl<D: Disk> Reactor<D> {
             return self.fail(at, id, name, failure);
         }
         self.metrics.append(bytes as u64);
-        let ticket = self.await_command(at, id, name, 0);
+        let ticket = self.await_command(at, label(id), name, 0);
         if let Err(failure) = self.shard.append_events(now, ticket, channel, &new) {
             self.shard.refuse_cold(ticket, failure);
         }
@@ -452,7 +453,7 @@ impl<D: Disk> Reactor<D> {
             return self.fail(at, id, name, failure);
         }
         self.metrics.append(messages.bytes.len() as u64);
-        let ticket = self.await_command(at, id, name, units as u64);
+        let ticket = self.await_command(at, label(id), name, units as u64);
         self.shard
             .append(self.clock.wall, ticket, &stream, &command, payload);
     }
@@ -592,7 +593,7 @@ impl<D: Disk> Reactor<D> {
         if failure.code == Code::RateLimited {
             return self.too_fast(at, id.as_ref(), Some(room), &failure);
         }
-        let ticket = self.await_command(at, id, room, 0);
+        let ticket = self.await_command(at, label(id), room, 0);
         self.shard.refuse(ticket, failure);
     }
 
@@ -634,6 +635,11 @@ impl<D: Disk> Reactor<D> {
         write(&mut self.out, format);
         self.send(at);
     }
+}
+
+/// Returns what the answer to a frame of the live protocol repeats.
+fn label(id: Option<FrameId<'_>>) -> Label<'_> {
+    Label { id, nonce: None }
 }
 
 fn is_longer(text: &str, chars_max: usize) -> bool {

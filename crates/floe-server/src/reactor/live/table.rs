@@ -21,7 +21,7 @@ use super::super::conn::{Context, Place};
 use super::super::standing::hidden;
 use super::super::tables::{Keeping, asks, write_answer, write_kept, write_rows};
 use super::telling::NOTHING_SEEN;
-use super::{Join, Live, Reactor, TOKEN_ENDED, Upgrade, write_failure};
+use super::{Join, Live, Purpose, Reactor, TOKEN_ENDED, Upgrade, write_failure};
 use crate::live_queries::{Asked, Found, QueryKey};
 use crate::shard::{Failure, TablePlace};
 use crate::tables::{Answer, Ask, Asker, Notice, Outcome, Refused};
@@ -98,6 +98,7 @@ impl<D: Disk> Reactor<D> {
             query,
             fields,
             protocols: &[],
+            token: false,
         };
         let Some(admitted) = self.admit_socket(at, &mut context, asked) else {
             return;
@@ -144,7 +145,8 @@ impl<D: Disk> Reactor<D> {
             queries: Vec::new(),
             schema_seen: self.room_schemas.enter(place),
         };
-        self.begin_live(at, context, admitted, Some(Box::new(session)));
+        let purpose = Purpose::Table(Box::new(session));
+        self.begin_live(at, context, admitted, purpose);
         if let Some(live) = self.live_mut(at) {
             live.joins.push(join);
         }
@@ -286,7 +288,7 @@ impl<D: Disk> Reactor<D> {
         let Some(live) = self.live_mut(at) else {
             return;
         };
-        let (Some(session), Some(join)) = (&mut live.table, live.joins.first()) else {
+        let (Purpose::Table(session), Some(join)) = (&mut live.purpose, live.joins.first()) else {
             return;
         };
         if session.watches() >= watches_max {
@@ -327,7 +329,7 @@ impl<D: Disk> Reactor<D> {
                 }
                 let needs = self.shard.room(slot).visible().tail;
                 let (key, runs) = self.live_queries.subscribe(asked, needs);
-                if let Some(session) = self.live_mut(at).and_then(|live| live.table.as_mut()) {
+                if let Some(session) = self.live_mut(at).and_then(Live::table_mut) {
                     session.queries.push(WatchedQuery {
                         id,
                         key,
@@ -345,7 +347,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn unwatch(&mut self, at: usize, label: &Label, unwatch: &Unwatch) {
-        let Some(session) = self.live_mut(at).and_then(|live| live.table.as_mut()) else {
+        let Some(session) = self.live_mut(at).and_then(Live::table_mut) else {
             return;
         };
         let mut over = None;
@@ -697,7 +699,7 @@ const SCHEMA: u64 = u64::MAX;
 impl Live {
     /// Returns the room with tables that the connection is for, and what it may do there.
     fn table_grant(&self) -> Option<(TablePlace, Grant)> {
-        let (session, join) = (self.table.as_ref()?, self.joins.first()?);
+        let (session, join) = (self.table()?, self.joins.first()?);
         let grant = Grant {
             namespace: join.namespace.clone().unwrap_or_default(),
             rights: join.rights,

@@ -15,7 +15,7 @@ use floe_surfaces::tables::{self, MemoryKind, MemoryUpdate, Refusal, RowsOf};
 
 use super::table::TableSession;
 use super::telling::{NOTHING_SEEN, Next, SharedFrames, Wire, entry};
-use super::{Join, Reactor};
+use super::{Join, Purpose, Reactor};
 use crate::live_queries::QueryKey;
 use crate::shard::{Failure, SlotId};
 
@@ -93,7 +93,7 @@ impl<D: Disk> Reactor<D> {
         let Some(live) = self.live_ref(at) else {
             return Ok(None);
         };
-        let (Some(session), Some(join)) = (&live.table, live.joins.get(place)) else {
+        let (Some(session), Some(join)) = (live.table(), live.joins.get(place)) else {
             return Ok(None);
         };
         let form = Wire {
@@ -117,7 +117,11 @@ impl<D: Disk> Reactor<D> {
         let mut over = None;
         if let Some(live) = self.live_mut(at) {
             let join = live.joins.get_mut(place);
-            match (moved, join, &mut live.table) {
+            let session = match &mut live.purpose {
+                Purpose::Table(session) => Some(session),
+                Purpose::Rooms | Purpose::Community(_) => None,
+            };
+            match (moved, join, session) {
                 (Moved::Rows(next), Some(join), _) => join.next = *next,
                 (Moved::Memory(to), Some(join), _) => join.memory_seen = *to,
                 (Moved::Schema(version), _, Some(session)) => session.schema_seen = *version,

@@ -14,7 +14,7 @@ use floe_surfaces::ws::{Deflate, Deflater};
 
 use super::commands::is_text;
 use super::table_telling::{MemoryFrame, QueryFrame, RowsFrame};
-use super::{Join, Reactor};
+use super::{Join, Purpose, Reactor};
 use crate::shard::{Failure, SlotId};
 
 /// Frames of one room, encoded for one reader as they are for every other at the same place.
@@ -150,7 +150,11 @@ impl<D: Disk> Reactor<D> {
         code: Code,
         message: &str,
     ) {
-        if self.live_ref(at).is_some_and(|live| live.table.is_some()) {
+        // A connection of one room ends with it.
+        if self
+            .live_ref(at)
+            .is_some_and(|live| !matches!(live.purpose, Purpose::Rooms))
+        {
             return self.dismiss(at, code, message);
         }
         let left = self.live_mut(at).and_then(|live| {
@@ -185,8 +189,10 @@ impl<D: Disk> Reactor<D> {
         if self.shard.is_gone(slot) {
             return Ok(Next::Close(Code::Gone, "the room was deleted"));
         }
-        if live.table.is_some() {
-            return self.next_of_tables(at, place, shared);
+        match live.purpose {
+            Purpose::Rooms => {}
+            Purpose::Table(_) => return self.next_of_tables(at, place, shared),
+            Purpose::Community(_) => return self.next_of_community(at, place, shared),
         }
         let join = &live.joins[place];
         let edge = self.shard.room(slot).visible();

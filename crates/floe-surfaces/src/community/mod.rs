@@ -1,0 +1,29 @@
+//! Communities: waddles, their channels and voice rooms, each over a WebSocket of its own.
+//!
+//! Such a WebSocket is of one room and speaks plain JSON in text messages: objects with a `type`, their
+//! names in camel case. [`common`] is what the sockets of all kinds of rooms share: how one is opened,
+//! what every frame of a client may have, and the frames that are about the connection. The
+//! `write_*` functions append one JSON object, the same on every transport; [`message`] makes it a message
+//! of a WebSocket.
+//!
+//! The surface is described in `docs/COMMUNITY.md`.
+
+pub mod common;
+pub mod voice;
+
+pub use common::{
+    Incoming, Label, Opening, Refusal, SocketKind, SocketPath, Welcome, message, read_frame,
+    write_ack, write_goodbye, write_pong, write_refusal, write_welcome,
+};
+
+/// Returns whether a path is one of this surface, known or not.
+#[must_use]
+pub fn owns(path: &str) -> bool {
+    path.starts_with(SOCKETS_ROOT)
+}
+
+/// What the paths of all WebSockets of the surface begin with.
+const SOCKETS_ROOT: &str = "/ws/";
+
+#[cfg(test)]
+mod tests;
