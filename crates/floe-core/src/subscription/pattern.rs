@@ -66,13 +66,14 @@ pub enum PatternError {
 }
 
 /// First segments that no pattern covers.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 7] = [
     "__ds",
     "__registry__",
     "__channel__",
     "__audit__",
     "__room__",
     "__voice__",
+    "__waddle__",
 ];
 
 pub(super) fn first_segment(path: &str) -> &str {

@@ -54,7 +54,9 @@ impl<'a> SocketPath<'a> {
     #[must_use]
     pub fn parse(path: &'a str) -> Option<Self> {
         let (kind, id) = path.strip_prefix(super::SOCKETS_ROOT)?.split_once('/')?;
-        let kind = SocketKind::ALL.into_iter().find(|one| one.as_str() == kind)?;
+        let kind = SocketKind::ALL
+            .into_iter()
+            .find(|one| one.as_str() == kind)?;
         (!id.is_empty() && !id.contains('/')).then_some(Self { kind, id })
     }
 }

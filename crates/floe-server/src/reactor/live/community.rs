@@ -41,7 +41,10 @@ pub(in crate::reactor) enum CommunityRoom {
 pub(super) struct Opened<'a> {
     /// The room's id, as the path has it.
     pub id: &'a str,
-    #[expect(dead_code, reason = "rooms of communities come one kind after the other")]
+    #[expect(
+        dead_code,
+        reason = "rooms of communities come one kind after the other"
+    )]
     /// All of the query.
     pub query: &'a str,
 }
@@ -226,7 +229,10 @@ impl<D: Disk> Reactor<D> {
         community::message(&mut self.out, |out| write_ack(out, label, sequence));
     }
 
-    #[expect(dead_code, reason = "rooms of communities come one kind after the other")]
+    #[expect(
+        dead_code,
+        reason = "rooms of communities come one kind after the other"
+    )]
     /// Answers a frame that changed something of no log, if somebody waits for that.
     pub(super) fn acknowledge_frame(&mut self, at: usize, label: &Label<'_>) {
         if label.is_asked() {
@@ -234,7 +240,10 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    #[expect(dead_code, reason = "rooms of communities come one kind after the other")]
+    #[expect(
+        dead_code,
+        reason = "rooms of communities come one kind after the other"
+    )]
     /// Refuses a frame, once all that the refusal tells of is durable.
     pub(super) fn fail_frame(&mut self, at: usize, label: &Label<'_>, failure: Failure) {
         if failure.code == Code::RateLimited {
