@@ -40,13 +40,16 @@ test("what is followed is taken up again, and what was under way is known to be 
   const first = connection()
   const room = new Room({ url: url(), room: "a/b", retryMsMax: 50 })
   const told: unknown[] = []
-  room.on("reset", () => told.push("reset"))
+  room.on("reset", (tables) => told.push(["reset", ...tables]))
   room.follow("notes", (event) => told.push([event.action, event.key]))
   room.live<{ n: number }>("SELECT 1 AS n", [], (rows, seq) => told.push([rows[0]?.n, seq]))
   const added = room.insert("notes", { text: "a" })
 
   const one = await first
-  await one.call("subscribe")
+  const followed = await one.call("subscribe")
+  expect(followed.payload).toEqual({ tables: ["notes"] })
+  const subscribed = { type: "success", action: "subscribe", incarnation: "2a" }
+  say(one.socket, { ...subscribed, requestId: followed.requestId, seq: 1 })
   const asked = await one.call("subscribeQuery")
   say(one.socket, {
     type: "query_subscribed",
@@ -70,7 +73,11 @@ test("what is followed is taken up again, and what was under way is known to be 
   const waits = room.call("deleteTask", { id: 1 })
 
   const two = await second
-  await two.call("subscribe")
+  // It says what it has seen, and is told what it missed.
+  const resumed = await two.call("subscribe")
+  expect(resumed.payload).toEqual({ tables: ["notes"], after: 2, incarnation: "2a" })
+  say(two.socket, { ...subscribed, requestId: resumed.requestId, seq: 2 })
+  say(two.socket, { event: "update", table: "notes", action: "modified", row: {}, key: "1", seq: 3 })
   const again = await two.call("subscribeQuery")
   expect(again.payload).toEqual(asked.payload)
   say(two.socket, { type: "query_update", queryId: again.payload["queryId"], data: [{ n: 2 }], seq: 3 })
@@ -78,10 +85,24 @@ test("what is followed is taken up again, and what was under way is known to be 
   const error = { code: "NOT_FOUND", error: "there is no such task" }
   say(two.socket, { type: "mutation_error", requestId: task.requestId, ...error })
   await expect(waits).rejects.toMatchObject({ code: "NOT_FOUND", message: error.error })
-  expect(told).toEqual([[1, 1], ["added", "1"], "reset", [2, 3]])
+  expect(told).toEqual([[1, 1], ["added", "1"], ["modified", "1"], [2, 3]])
+
+  const third = connection()
+  two.socket.terminate()
+  const three = await third
+  const missed = await three.call("subscribe")
+  expect(missed.payload).toEqual({ tables: ["notes"], after: 3, incarnation: "2a" })
+  say(three.socket, { type: "reset", code: "GONE", tables: ["notes"], seq: 9, incarnation: "2b" })
+  say(three.socket, { ...subscribed, requestId: missed.requestId, seq: 9, incarnation: "2b" })
+  const fourth = connection()
+  three.socket.close(4040, "SLOW_CONSUMER")
+  const four = await fourth
+  const last = await four.call("subscribe")
+  expect(last.payload).toEqual({ tables: ["notes"], after: 9, incarnation: "2b" })
+  expect(told.at(-1)).toEqual(["reset", "notes"])
 
   const down = new Promise((done) => room.on("down", (isFinal, code) => done([isFinal, code])))
-  two.socket.close(4522, "UNAUTHORIZED")
+  four.socket.close(4522, "UNAUTHORIZED")
   expect(await down).toEqual([true, 4522])
   await expect(room.call("listTasks", {})).rejects.toMatchObject({ code: "CONNECTION_LOST" })
 })

@@ -124,6 +124,7 @@ pub struct Reactor<D: Disk> {
     replicas: ReplicaHost<D::File>,
     live_queries: LiveQueries,
     room_schemas: RoomSchemas,
+    sync_callers: live::SyncCallers,
     workers: Workers<D>,
     gateway: Gateway,
     clock: Clock,
@@ -281,6 +282,7 @@ impl<D: Disk> Reactor<D> {
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             live_queries: LiveQueries::default(),
             room_schemas: RoomSchemas::default(),
+            sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
             replicas,
             workers: Workers::start(&waker)?,
@@ -892,6 +894,7 @@ impl<D: Disk> Reactor<D> {
                 self.resume(at);
             }
         }
+        self.tell_sync_callers();
     }
 
     /// Counts how the replica is.

@@ -9,7 +9,11 @@ mod commands;
 pub(super) mod community;
 mod memory;
 mod table;
+mod table_calls;
+mod table_followed;
+mod table_sync;
 mod table_telling;
+mod table_watching;
 mod telling;
 mod voice;
 
@@ -35,7 +39,9 @@ use super::{Reactor, envelope};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
 use community::CommunitySession;
-use table::{TableCall, TableSession};
+use table::TableSession;
+use table_calls::TableCall;
+pub(super) use table_sync::SyncCallers;
 pub(super) use telling::{SharedFrames, member};
 
 /// What a WebSocket is besides a connection.
@@ -330,14 +336,15 @@ impl<D: Disk> Reactor<D> {
                 }
             }
         }
-        match self.live_mut(at) {
-            Some(live) => {
-                live.decoder = decoder;
-                Some(used)
-            }
-            // What comes after the end of the protocol is of no matter.
-            None => self.conns.contains(at).then_some(data.len()),
+        if let Some(live) = self.live_mut(at) {
+            live.decoder = decoder;
+            self.tell_followed(at);
         }
+        if self.live_ref(at).is_some() {
+            return Some(used);
+        }
+        // What comes after the end of the protocol is of no matter.
+        self.conns.contains(at).then_some(data.len())
     }
 
     /// Returns whether a WebSocket is not listened to, until it takes its answers.
@@ -458,7 +465,7 @@ impl<D: Disk> Reactor<D> {
 
     /// Looks after a WebSocket that has been silent.
     pub(super) fn time_out_live(&mut self, at: usize) {
-        if !self.end_outlived(at) {
+        if !self.end_outlived(at) || self.tell_owed(at) {
             return;
         }
         let uptime_ms = self.clock.uptime_ms;

@@ -67,7 +67,7 @@ impl<D: Disk> Reactor<D> {
     ) {
         let headers = fields.iter().map(|field| (field.name, field.value));
         let query = query.unwrap_or_default();
-        let asked = match tables::read_request(method, path, query, headers, body) {
+        let mut asked = match tables::read_request(method, path, query, headers, body) {
             Ok(asked) => asked,
             Err(reject) => return self.answer_error(at, context, reject.code, &reject.message),
         };
@@ -77,8 +77,11 @@ impl<D: Disk> Reactor<D> {
         let upgrades = fields
             .iter()
             .any(|field| field.name.eq_ignore_ascii_case("upgrade"));
-        if let (tables::Ask::Connect, Some(room), true) = (&asked.ask, &asked.room, upgrades) {
-            return self.open_table_socket(at, context, named, Some(query), room, fields);
+        if let (tables::Ask::Connect(connect), Some(room), true) =
+            (&mut asked.ask, &asked.room, upgrades)
+        {
+            let connect = std::mem::take(connect);
+            return self.open_table_socket(at, context, named, Some(query), room, connect, fields);
         }
         let label = if let tables::Ask::Rpc(Ok(rpc)) = &asked.ask {
             Some(rpc.label.clone())
@@ -163,7 +166,7 @@ impl<D: Disk> Reactor<D> {
                 let ticket = self.wait(at, context, None);
                 self.shard.delete(self.clock.wall, ticket, &name);
             }
-            (tables::Ask::Connect, _) => {
+            (tables::Ask::Connect(_), _) => {
                 let message = "this path speaks WebSocket alone";
                 return Err(Failure::new(Code::UpgradeRequired, message));
             }
@@ -286,6 +289,12 @@ impl<D: Disk> Reactor<D> {
             self.add_kept_usage(room, &mut json);
             *answer = Answer::Json(json);
         }
+        // What changes nothing waited for its room to be durable.
+        let came = matches!(&outcome, Outcome::Called(Ok(applied)) if applied.count == 0);
+        if let Some(slot) = self.room_schemas.slot(room).filter(|_| came) {
+            // Its memory may have changed before.
+            self.shard.wake_readers(slot, self.clock.wall);
+        }
         match asker {
             Asker::Connection(ticket) => {
                 let Place {
@@ -395,9 +404,7 @@ impl<D: Disk> Reactor<D> {
         };
         if matches!(method, Told::GetSyncStatus | Told::ForceSyncAll) {
             if method == Told::ForceSyncAll {
-                let namespace = grant.namespace.as_str();
-                let uptime_ms = self.clock.uptime_ms;
-                self.replicas.sync_all(&self.shard, namespace, uptime_ms);
+                self.sync_namespace(&grant.namespace);
             }
             return self.show_sync(at, context, &label);
         }

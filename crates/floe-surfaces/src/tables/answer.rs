@@ -57,8 +57,23 @@ pub struct Success<'a> {
     pub seq: Option<u64>,
     /// Version of the memory with the change.
     pub version: Option<u64>,
+    /// What tells the room from others of its name.
+    pub incarnation: Option<&'a str>,
     /// Anything else, as JSON.
     pub data: Option<&'a str>,
+}
+
+/// What a connection could not take up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reset<'a, T> {
+    /// Why.
+    pub code: Code,
+    /// Tables whose rows have to be read again.
+    pub tables: &'a [T],
+    /// Of what comes after this message the connection is told.
+    pub seq: u64,
+    /// What tells the room from others of its name.
+    pub incarnation: &'a str,
 }
 
 /// Which of the answers with rows it is.
@@ -93,10 +108,16 @@ pub fn write_pong(out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"pong"}"#);
 }
 
-/// Appends a `reset`: what the connection was told before is to be forgotten, since it could not be
-/// told all that happened since.
-pub fn write_reset(out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"type":"reset"}"#);
+/// Appends a `reset`: what the client knows of some tables is to be forgotten, since it cannot be told
+/// all that happened since.
+pub fn write_reset<T: AsRef<str>>(out: &mut Vec<u8>, reset: &Reset<'_, T>) {
+    Object::typed(out, "reset", |object| {
+        object.text("code", reset.code.as_str());
+        let tables = reset.tables.iter().map(AsRef::as_ref);
+        object.list("tables", tables, super::object::json::<str>);
+        object.number("seq", reset.seq);
+        object.text("incarnation", reset.incarnation);
+    });
 }
 
 /// Appends a `mutation_success`: what a call did is durable.
@@ -118,6 +139,9 @@ pub fn write_success(out: &mut Vec<u8>, label: &Label, success: &Success<'_>) {
         ids(object, &label.ids);
         object.maybe_number("seq", success.seq);
         object.maybe_number("version", success.version);
+        if let Some(incarnation) = success.incarnation {
+            object.text("incarnation", incarnation);
+        }
         if let Some(data) = success.data {
             object.json("data", data.as_bytes());
         }

@@ -52,6 +52,8 @@ pub enum Shape {
     Text,
     /// The name of a table.
     Table,
+    /// Names of tables.
+    Tables,
     /// A whole number.
     Integer,
     /// True or false.
@@ -308,21 +310,21 @@ pub const METHODS: &[MethodInfo] = &[
         action: Some("subscribe"),
         ..method(
             "subscribe",
-            "Tells of row changes of a table from now on.",
+            "Tells of row changes of tables: from now on, or of all after a message.",
             Deed::Read,
             Answer::Success,
-            &[TABLE],
-            r#"{"table":"notes"}"#,
+            &[TABLE_OF, TABLES_OF, AFTER, INCARNATION],
+            r#"{"table":"notes","after":41}"#,
         )
     },
     MethodInfo {
         action: Some("unsubscribe"),
         ..method(
             "unsubscribe",
-            "Tells of row changes of a table no longer.",
+            "Tells of row changes of tables no longer.",
             Deed::Read,
             Answer::Success,
-            &[TABLE],
+            &[TABLE_OF, TABLES_OF],
             r#"{"table":"notes"}"#,
         )
     },
@@ -539,6 +541,22 @@ const TITLE: Param = need(
 );
 const TASK: Param = need("id", Shape::Integer, "the task, from 1 on");
 const TABLE: Param = need("table", Shape::Table, "the table");
+const TABLE_OF: Param = may("table", Shape::Table, "the table");
+const TABLES_OF: Param = may(
+    "tables",
+    Shape::Tables,
+    "instead of `table`: 1 to 1000 tables",
+);
+const AFTER: Param = may(
+    "after",
+    Shape::Integer,
+    "the `seq` of the last message that was seen",
+);
+const INCARNATION: Param = may(
+    "incarnation",
+    Shape::Text,
+    "the room's own when `after` was seen: another room of the name is a `reset`",
+);
 const KEY: Param = may(
     "key",
     Shape::Key,

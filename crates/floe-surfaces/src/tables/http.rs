@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use floe_proto::Code;
 use floe_proto::table::{Params, TableError};
 
-use super::GLOBAL_ROOMS_MAX;
 use super::answer::{Refusal, write_refusal};
 use super::client::{Rpc, read_rpc};
 use super::fields::{Fields, invalid};
-use super::method::{params, sql};
+use super::method::{Resume, checked_table, params, sql};
 use super::object::Object;
 use super::room::TableRoom;
+use super::{GLOBAL_ROOMS_MAX, INCARNATION_BYTES_MAX, TABLES_MAX};
 use crate::access::{Credentials, Deed};
 use crate::http::{Answer, Envelope, Method, Reject, decode};
 
@@ -60,7 +60,7 @@ pub enum Ask {
     /// What a browser may send.
     Preflight,
     /// A WebSocket of the room.
-    Connect,
+    Connect(Connect),
     /// The tables and their columns.
     Schema,
     /// What can be asked of a room.
@@ -75,6 +75,15 @@ pub enum Ask {
     Remove,
     /// The rows of many rooms, from the replica.
     Global(GlobalQuery),
+}
+
+/// What a WebSocket of a room begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Connect {
+    /// Tables of whose rows it is told from the start.
+    pub tables: Vec<Box<str>>,
+    /// What the client has seen before, for these and what it subscribes to without saying so.
+    pub resume: Option<Resume>,
 }
 
 /// A question to the replica about many rooms of a namespace.
@@ -95,7 +104,7 @@ impl Ask {
     pub fn deed(&self) -> Deed {
         match self {
             Self::Preflight => Deed::Nothing,
-            Self::Connect | Self::Schema | Self::Manifest | Self::Backup | Self::Client => {
+            Self::Connect(_) | Self::Schema | Self::Manifest | Self::Backup | Self::Client => {
                 Deed::Read
             }
             Self::Rpc(rpc) => match rpc {
@@ -136,9 +145,12 @@ pub fn read_request<'a>(
         let global = GlobalQuery::read(body).map_err(rejected)?;
         return asked(None, Ask::Global(global));
     }
-    if let Some(ask) = kept(path) {
+    if let Some(mut ask) = kept(path) {
         takes(method, Method::Get)?;
-        let room = match (room_in(query)?, &ask) {
+        if let Ask::Connect(connect) = &mut ask {
+            *connect = Connect::read(query)?;
+        }
+        let room = match (value_in(query, "room_id")?, &ask) {
             (None, Ask::Manifest) => None,
             (None, _) => return Err(Reject::invalid("`room_id` is missing")),
             (Some(room), _) => Some(TableRoom::parse(&room)?),
@@ -169,7 +181,7 @@ const NO_ROUTE: &str = "no route has this path";
 /// Returns what a path of the surface outside `/v1` asks for with a `room_id`.
 fn kept(path: &str) -> Option<Ask> {
     Some(match path {
-        "/connect" | "/websocket" => Ask::Connect,
+        "/connect" | "/websocket" => Ask::Connect(Connect::default()),
         "/schema" => Ask::Schema,
         "/manifest" => Ask::Manifest,
         "/backup" => Ask::Backup,
@@ -194,15 +206,47 @@ fn room_of(text: &str) -> Result<TableRoom, Reject> {
     TableRoom::parse(std::str::from_utf8(&name).unwrap_or_default())
 }
 
-/// Finds `room_id` in a query; one without a value is as if it were not there.
-fn room_in(query: &str) -> Result<Option<Cow<'_, str>>, Reject> {
+impl Connect {
+    fn read(query: &str) -> Result<Self, Reject> {
+        let names = value_in(query, "tables")?.unwrap_or_default();
+        let names = names.split(',').filter(|name| !name.is_empty());
+        if names.clone().count() > TABLES_MAX {
+            let message = format!("`tables` has more than {TABLES_MAX} names");
+            return Err(Reject::invalid(message));
+        }
+        let tables = names.map(|name| checked_table(name, "tables"));
+        let tables = tables.collect::<Result<_, _>>().map_err(rejected)?;
+        let after = match value_in(query, "after")? {
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Reject::invalid("`after` is not a whole number from 0 on"))?,
+            ),
+            None => None,
+        };
+        let incarnation = value_in(query, "incarnation")?;
+        if incarnation
+            .as_ref()
+            .is_some_and(|text| text.len() > INCARNATION_BYTES_MAX)
+        {
+            let message = format!("`incarnation` is longer than {INCARNATION_BYTES_MAX} bytes");
+            return Err(Reject::invalid(message));
+        }
+        let incarnation = incarnation.map(|text| text.into_owned().into_boxed_str());
+        let resume = Resume::of(after, incarnation).map_err(rejected)?;
+        Ok(Self { tables, resume })
+    }
+}
+
+/// Finds a parameter of a query; one without a value is as if it were not there.
+fn value_in<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Reject> {
     let mut found = None;
     for pair in query.split('&') {
-        let Some(value) = pair.strip_prefix("room_id=") else {
+        let value = pair.strip_prefix(name);
+        let Some(value) = value.and_then(|rest| rest.strip_prefix('=')) else {
             continue;
         };
         if found.is_some() {
-            return Err(Reject::invalid("`room_id` is given more than once"));
+            return Err(Reject::invalid(format!("`{name}` is given more than once")));
         }
         found = Some(value);
     }
@@ -215,7 +259,7 @@ fn room_in(query: &str) -> Result<Option<Cow<'_, str>>, Reject> {
         None => None,
     };
     text.map(Some)
-        .ok_or_else(|| Reject::invalid("`room_id` is not percent-encoded UTF-8"))
+        .ok_or_else(|| Reject::invalid(format!("`{name}` is not percent-encoded UTF-8")))
 }
 
 impl GlobalQuery {

@@ -36,6 +36,7 @@ impl Shape {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Text | Self::Table | Self::OneOf(_) => "string",
+            Self::Tables => "string[]",
             Self::Integer => "integer",
             Self::Boolean => "boolean",
             Self::Json => "any",

@@ -6,8 +6,9 @@ use floe_proto::table::{Call, Params, TableError, check_name};
 use super::catalog::{MethodInfo, Shape};
 use super::fields::{Fields, invalid, need};
 use super::{
-    BUFFERED_BYTES_MAX, ENTRIES_MAX, ID_BYTES_MAX, INTERVAL_MS, INTERVAL_MS_DEFAULT, KEY_BYTES_MAX,
-    SQL_CHARS_MAX, SQL_PARAMS_MAX, USER_BYTES_MAX, mutation,
+    BUFFERED_BYTES_MAX, ENTRIES_MAX, ID_BYTES_MAX, INCARNATION_BYTES_MAX, INTERVAL_MS,
+    INTERVAL_MS_DEFAULT, KEY_BYTES_MAX, SQL_CHARS_MAX, SQL_PARAMS_MAX, TABLES_MAX, USER_BYTES_MAX,
+    mutation,
 };
 
 /// One method with its payload.
@@ -128,8 +129,13 @@ pub enum Source {
 /// What a connection wants to be told of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Watch {
-    /// Row changes of a table.
-    Table(Box<str>),
+    /// Row changes of tables.
+    Tables {
+        /// Their names.
+        tables: Vec<Box<str>>,
+        /// What the client has seen of them, if it says so.
+        resume: Option<Resume>,
+    },
     /// The rows of a query.
     Query {
         /// What the client calls it; JSON, as it was written.
@@ -144,11 +150,20 @@ pub enum Watch {
     },
 }
 
+/// What a client has seen of a room before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// Place of the last message; what comes after it is wanted.
+    pub after: u64,
+    /// Which room of that name it was, as far as the client knows.
+    pub incarnation: Option<Box<str>>,
+}
+
 /// What a connection does not want to be told of any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unwatch {
-    /// Row changes of a table.
-    Table(Box<str>),
+    /// Row changes of tables.
+    Tables(Vec<Box<str>>),
     /// The rows of a query, by what the client calls it.
     Query(Box<str>),
     /// The memory under a prefix.
@@ -215,8 +230,11 @@ impl Method {
             "getAuditLog" => Self::GetAuditLog,
             "getSyncStatus" => Self::GetSyncStatus,
             "forceSyncAll" => Self::ForceSyncAll,
-            "subscribe" => Self::Subscribe(Watch::Table(table(fields, "table")?)),
-            "unsubscribe" => Self::Unsubscribe(Unwatch::Table(table(fields, "table")?)),
+            "subscribe" => Self::Subscribe(Watch::Tables {
+                tables: tables(fields)?,
+                resume: resume(fields)?,
+            }),
+            "unsubscribe" => Self::Unsubscribe(Unwatch::Tables(tables(fields)?)),
             "subscribeQuery" => Self::Subscribe(Watch::Query {
                 id: id(fields, "queryId")?,
                 query: Query::read(fields)?,
@@ -348,8 +366,55 @@ pub(super) fn params(fields: &Fields<'_>) -> Result<Params, TableError> {
 /// Reads the name of a table.
 pub(super) fn table(fields: &Fields<'_>, name: &str) -> Result<Box<str>, TableError> {
     let table = need(fields.text(name, usize::MAX)?, name)?;
-    check_name(&table).map_err(|error| invalid(format!("`{name}`: {error}")))?;
+    checked_table(&table, name)
+}
+
+/// Reads the names of the tables that a subscription is about, or the one name.
+fn tables(fields: &Fields<'_>) -> Result<Vec<Box<str>>, TableError> {
+    match (fields.json("table"), fields.json("tables")) {
+        (Some(_), None) => Ok(vec![table(fields, "table")?]),
+        (None, Some(_)) => {
+            let listed = fields.list("tables", TABLES_MAX)?;
+            if listed.is_empty() {
+                return Err(invalid("`tables` is empty"));
+            }
+            let names = listed.iter().map(|json| {
+                let name: Option<String> = serde_json::from_str(json).ok();
+                let name = name.ok_or_else(|| invalid("`tables` has an element that is no string"));
+                name.and_then(|name| checked_table(&name, "tables"))
+            });
+            names.collect()
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            Err(invalid("exactly one of `table` and `tables` must be there"))
+        }
+    }
+}
+
+/// Checks the name of a table that the member `field` holds.
+pub(super) fn checked_table(table: &str, field: &str) -> Result<Box<str>, TableError> {
+    check_name(table).map_err(|error| invalid(format!("`{field}`: {error}")))?;
     Ok(table.into())
+}
+
+fn resume(fields: &Fields<'_>) -> Result<Option<Resume>, TableError> {
+    let incarnation = fields.text("incarnation", INCARNATION_BYTES_MAX)?;
+    let incarnation = incarnation.map(|text| text.into_owned().into_boxed_str());
+    Resume::of(fields.whole("after")?, incarnation)
+}
+
+impl Resume {
+    /// Puts together what a client has said.
+    pub(super) fn of(
+        after: Option<u64>,
+        incarnation: Option<Box<str>>,
+    ) -> Result<Option<Self>, TableError> {
+        match (after, incarnation) {
+            (Some(after), incarnation) => Ok(Some(Self { after, incarnation })),
+            (None, Some(_)) => Err(invalid("`incarnation` goes with `after`")),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 /// Reads what a client calls something: a text or a number, which is given back as it was written.

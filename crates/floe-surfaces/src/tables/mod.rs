@@ -22,9 +22,9 @@ mod room;
 mod typescript;
 
 pub use answer::{
-    Refusal, Rows, RowsOf, Success, frame, write_data, write_mutated, write_pong, write_progress,
-    write_query, write_query_ended, write_query_update, write_refusal, write_reset, write_rows,
-    write_success,
+    Refusal, Reset, Rows, RowsOf, Success, frame, write_data, write_mutated, write_pong,
+    write_progress, write_query, write_query_ended, write_query_update, write_refusal, write_reset,
+    write_rows, write_success,
 };
 pub use catalog::{Answer, METHODS, MethodInfo, Param, Scope, Shape};
 pub use client::{Action, Ids, Label, Rpc, read_frame, read_parts, read_rpc};
@@ -33,11 +33,11 @@ pub use event::{
     write_schema_update,
 };
 pub use http::{
-    Ask, Asked, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_backup_head,
+    Ask, Asked, Connect, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_backup_head,
     write_client, write_global, write_json, write_refused,
 };
 pub use manifest::write_manifest;
-pub use method::{MemoryPlace, Method, Query, Source, Unwatch, Watch};
+pub use method::{MemoryPlace, Method, Query, Resume, Source, Unwatch, Watch};
 pub use room::TableRoom;
 pub use typescript::write_typescript;
 
@@ -67,6 +67,10 @@ pub const INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 pub const ID_BYTES_MAX: usize = 130;
 /// Bytes of a `userId`.
 pub const USER_BYTES_MAX: usize = 128;
+/// Tables of one subscription; how much a connection may watch is a setting.
+pub const TABLES_MAX: usize = 1_000;
+/// Bytes of what a room calls itself to tell it from others of its name.
+pub const INCARNATION_BYTES_MAX: usize = 32;
 /// Entries of the memory in one answer.
 pub const ENTRIES_MAX: u64 = 1_000;
 /// Rooms of one query over the replica.

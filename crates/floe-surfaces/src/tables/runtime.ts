@@ -126,8 +126,8 @@ export interface RoomEvents {
   open: () => void
   /** The connection broke; it comes back by itself unless `final` is true. */
   down: (final: boolean, code: number) => void
-  /** What was told before may have gaps: read again what is shown. */
-  reset: () => void
+  /** Changes of rows of these tables were missed and cannot be told any more: read again what is shown. */
+  reset: (tables: string[]) => void
   /** The tables are others now; a client that was made for those before may not fit them. */
   schema: (schema: unknown, seq: number) => void
   /** Cursors, presence or memory changed. */
@@ -184,17 +184,18 @@ export async function callRoom<M extends keyof Methods>(
   return answer as unknown as Methods[M]["answer"]
 }
 
-/** A connection to the room. It comes back by itself, and takes up again what it followed. */
+/** A connection to the room. It comes back by itself, and is told what it missed of what it followed. */
 export class Room {
   readonly #options: RoomOptions
   #socket: WebSocket | undefined
   #isOpen = false
-  #wasOpen = false
   #isClosed = false
   #tries = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #lastId = 0
   readonly #calls = new Map<string, Call>()
+  /** What was seen of the room: every change of a followed table up to that message. */
+  #seen: { after: number; incarnation: unknown } | undefined
   readonly #rows = new Map<string, Set<(event: RowEvent<unknown>) => void>>()
   readonly #queries = new Map<string, LiveQuery>()
   readonly #prefixes = new Map<string, number>()
@@ -262,12 +263,13 @@ export class Room {
       known.add(each)
     } else {
       this.#rows.set(table, new Set([each]))
-      this.#keep("subscribe", { table })
+      this.#keep("subscribe", { tables: [table] })
     }
     return () => {
       const all = this.#rows.get(table)
       if (all?.delete(each) && all.size === 0) {
         this.#rows.delete(table)
+        if (this.#rows.size === 0) this.#seen = undefined
         this.#keep("unsubscribe", { table })
       }
     }
@@ -385,19 +387,16 @@ export class Room {
   }
 
   #opened(): void {
-    const isAgain = this.#wasOpen
     this.#isOpen = true
-    this.#wasOpen = true
     this.#tries = 0
-    for (const table of this.#rows.keys()) this.#keep("subscribe", { table })
+    // All at once, so that all are told in the order of the room, and one number says what was seen.
+    if (this.#rows.size > 0) this.#keep("subscribe", { tables: [...this.#rows.keys()], ...this.#seen })
     for (const prefix of this.#prefixes.keys()) this.#keep("subscribeMemory", { prefix })
     for (const [queryId, { sql, params }] of this.#queries) {
       this.#keep("subscribeQuery", { queryId, sql, params })
     }
     for (const call of this.#calls.values()) this.#send(call)
     this.#tell("open")
-    // Changes of rows between two connections were told to nobody.
-    if (isAgain && this.#rows.size > 0) this.#tell("reset")
   }
 
   #down(isFinal: boolean, code: number): void {
@@ -430,6 +429,7 @@ export class Room {
     if (type === "query_subscribed" || type === "query_update") {
       query?.told(frame["data"] as unknown[], frame["seq"] as number)
     }
+    if (type === "success" && frame["action"] === "subscribe") this.#saw(frame)
     if (call && typeof id === "string" && type !== "progress") {
       this.#calls.delete(id)
       if (isFailure(type)) call.reject(failure(frame))
@@ -439,14 +439,21 @@ export class Room {
       query.failed(failure(frame))
     } else if (frame["event"] === "update") {
       const event = frame as unknown as RowEvent<unknown>
+      if (this.#seen) this.#seen.after = event.seq
       for (const told of this.#rows.get(event.table) ?? []) told(event)
     } else if (frame["event"] === "memory_update") {
       this.#tell("memory", frame as unknown as MemoryEvent)
     } else if (type === "schema_update") {
       this.#tell("schema", frame["schema"], frame["seq"] as number)
     } else if (type === "reset") {
-      this.#tell("reset")
+      this.#saw(frame)
+      this.#tell("reset", frame["tables"] as string[])
     }
+  }
+
+  #saw(frame: Frame): void {
+    const after = frame["seq"] as number
+    this.#seen = { after, incarnation: frame["incarnation"] }
   }
 
   #tell<E extends keyof RoomEvents>(event: E, ...told: Parameters<RoomEvents[E]>): void {

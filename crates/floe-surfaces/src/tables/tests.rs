@@ -71,7 +71,7 @@ fn every_method_is_read_by_its_example_and_by_nothing_more() {
                 assert_eq!(message, format!("`{}` is missing", param.name));
             } else if was_there && param.name != "key" && param.name != "where" {
                 // The two of which one must be there are told apart below.
-                let one_of = ["prefix", "params"].contains(&param.name);
+                let one_of = ["prefix", "params", "table"].contains(&param.name);
                 assert!(one_of || read.is_ok(), "{}: {read:?}", info.name);
             }
         }
@@ -521,7 +521,66 @@ fn answers_have_the_form_of_the_surface() {
         written(|out| write_data(out, &label("getSyncStatus", "1"), br#"{"lag":0}"#)),
         r#"{"type":"query_result","action":"getSyncStatus","requestId":1,"data":{"lag":0}}"#
     );
-    assert_eq!(written(write_reset), r#"{"type":"reset"}"#);
+    assert_eq!(
+        written(|out| write_progress(out, &label("forceSyncAll", "1"), r#"{"done":0}"#)),
+        r#"{"type":"progress","action":"forceSyncAll","requestId":1,"data":{"done":0}}"#
+    );
+    let reset = Reset {
+        code: Code::Gone,
+        tables: &["notes", "tasks"],
+        seq: 7,
+        incarnation: "2a",
+    };
+    assert_eq!(
+        written(|out| write_reset(out, &reset)),
+        r#"{"type":"reset","code":"GONE","tables":["notes","tasks"],"seq":7,"incarnation":"2a"}"#
+    );
+}
+
+#[test]
+fn a_subscription_names_one_table_or_many_and_what_was_seen() {
+    let notes = || Box::<str>::from("notes");
+    let one = Method::Subscribe(Watch::Tables {
+        tables: vec![notes()],
+        resume: None,
+    });
+    assert_eq!(call("subscribe", r#"{"table":"notes"}"#), Ok(one));
+    let seen = r#"{"tables":["notes","a"],"after":0,"incarnation":"2a"}"#;
+    let many = Method::Subscribe(Watch::Tables {
+        tables: vec![notes(), "a".into()],
+        resume: Some(Resume {
+            after: 0,
+            incarnation: Some("2a".into()),
+        }),
+    });
+    assert_eq!(call("subscribe", seen), Ok(many));
+    let over = Method::Unsubscribe(Unwatch::Tables(vec![notes(), "a".into()]));
+    assert_eq!(call("unsubscribe", r#"{"tables":["notes","a"]}"#), Ok(over));
+    for (wrong, why) in [
+        ("{}", "exactly one of `table` and `tables` must be there"),
+        (
+            r#"{"table":"a","tables":["b"]}"#,
+            "exactly one of `table` and `tables` must be there",
+        ),
+        (r#"{"tables":[]}"#, "`tables` is empty"),
+        (
+            r#"{"tables":[1]}"#,
+            "`tables` has an element that is no string",
+        ),
+        (
+            r#"{"table":"a","incarnation":"2a"}"#,
+            "`incarnation` goes with `after`",
+        ),
+        (
+            r#"{"table":"a","after":-1}"#,
+            "`after` is not a whole number from 0 on",
+        ),
+    ] {
+        assert_eq!(
+            refused("subscribe", wrong),
+            (Code::InvalidRequest, why.to_owned())
+        );
+    }
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn write_method(out: &mut String, info: &MethodInfo) {
 fn shape_type(shape: Shape) -> String {
     match shape {
         Shape::Text | Shape::Table => "string".into(),
+        Shape::Tables => "readonly string[]".into(),
         Shape::Integer => "number".into(),
         Shape::Boolean => "boolean".into(),
         Shape::Json => "Json".into(),

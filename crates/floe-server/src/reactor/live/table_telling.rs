@@ -14,8 +14,9 @@ use floe_surfaces::live::Entry;
 use floe_surfaces::tables::{self, MemoryKind, MemoryUpdate, Refusal, RowsOf};
 
 use super::table::TableSession;
+use super::table_followed::Stretch;
 use super::telling::{NOTHING_SEEN, Next, SharedFrames, Wire, entry};
-use super::{Join, Purpose, Reactor};
+use super::{Join, Live, Purpose, Reactor};
 use crate::live_queries::QueryKey;
 use crate::shard::{Failure, SlotId};
 
@@ -49,6 +50,9 @@ pub(super) struct QueryFrame {
     bytes: Bytes,
 }
 
+/// Frames that tell a reader nothing and that it is taken past in one turn: no socket that is full ever
+/// ends such a run.
+const SILENT_STEP: usize = 16;
 /// Frames of each kind that one pass keeps.
 const KEPT_MAX: usize = 8;
 
@@ -72,7 +76,7 @@ impl<D: Disk> Reactor<D> {
         place: usize,
         shared: &mut SharedFrames,
     ) -> Result<Next, Failure> {
-        loop {
+        for _ in 0..SILENT_STEP {
             let Some((bytes, moved)) = self.table_frame(at, place, shared)? else {
                 return Ok(Next::Nothing);
             };
@@ -82,6 +86,33 @@ impl<D: Disk> Reactor<D> {
                 return Ok(Next::Send(bytes));
             }
         }
+        // Others have their turn; this one goes on with the next look at what is due.
+        if let Some(session) = self.live_mut(at).and_then(Live::table_mut) {
+            session.owed = true;
+        }
+        self.set_deadline(at, self.clock.uptime_ms + 1);
+        Ok(Next::Nothing)
+    }
+
+    /// Goes on telling where it was left off; returns whether it was.
+    pub(super) fn tell_owed(&mut self, at: usize) -> bool {
+        let session = self.live_mut(at).and_then(Live::table_mut);
+        if !session.is_some_and(|session| std::mem::take(&mut session.owed)) {
+            return false;
+        }
+        self.tell_rooms(at);
+        let is_empty = self
+            .conns
+            .get(at)
+            .is_some_and(|conn| conn.output.is_empty());
+        let done = self.live_ref(at).filter(|live| {
+            let table = live.table();
+            is_empty && table.is_some_and(|session| !session.owed)
+        });
+        if let Some(silent_ms) = done.map(|live| live.silent_ms) {
+            self.set_deadline(at, silent_ms.min(self.outlives_ms(at)));
+        }
+        true
     }
 
     fn table_frame(
@@ -101,8 +132,10 @@ impl<D: Disk> Reactor<D> {
             deflate: live.deflate,
         };
         let tail = self.shard.room(join.slot).visible().tail;
-        if join.next < tail {
-            return self.rows_frame(session, join, form, tail, shared).map(Some);
+        if let Some(stretch) = session.followed.next().filter(|next| next.from < tail) {
+            let to = stretch.to.min(tail);
+            let frame = self.rows_frame(join, form, &stretch, to, shared)?;
+            return Ok(Some((frame.bytes, Moved::Rows(frame.next))));
         }
         if let Some(frame) = self.memory_frame(session, join, form, shared) {
             return Ok(Some(frame));
@@ -122,7 +155,7 @@ impl<D: Disk> Reactor<D> {
                 Purpose::Rooms | Purpose::Community(_) => None,
             };
             match (moved, join, session) {
-                (Moved::Rows(next), Some(join), _) => join.next = *next,
+                (Moved::Rows(next), _, Some(session)) => session.followed.moved(*next),
                 (Moved::Memory(to), Some(join), _) => join.memory_seen = *to,
                 (Moved::Schema(version), _, Some(session)) => session.schema_seen = *version,
                 (
@@ -142,8 +175,8 @@ impl<D: Disk> Reactor<D> {
                         query.label = None;
                     }
                 }
-                (Moved::Rows(_) | Moved::Memory(_), None, _)
-                | (Moved::Schema(_) | Moved::Query { .. }, _, None) => {}
+                (Moved::Memory(_), None, _)
+                | (Moved::Rows(_) | Moved::Schema(_) | Moved::Query { .. }, _, None) => {}
             }
         }
         if let Some(key) = over {
@@ -151,27 +184,29 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    /// Writes the row changes that come next, as far as somebody watches their tables.
+    /// Writes the row changes of tables that come next, up to a place.
     fn rows_frame(
         &self,
-        session: &TableSession,
         join: &Join,
         form: Wire,
-        tail: u64,
+        stretch: &Stretch<'_>,
+        to: u64,
         shared: &mut SharedFrames,
-    ) -> Result<(Bytes, Moved), Failure> {
-        if session.tables.is_empty() {
-            return Ok((Bytes::new(), Moved::Rows(tail)));
-        }
+    ) -> Result<RowsFrame, Failure> {
+        let Stretch {
+            tables: watched,
+            from,
+            ..
+        } = *stretch;
         let found = shared.rows.iter().find(|frame| {
-            frame.from == join.next && frame.form == form && frame.tables == session.tables
+            let same = frame.from == from && frame.form == form && frame.tables == *watched;
+            same && frame.next <= to
         });
         if let Some(frame) = found {
-            return Ok((frame.bytes.clone(), Moved::Rows(frame.next)));
+            return Ok(frame.clone());
         }
         let bytes_max = self.limits.sse_event_bytes_max;
-        let (json, next) =
-            self.visible_events(join.slot, join.next, u64::MAX, bytes_max, join.hidden)?;
+        let (json, next) = self.visible_events(join.slot, from, to, bytes_max, join.hidden)?;
         let corrupt = || Failure::new(Code::Corrupt, "a message is no change of a row");
         let mut list = Vec::with_capacity(json.len() + 2);
         list.push(b'[');
@@ -179,26 +214,23 @@ impl<D: Disk> Reactor<D> {
         list.push(b']');
         let changes: Vec<Change<'_>> = serde_json::from_slice(&list).map_err(|_| corrupt())?;
         let mut out = Vec::new();
-        for (seq, change) in (join.next + 1..).zip(&changes) {
-            let watched = session.tables.iter();
-            if watched
-                .into_iter()
-                .any(|table| table.eq_ignore_ascii_case(&change.table))
-            {
+        for (seq, change) in (from + 1..).zip(&changes) {
+            let mut watched = watched.iter();
+            if watched.any(|table| table.eq_ignore_ascii_case(&change.table)) {
                 tables::frame(&mut out, |out| tables::write_row_event(out, change, seq));
             }
         }
         let frame = RowsFrame {
             form,
-            tables: Arc::clone(&session.tables),
-            from: join.next,
+            tables: Arc::clone(watched),
+            from,
             next,
             bytes: self.pack(out, form),
         };
         if shared.rows.len() < KEPT_MAX {
             shared.rows.push(frame.clone());
         }
-        Ok((frame.bytes, Moved::Rows(next)))
+        Ok(frame)
     }
 
     /// Writes what changed of the cursors, the presence and the watched keys.
@@ -211,7 +243,8 @@ impl<D: Disk> Reactor<D> {
     ) -> Option<(Bytes, Moved)> {
         let memory = &self.shard.live(join.slot)?.memory;
         let (from, to) = (join.memory_seen, memory.version());
-        if from == to {
+        // Nobody is told of a room before it is durable.
+        if from == to || !self.shard.tables_live(join.slot) {
             return None;
         }
         let found = shared.memory.iter().find(|frame| {

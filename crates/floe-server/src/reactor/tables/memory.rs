@@ -239,6 +239,7 @@ pub(in crate::reactor) fn write_kept(out: &mut Vec<u8>, label: &Label, kept: &Ke
             .data
             .as_deref()
             .and_then(|data| std::str::from_utf8(data).ok()),
+        ..Success::default()
     };
     tables::write_success(out, label, &success);
 }

@@ -3,9 +3,11 @@
 use floe_proto::Code;
 use floe_proto::table::{Params, TableError};
 
-use super::super::http::{Ask, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_global};
+use super::super::http::{
+    Ask, Connect, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_global,
+};
 use super::super::{
-    Refusal, TableRoom, write_backup_head, write_client, write_json, write_refused,
+    Refusal, Resume, TableRoom, write_backup_head, write_client, write_json, write_refused,
 };
 use super::{label, written};
 use crate::access::Deed;
@@ -111,6 +113,39 @@ fn a_room_is_named_in_the_path_or_in_the_query() {
             Err(Code::UnknownRoute),
             "{target}"
         );
+    }
+}
+
+#[test]
+fn a_connection_names_what_it_has_seen() {
+    let connect = |query: &str| match asked(Method::Get, &format!("/connect?room_id=a{query}")) {
+        Ok(Ask::Connect(connect)) => Ok(connect),
+        Ok(ask) => panic!("{ask:?}"),
+        Err(code) => Err(code),
+    };
+    assert_eq!(connect(""), Ok(Connect::default()));
+    let all = connect("&after=41&incarnation=2a&tables=notes,Tasks").unwrap();
+    let resume = Resume {
+        after: 41,
+        incarnation: Some("2a".into()),
+    };
+    assert_eq!(all.resume, Some(resume));
+    assert_eq!(all.tables, ["notes".into(), "Tasks".into()]);
+    assert_eq!(connect("&after=&tables="), Ok(Connect::default()));
+    let long = format!("&after=1&incarnation={}", "x".repeat(33));
+    let many = format!("&tables={}", "t,".repeat(1_001));
+    for query in [
+        "&after=x",
+        "&after=-1",
+        "&after=18446744073709551616",
+        "&after=1&after=1",
+        "&incarnation=2a",
+        "&tables=_a",
+        "&tables=%ff",
+        &long,
+        &many,
+    ] {
+        assert_eq!(connect(query), Err(Code::InvalidRequest), "{query}");
     }
 }
 

@@ -71,6 +71,7 @@ fn the_manifest_says_of_every_method_what_it_takes() {
             let value = &example[param["name"].as_str().unwrap()];
             let fits = match param["type"].as_str().unwrap() {
                 "string" => value.is_string(),
+                "string[]" => value.is_array(),
                 "integer" => value.is_u64(),
                 "boolean" => value.is_boolean(),
                 "row" => value.is_object(),
@@ -108,6 +109,7 @@ fn what_is_told_of_bounds_is_what_holds() {
         format!("up to {SQL_PARAMS_MAX} values"),
         format!("1 to {STEPS_MAX} of"),
         format!("1 to {BATCH_ROWS_MAX} rows"),
+        format!("1 to {TABLES_MAX} tables"),
         format!("1 to {MUTATIONS_MAX} of"),
         format!("1 to {KEY_BYTES_MAX} bytes"),
         format!("at most {BUFFERED_BYTES_MAX} bytes"),

@@ -1,5 +1,11 @@
 //! Rooms with tables over a WebSocket of their own.
 
+mod durable;
+mod ending;
+mod resume;
+mod slow;
+mod sync;
+
 use floe_surfaces::ws::Opcode;
 use serde_json::{Value, json};
 
@@ -79,6 +85,21 @@ impl Member {
         });
     }
 
+    /// Comes to a room with more in its query.
+    #[track_caller]
+    fn came(server: &TestServer, room: &str, query: &str) -> Self {
+        let mut request = connect(room);
+        request.target = format!("{}&{query}", request.target);
+        Self::with(server, &request)
+    }
+
+    /// Returns the numbers of the next row changes.
+    #[track_caller]
+    fn next_seqs(&mut self, count: usize) -> Vec<u64> {
+        let mut rows = std::iter::repeat_with(|| self.next_row());
+        rows.by_ref().take(count).map(|row| seq(&row)).collect()
+    }
+
     #[track_caller]
     fn next_row(&mut self) -> Value {
         self.client.wait_for(|frame| frame["event"] == "update")
@@ -98,6 +119,11 @@ fn notes() -> Value {
         {"name": "id", "type": "INTEGER", "primaryKey": true},
         {"name": "text", "type": "TEXT", "notNull": true, "unique": true},
     ]})
+}
+
+#[track_caller]
+fn seq(frame: &Value) -> u64 {
+    frame["seq"].as_u64().unwrap_or_else(|| panic!("{frame}"))
 }
 
 fn insert(text: &str) -> Value {
