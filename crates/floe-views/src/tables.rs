@@ -34,5 +34,5 @@ pub use file::RoomFile;
 pub use folder::{Contents, TableFolder};
 pub use messages::Messages;
 pub use options::{SqlLimits, TableOptions};
-pub use reader::{ColumnInfo, RoomReader, Rows, UsageDay};
+pub use reader::{ColumnInfo, RoomReader, Rows, RowsSource, UsageDay};
 pub use snapshot::Snapshot;

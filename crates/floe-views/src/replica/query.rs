@@ -4,15 +4,16 @@
 //! all and `_room` before them. A statement is first prepared in a database that holds nothing but empty
 //! tables of those names: what it names beside them is not there, so it cannot name what the replica
 //! keeps beside them either, whatever it is called. Only then is it run, on a connection that reads
-//! alone, under the guard and the limits of a room's SQL.
+//! alone, under the guard and the limits of a room's SQL. SQL over one room goes the same way: its tables
+//! are views of its rows, with the columns that they have in the room.
 
 mod shape;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use floe_proto::Code;
 use floe_proto::table::{Params, TableError};
+use floe_proto::{Code, RoomId};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
@@ -20,8 +21,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use self::shape::Shape;
 use super::EmbeddedFolder;
 use super::embedded::{SCHEMA, identity};
-use crate::tables::gate::{Clock, Failure, Guard, answer, describe, explain, set_limits};
-use crate::tables::{Rows, SqlLimits, TableOptions};
+use crate::tables::gate::{Clock, Failure, Guard, answer, describe, explain, install_strings, set_limits};
+use crate::tables::{Rows, RowsSource, SqlLimits, TableOptions};
 
 /// Reads the rows of all rooms of one namespace while they are written; any number may be open.
 #[derive(Debug)]
@@ -37,6 +38,16 @@ struct Open {
     clock: Clock,
     /// The file that is read; `None` where there is none yet.
     identity: Option<(u64, u64)>,
+}
+
+/// What SQL may name, in the order of `names`.
+#[derive(Debug, Default)]
+struct Tables {
+    names: Vec<Box<str>>,
+    /// The SQL that makes empty tables of them.
+    empty: Vec<String>,
+    /// The SQL that makes views of them.
+    views: Vec<String>,
 }
 
 /// What many rooms say.
@@ -80,6 +91,35 @@ impl ReplicaReader {
         params: &Params,
         limits: &SqlLimits,
     ) -> Result<GlobalRows, TableError> {
+        self.with(sql, limits, |open| open.query(rooms, sql, params, limits))
+    }
+
+    /// Answers SQL over one room, whose tables have the names and columns that they have in the room;
+    /// [`Rows::applied`] says how far the replica is. `None` where it does not know the room.
+    ///
+    /// # Errors
+    /// As [`RoomReader::query`](crate::tables::RoomReader::query) has them, and
+    /// [`Code::SqlRejected`] for what only the room can say: how its tables are declared, and
+    /// the numbers of their rows.
+    pub fn query_room(
+        &mut self,
+        room: RoomId,
+        sql: &str,
+        params: &Params,
+        limits: &SqlLimits,
+    ) -> Result<Option<Rows>, TableError> {
+        self.with(sql, limits, |open| {
+            open.query_room(room, sql, params, limits)
+        })
+    }
+
+    /// Asks the file, which is opened if need be.
+    fn with<T>(
+        &mut self,
+        sql: &str,
+        limits: &SqlLimits,
+        ask: impl FnOnce(&Open) -> Result<T, TableError>,
+    ) -> Result<T, TableError> {
         if sql.len() > limits.sql_bytes_max || sql.contains('\0') {
             let message = format!(
                 "the SQL has a NUL, or more than {} bytes",
@@ -99,7 +139,7 @@ impl ReplicaReader {
         let Some(open) = &self.open else {
             return Err(TableError::new(Code::ViewUnavailable, UNREADABLE));
         };
-        let answered = open.query(rooms, sql, params, limits);
+        let answered = ask(open);
         if answered
             .as_ref()
             .is_err_and(|error| error.code == Code::ViewUnavailable)
@@ -132,6 +172,7 @@ impl Open {
                 .map_or(SqlValue::Null, SqlValue::Blob))
         })?;
         set_limits(&db, &options())?;
+        install_strings(&db)?;
         let clock = Clock::watch(&mut db)?;
         let guard = Guard::watch(&mut db)?;
         Ok(Self {
@@ -160,31 +201,109 @@ impl Open {
             .and_then(|(asked, missing)| Ok((asked, missing, self.shapes(sql, rooms.is_some())?)));
         let (asked, missing, shapes) =
             prepared.map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
-        let columns = describe_in_shadow(&shapes, sql, limits)?;
-        for shape in &shapes {
-            let made = self.db.execute_batch(&shape.view(rooms.is_some()));
-            made.map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
+        let named = rooms.is_some();
+        let empty = shapes.iter().map(Shape::empty_table).collect();
+        let views = shapes.iter().map(|shape| shape.view(named)).collect();
+        let tables = Tables {
+            names: shapes.iter().map(|shape| shape.name.clone()).collect(),
+            empty,
+            views,
+        };
+        let rows = self.answer(tables, sql, params, limits)?;
+        drop(moment);
+        Ok(GlobalRows {
+            rows,
+            asked,
+            missing,
+        })
+    }
+
+    fn query_room(
+        &self,
+        room: RoomId,
+        sql: &str,
+        params: &Params,
+        limits: &SqlLimits,
+    ) -> Result<Option<Rows>, TableError> {
+        if sql.to_ascii_lowercase().contains("pragma") {
+            let message = "the replica does not know how tables are declared";
+            return Err(TableError::new(Code::SqlRejected, message));
         }
-        let names = shapes.iter().map(|shape| shape.name.clone()).collect();
-        self.guard.know_views(names);
+        let moment = self
+            .db
+            .unchecked_transaction()
+            .map_err(|error| unreadable(&error))?;
+        let _limited = self.clock.limit(limits);
+        let found = self
+            .tables_of(room)
+            .map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
+        let Some((applied, tables)) = found else {
+            return Ok(None);
+        };
+        let mut rows = self.answer(tables, sql, params, limits)?;
+        drop(moment);
+        rows.applied = applied;
+        Ok(Some(rows))
+    }
+
+    /// Runs SQL on views, which go with the transaction that there is.
+    fn answer(
+        &self,
+        tables: Tables,
+        sql: &str,
+        params: &Params,
+        limits: &SqlLimits,
+    ) -> Result<Rows, TableError> {
+        let explained =
+            |error: &rusqlite::Error| explain(error, &self.guard, &self.clock, limits);
+        let columns = describe_in_shadow(&tables, sql, limits)?;
+        for view in &tables.views {
+            self.db
+                .execute_batch(view)
+                .map_err(|error| explained(&error))?;
+        }
+        self.guard.know_views(tables.names);
         let answered = {
             let _guarded = self.guard.on();
             answer(&self.db, sql, params, limits)
         };
-        drop(moment);
         match answered {
             Ok(mut rows) => {
                 rows.columns = columns;
                 rows.tables = self.guard.read();
-                Ok(GlobalRows {
-                    rows,
-                    asked,
-                    missing,
-                })
+                rows.source = RowsSource::Replica;
+                Ok(rows)
             }
             Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Sqlite(error)) => Err(explain(&error, &self.guard, &self.clock, limits)),
+            Err(Failure::Sqlite(error)) => Err(explained(&error)),
         }
+    }
+
+    /// Returns how many messages of a room are here, and its tables.
+    fn tables_of(&self, room: RoomId) -> rusqlite::Result<Option<(u64, Tables)>> {
+        let found = "SELECT no, applied FROM main._rooms WHERE id = ?1 AND kind = 0";
+        let found = self.db.query_row(found, [room.0.cast_signed()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        let Some((no, applied)) = found.optional()? else {
+            return Ok(None);
+        };
+        let mut all = self
+            .db
+            .prepare("SELECT no, definition FROM main._tables WHERE room = ?1 ORDER BY no")?;
+        let all = all.query_map([no], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let mut tables = Tables::default();
+        for table in all {
+            let (no, definition) = table?;
+            if let Some(shape) = Shape::with(None, &definition, usize::MAX) {
+                tables.empty.push(shape.empty_table_of_room());
+                tables.views.push(shape.view_of_room(no));
+                tables.names.push(shape.name);
+            }
+        }
+        Ok(Some((applied.cast_unsigned(), tables)))
     }
 
     /// Notes which rooms are asked; returns how many there are, and which of them are not here.
@@ -249,19 +368,19 @@ impl Open {
 
 /// Prepares the SQL where there is nothing but empty tables; returns the columns of its answer.
 fn describe_in_shadow(
-    shapes: &[Shape],
+    tables: &Tables,
     sql: &str,
     limits: &SqlLimits,
 ) -> Result<Vec<crate::tables::ColumnInfo>, TableError> {
     let unexpected = |error: rusqlite::Error| unreadable(&error);
     let mut db = Connection::open_in_memory().map_err(unexpected)?;
     set_limits(&db, &options()).map_err(unexpected)?;
-    for shape in shapes {
-        db.execute_batch(&shape.empty_table()).map_err(unexpected)?;
+    for table in &tables.empty {
+        db.execute_batch(table).map_err(unexpected)?;
     }
     let clock = Clock::watch(&mut db).map_err(unexpected)?;
     let guard = Guard::watch(&mut db).map_err(unexpected)?;
-    guard.know(shapes.iter().map(|shape| shape.name.clone()).collect());
+    guard.know(tables.names.clone());
     let _limited = clock.limit(limits);
     let described = {
         let _guarded = guard.on();

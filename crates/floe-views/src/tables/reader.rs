@@ -20,10 +20,11 @@ use super::constraint::unexpected;
 use super::error::TableFileError;
 use super::{SqlLimits, TableFolder, TableOptions, store};
 
-pub use self::answer::{ColumnInfo, Failure, Rows, answer, describe};
+pub use self::answer::{ColumnInfo, Failure, Rows, RowsSource, answer, describe};
 pub use self::clock::Clock;
 pub use self::guard::Guard;
 pub use self::info::UsageDay;
+pub use self::strings::install as install_strings;
 
 /// Reads the tables of one room while they are written; any number of readers may be open.
 ///

@@ -89,6 +89,30 @@ impl Shape {
         format!("CREATE TABLE \"{}\" (\"_room\" TEXT{columns})", self.name)
     }
 
+    /// Returns the SQL that makes an empty table like a room's.
+    pub fn empty_table_of_room(&self) -> String {
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| format!("\"{}\" {}", column.name(), sql_type(column.kind)));
+        let columns: Vec<_> = columns.collect();
+        format!("CREATE TABLE \"{}\" ({})", self.name, columns.join(", "))
+    }
+
+    /// Returns the SQL that makes a view like a room's table, whose number is `no`.
+    pub fn view_of_room(&self, no: i64) -> String {
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| format!("{} AS \"{}\"", column.value(), column.name()));
+        let columns: Vec<_> = columns.collect();
+        format!(
+            "CREATE TEMP VIEW \"{}\" AS SELECT {} FROM main._rows d WHERE d.tbl = {no}",
+            self.name,
+            columns.join(", ")
+        )
+    }
+
     /// Returns the SQL that makes the view.
     pub fn view(&self, named: bool) -> String {
         let columns: String = self

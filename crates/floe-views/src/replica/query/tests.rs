@@ -248,6 +248,59 @@ fn nothing_it_can_say_reaches_what_is_kept_beside_the_tables() {
 }
 
 #[test]
+fn one_room_is_asked_in_its_own_words_and_says_how_far_it_is() {
+    let mut world = World::new();
+    let limits = SqlLimits::default();
+    let mut ask = |room: u64, sql: &str| {
+        let found = world.reader.query_room(RoomId(room), sql, &NONE, &limits);
+        found.map_err(|error| error.code)
+    };
+    let found = ask(0, "SELECT * FROM items ORDER BY id").unwrap().unwrap();
+    assert_eq!((found.applied, found.source), (3, RowsSource::Replica));
+    assert_eq!(
+        String::from_utf8(found.data).unwrap(),
+        r#"[{"id":1,"n":1.0,"done":1,"raw":{"$base64":"AAE="},"any":{"$base64":"AAH/"}},"#.to_owned()
+            + r#"{"id":9007199254740993,"n":0.1,"done":0,"raw":null,"any":"x"}]"#
+    );
+    let columns: Vec<_> = found
+        .columns
+        .iter()
+        .map(|column| (&*column.name, column.kind.as_deref()))
+        .collect();
+    let expected = [
+        ("id", Some("INTEGER")),
+        ("n", Some("REAL")),
+        ("done", Some("INTEGER")),
+        ("raw", Some("BLOB")),
+        ("any", Some("ANY")),
+    ];
+    assert_eq!(columns, expected);
+    assert_eq!(found.tables, ["items".into()]);
+    let joined = "SELECT i.id AS i, o.id AS o FROM ITEMS i, only o";
+    let found = ask(1, joined).unwrap().unwrap();
+    assert_eq!(found.data, br#"[{"i":1,"o":5}]"#);
+    assert_eq!((found.applied, found.tables.len()), (4, 2));
+    // A room of another namespace is none.
+    assert_eq!(ask(3, "SELECT 1").unwrap(), None);
+    for hostile in [
+        "SELECT * FROM only",
+        "SELECT _room FROM items",
+        "SELECT * FROM _rows",
+        "SELECT * FROM main._rows",
+        "WITH items AS (SELECT * FROM _rows) SELECT * FROM items",
+        "SELECT (SELECT group_concat(row) FROM _rows) FROM items",
+        "SELECT _floe_bytes('AAAA')",
+        "SELECT d.row FROM items AS d",
+        "SELECT rowid FROM items",
+        "SELECT * FROM pragma_table_info('items')",
+        "SELECT * FROM sqlite_schema",
+        "DELETE FROM items",
+    ] {
+        assert_eq!(ask(0, hostile), Err(Code::SqlRejected), "{hostile}");
+    }
+}
+
+#[test]
 fn what_runs_away_is_stopped() {
     let mut world = World::new();
     let limits = SqlLimits {

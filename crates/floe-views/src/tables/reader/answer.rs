@@ -25,6 +25,18 @@ pub struct Rows {
     pub applied: u64,
     /// Tables that were read, in the order of their names.
     pub tables: Vec<Box<str>>,
+    /// Where it is from.
+    pub source: RowsSource,
+}
+
+/// Where the answer to a query is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowsSource {
+    /// The room's own file.
+    #[default]
+    Room,
+    /// The replica.
+    Replica,
 }
 
 /// A column of an answer.
