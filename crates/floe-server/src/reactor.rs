@@ -886,13 +886,10 @@ impl<D: Disk> Reactor<D> {
     /// Gives replicas what they lack, and answers what they were asked.
     fn feed_replicas(&mut self) {
         let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
-        for answered in self.replicas.turn(&mut self.shard, now, uptime_ms) {
-            let Place { at, generation, .. } = Place::of(answered.ticket);
-            let conn = self.conns.get(at);
-            if conn.is_some_and(|conn| conn.generation == generation) {
-                self.answer_global(at, answered.outcome);
-                self.resume(at);
-            }
+        let limits = Arc::clone(self.tables.query_limits());
+        let turned = self.replicas.turn(&mut self.shard, &limits, now, uptime_ms);
+        for answered in turned {
+            self.replica_answered(answered);
         }
         self.tell_sync_callers();
     }

@@ -20,15 +20,16 @@ use floe_log::{Disk, DiskFile};
 use floe_proto::table::TableError;
 use floe_proto::{Code, Millis};
 use floe_views::replica::{Embedded, EmbeddedFolder, Postgres, ReplicaTarget};
+use floe_views::tables::SqlLimits;
 use mio::Waker;
 
 use self::feed::Feed;
-use self::questions::Question;
+use self::questions::{Needs, Question, Said, Waiting};
 use crate::metrics::Metrics;
 use crate::settings::Limits;
 use crate::shard::{Failure, Replicated, Shard, Ticket};
 
-pub use self::questions::{Answered, GlobalAsk};
+pub use self::questions::{Answered, GlobalAsk, RoomAsk, Unsaid};
 pub use self::settings::{PostgresUrl, ReplicaSettings, ReplicaUrlError};
 pub use self::status::{Progress, SyncStatus};
 use self::worker::Done;
@@ -41,28 +42,18 @@ pub struct ReplicaHost<F> {
     metrics: Metrics,
     folder: EmbeddedFolder,
     /// Where questions go, once one was asked.
-    questions: Option<Sender<Question>>,
+    questions: Option<Sender<(Waiting, Arc<SqlLimits>)>>,
     readers: Vec<JoinHandle<()>>,
     /// Questions under way.
     asking: usize,
     waiting: Vec<Waiting>,
 }
 
-/// A question that waits for the replica.
-#[derive(Debug)]
-struct Waiting {
-    question: Question,
-    /// What the replica must have before.
-    mark: u64,
-    /// Uptime at which it waits no longer.
-    deadline_ms: u64,
-}
-
 /// Where the threads leave what they have done.
 #[derive(Debug)]
 pub struct Mailbox {
     done: Mutex<Vec<(usize, Done)>>,
-    answered: Mutex<Vec<Answered>>,
+    answered: Mutex<Vec<(Waiting, Said)>>,
     waker: Arc<Waker>,
 }
 
@@ -129,7 +120,7 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
         wanted
     }
 
-    /// Asks about many rooms, once the replica has all that is visible now; the answer comes from
+    /// Asks about many rooms, once the replica has what the answer must show; the answer comes from
     /// [`turn`](Self::turn).
     ///
     /// # Errors
@@ -151,18 +142,51 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
             let message = "the server keeps no replica";
             return Err(Failure::new(Code::ReplicaUnavailable, message));
         };
-        self.waiting.push(Waiting {
-            question: Question { ticket, ask },
-            mark: feed.mark(),
-            deadline_ms: uptime_ms + limits.query_wait_ms,
-        });
+        let needs = match &ask.least {
+            Some(least) => Needs::Seqs(least.clone()),
+            None => Needs::Mark(feed.mark()),
+        };
+        self.wait(Question::Global(ticket, ask), needs, limits, uptime_ms);
         Ok(())
     }
 
-    /// Does what can be done now; returns answers.
+    /// Asks about one room, once the replica has as much of it as the answer must show; the answer
+    /// comes from [`turn`](Self::turn).
+    ///
+    /// # Errors
+    /// The question, where there is no replica, it is away, or too many ask: the room can be asked.
+    pub fn ask_room(
+        &mut self,
+        ask: RoomAsk,
+        limits: &Limits,
+        uptime_ms: u64,
+    ) -> Result<(), RoomAsk> {
+        let is_full = self.asking + self.waiting.len() >= limits.query_open_max;
+        if is_full || !self.feeds.first().is_some_and(Feed::is_available) {
+            return Err(ask);
+        }
+        let needs = Needs::Seqs(match ask.min_seq {
+            0 => Vec::new(),
+            min_seq => vec![(ask.room, min_seq)],
+        });
+        self.wait(Question::Room(ask), needs, limits, uptime_ms);
+        Ok(())
+    }
+
+    fn wait(&mut self, question: Question, needs: Needs, limits: &Limits, uptime_ms: u64) {
+        self.waiting.push(Waiting {
+            question,
+            needs,
+            deadline_ms: uptime_ms + limits.query_wait_ms,
+            tried: None,
+        });
+    }
+
+    /// Does what can be done now; returns answers. What is asked now is bounded by `limits`.
     pub fn turn<D: Disk<File = F>>(
         &mut self,
         shard: &mut Shard<D>,
+        limits: &Arc<SqlLimits>,
         now: Millis,
         uptime_ms: u64,
     ) -> Vec<Answered> {
@@ -175,11 +199,11 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
             }
         }
         self.note(shard, uptime_ms);
-        let mut answers = self.mailbox.take_answered();
-        self.asking -= answers.len();
-        self.release(uptime_ms, &mut answers);
+        let mut answers = self.take_answers();
+        self.release(limits, uptime_ms, &mut answers);
+        let hurries = !self.waiting.is_empty();
         for (at, feed) in self.feeds.iter_mut().enumerate() {
-            feed.set_hurry(at == 0 && !self.waiting.is_empty());
+            feed.set_hurry(at == 0 && hurries);
             feed.feed(shard, uptime_ms);
         }
         answers
@@ -195,37 +219,86 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
         }
     }
 
+    /// Takes what the threads say. What was asked too early waits again.
+    fn take_answers(&mut self) -> Vec<Answered> {
+        let syncs = self.feeds.first().map(Feed::syncs);
+        let mut answers = Vec::new();
+        for (waiting, said) in self.mailbox.take_answered() {
+            self.asking -= 1;
+            match (waiting.question, said) {
+                (Question::Global(ticket, _), Said::Global(outcome)) => {
+                    answers.push(Answered::Global(ticket, outcome));
+                }
+                (Question::Room(ask), Said::Room(outcome)) => {
+                    answers.push(Answered::Room(ask, Ok(outcome)));
+                }
+                (Question::Room(ask), Said::Nothing) => {
+                    answers.push(Answered::Room(ask, Err(Unsaid::Unable)));
+                }
+                (question, Said::Behind | Said::Global(_) | Said::Room(_) | Said::Nothing) => {
+                    self.waiting.push(Waiting {
+                        question,
+                        tried: syncs,
+                        ..waiting
+                    });
+                }
+            }
+        }
+        answers
+    }
+
     /// Sends the questions on whose wait is over.
-    fn release(&mut self, uptime_ms: u64, answers: &mut Vec<Answered>) {
+    fn release(&mut self, limits: &Arc<SqlLimits>, uptime_ms: u64, answers: &mut Vec<Answered>) {
         for waiting in std::mem::take(&mut self.waiting) {
             let Some(feed) = self.feeds.first() else {
                 return;
             };
-            if feed.has_reached(waiting.mark) {
-                if self.send(waiting.question) {
-                    self.asking += 1;
+            let is_ready = match &waiting.needs {
+                Needs::Mark(mark) => feed.has_reached(*mark),
+                Needs::Seqs(seqs) => {
+                    feed.is_available()
+                        && waiting.tried != Some(feed.syncs())
+                        && seqs.iter().all(|(room, seq)| feed.may_have(*room, *seq))
                 }
-            } else if uptime_ms >= waiting.deadline_ms {
-                let (code, message) = if feed.is_settled() {
-                    (Code::ViewBehind, "the replica has not come so far in time")
-                } else {
-                    (
-                        Code::ReplicaUnavailable,
-                        "the replica cannot be asked for the moment",
-                    )
-                };
-                answers.push(Answered {
-                    ticket: waiting.question.ticket,
-                    outcome: Err(TableError::new(code, message)),
-                });
-            } else {
-                self.waiting.push(waiting);
+            };
+            let is_late = uptime_ms >= waiting.deadline_ms;
+            let is_available = feed.is_available();
+            match waiting.question {
+                _ if is_ready => {
+                    if self.send(waiting, Arc::clone(limits)) {
+                        self.asking += 1;
+                    }
+                }
+                Question::Room(ask) if is_late || !is_available => {
+                    let why = if is_available {
+                        Unsaid::Late
+                    } else {
+                        Unsaid::Unable
+                    };
+                    answers.push(Answered::Room(ask, Err(why)));
+                }
+                Question::Global(ticket, _) if is_late => {
+                    let (code, message) = if is_available {
+                        (
+                            Code::ViewBehind,
+                            "the replica is catching up, and has not come so far in time",
+                        )
+                    } else {
+                        (
+                            Code::ReplicaUnavailable,
+                            "the replica cannot be asked for the moment",
+                        )
+                    };
+                    let error = TableError::new(code, message);
+                    answers.push(Answered::Global(ticket, Err(error)));
+                }
+                Question::Global(..) | Question::Room(_) => self.waiting.push(waiting),
             }
         }
     }
 
     /// Hands a question to the threads, which start with the first.
-    fn send(&mut self, question: Question) -> bool {
+    fn send(&mut self, waiting: Waiting, limits: Arc<SqlLimits>) -> bool {
         let questions = match &self.questions {
             Some(questions) => questions,
             None => {
@@ -245,7 +318,7 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
                 self.questions.insert(sender)
             }
         };
-        questions.send(question).is_ok()
+        questions.send((waiting, limits)).is_ok()
     }
 
     /// Returns when [`turn`](Self::turn) wants to be called although nothing has happened.
@@ -313,16 +386,16 @@ impl Mailbox {
     }
 
     /// Leaves an answer and wakes the event loop.
-    fn answer(&self, answered: Answered) {
+    fn answer(&self, waiting: Waiting, said: Said) {
         let mut all = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(answered);
+        all.push((waiting, said));
         drop(all);
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "the event loop could not be woken");
         }
     }
 
-    fn take_answered(&self) -> Vec<Answered> {
+    fn take_answered(&self) -> Vec<(Waiting, Said)> {
         std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

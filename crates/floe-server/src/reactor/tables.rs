@@ -18,8 +18,8 @@ use floe_proto::table::{Call, TableError};
 use floe_proto::{Code, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Session, Wanted};
 use floe_surfaces::http::Method;
-use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, TableRoom};
-use floe_views::tables::Rows;
+use floe_surfaces::tables::{self, Label, Method as Told, Refusal, RowsOf, Rpc, Source, TableRoom};
+use floe_views::tables::{Rows, RowsSource};
 
 use self::buffered::check_buffered;
 pub(super) use self::memory::{Keeping, Kept, write_kept};
@@ -413,10 +413,17 @@ impl<D: Disk> Reactor<D> {
             let asker = Asker::Connection(ticket);
             return self.call_table(asker, place, grant, call, body_bytes);
         }
-        if let Some((ask, min_seq)) = asks(method) {
+        let method = match method {
+            Told::ExecuteSql(query) => {
+                let ticket = self.wait(at, context, expect(label));
+                return self.ask_sql(Asker::Connection(ticket), place, query);
+            }
+            method => method,
+        };
+        if let Some(ask) = asks(&method) {
             let ticket = self.wait(at, context, expect(label));
             let asker = Asker::Connection(ticket);
-            return self.ask_table(asker, place, ask, min_seq);
+            return self.ask_table(asker, place, ask, 0);
         }
         let message = format!("`{}` takes a WebSocket of the room", label.info.name);
         let error = TableError::new(Code::UnknownAction, message);
@@ -588,22 +595,15 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
-/// Returns what a method asks of tables, and what the answer must show at least; `None` of a method
-/// that asks something else.
-pub(super) fn asks(method: Told) -> Option<(Ask, u64)> {
+/// Returns what a method asks of tables; `None` of a method that asks something else, or in SQL.
+pub(super) fn asks(method: &Told) -> Option<Ask> {
     Some(match method {
-        Told::ExecuteSql(query) => {
-            let ask = Ask::Query {
-                sql: query.sql,
-                params: query.params,
-            };
-            (ask, query.min_seq.unwrap_or(0))
-        }
-        Told::ListTasks => (Ask::Tasks, 0),
-        Told::GetSchema => (Ask::Schema, 0),
-        Told::GetUsage => (Ask::Usage(0), 0),
-        Told::GetAuditLog => (Ask::Audit(0, Vec::new()), 0),
-        Told::Mutate(_)
+        Told::ListTasks => Ask::Tasks,
+        Told::GetSchema => Ask::Schema,
+        Told::GetUsage => Ask::Usage(0),
+        Told::GetAuditLog => Ask::Audit(0, Vec::new()),
+        Told::ExecuteSql(_)
+        | Told::Mutate(_)
         | Told::GetSyncStatus
         | Told::ForceSyncAll
         | Told::Subscribe(_)
@@ -628,8 +628,14 @@ pub(super) fn write_answer(out: &mut Vec<u8>, label: &Label, sql: Option<&str>, 
         Answer::Rows(found) => {
             let mut written = Vec::new();
             write_rows(&mut written, found);
-            let sql = sql.unwrap_or(TASKS_SQL);
-            tables::write_query(out, label, RowsOf::Query(sql), &written);
+            let of = RowsOf::Query {
+                sql: sql.unwrap_or(TASKS_SQL),
+                source: match found.source {
+                    RowsSource::Room => Source::Room,
+                    RowsSource::Replica => Source::Replica,
+                },
+            };
+            tables::write_query(out, label, of, &written);
         }
         Answer::Json(json) => tables::write_data(out, label, json),
         Answer::Tables(_) | Answer::File(_) | Answer::Buffered(_) | Answer::Usage(_) => {

@@ -329,6 +329,27 @@ impl<F: DiskFile + 'static> Feed<F> {
         self.is_settled() && waits.all(|entry| entry.number >= mark)
     }
 
+    /// Returns whether it can be had.
+    pub const fn is_available(&self) -> bool {
+        self.open && self.available
+    }
+
+    /// Returns how many batches are in it, since the start.
+    pub const fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// Returns whether it has so many messages of a room, as far as is known here; while a batch of the
+    /// room is under way nobody knows.
+    pub fn may_have(&self, room: RoomId, messages: u64) -> bool {
+        let waits = self.entries.contains_key(&room);
+        match (&self.busy, self.given.get(&room)) {
+            (Some(Busy::Applying(rooms)), _) if rooms.iter().any(|(one, _)| *one == room) => false,
+            (_, Some(given)) => *given >= messages,
+            (_, None) => self.is_settled() && !waits,
+        }
+    }
+
     /// Says whether somebody waits for the replica.
     pub const fn set_hurry(&mut self, hurries: bool) {
         self.hurries = hurries;

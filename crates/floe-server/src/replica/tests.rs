@@ -90,7 +90,8 @@ impl World {
 
     fn turn(&mut self) {
         let uptime_ms = self.started.elapsed().as_millis() as u64;
-        self.host.turn(&mut self.shard, NOW, uptime_ms);
+        let limits = Arc::default();
+        self.host.turn(&mut self.shard, &limits, NOW, uptime_ms);
         let mut events = mio::Events::with_capacity(8);
         let wait = Some(Duration::from_millis(1));
         self.poll.poll(&mut events, wait).unwrap();

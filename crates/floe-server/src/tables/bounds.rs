@@ -66,12 +66,7 @@ impl TableBounds {
             snapshot_every: limits.tables_snapshot_every,
             idle_timeout_ms: limits.room_idle_timeout_ms,
             cold_read_timeout_ms: limits.cold_read_timeout_ms,
-            query: Arc::new(SqlLimits {
-                timeout_ms: limits.tables_query_timeout_ms,
-                rows_max: limits.tables_query_rows_max,
-                bytes_max: limits.tables_query_bytes_max,
-                ..SqlLimits::default()
-            }),
+            query: Arc::new(sql_limits(limits)),
             room: TableOptions {
                 tables_max: limits.tables_per_room_max,
                 columns_max: limits.tables_columns_max,
@@ -80,5 +75,14 @@ impl TableBounds {
                 ..TableOptions::default()
             },
         }
+    }
+}
+
+fn sql_limits(limits: &Limits) -> SqlLimits {
+    SqlLimits {
+        timeout_ms: limits.tables_query_timeout_ms,
+        rows_max: limits.tables_query_rows_max,
+        bytes_max: limits.tables_query_bytes_max,
+        ..SqlLimits::default()
     }
 }

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use floe_log::{Disk, DiskFile};
 use floe_proto::table::Call;
 use floe_proto::{Code, RoomId};
+use floe_views::tables::SqlLimits;
 use mio::Waker;
 
 use super::bounds::{TableBounds, TableSettings};
@@ -120,6 +121,11 @@ impl<F: DiskFile + 'static> TableHost<F> {
     /// Bounds what comes from now on.
     pub fn set_bounds(&mut self, bounds: TableBounds) {
         self.bounds = bounds;
+    }
+
+    /// Returns the bounds of one query.
+    pub const fn query_limits(&self) -> &Arc<SqlLimits> {
+        &self.bounds.query
     }
 
     /// Queues a call, which took about so many bytes to ask for.

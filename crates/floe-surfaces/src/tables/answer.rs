@@ -5,6 +5,7 @@ use floe_proto::table::{Applied, Mutated, TableError};
 
 use super::catalog::{Answer, MethodInfo};
 use super::client::{Ids, Label};
+use super::method::Source;
 use super::object::Object;
 use crate::ws::{Opcode, begin_frame, end_frame};
 
@@ -79,8 +80,13 @@ pub struct Reset<'a, T> {
 /// Which of the answers with rows it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowsOf<'a> {
-    /// The answer to a query, and what was asked.
-    Query(&'a str),
+    /// The answer to a query.
+    Query {
+        /// What was asked.
+        sql: &'a str,
+        /// Where the rows are from.
+        source: Source,
+    },
     /// The first rows of a live query.
     Subscribed,
 }
@@ -195,14 +201,15 @@ pub fn write_rows<'a>(
 /// Appends a `query_result` or `query_subscribed`.
 pub fn write_query(out: &mut Vec<u8>, label: &Label, of: RowsOf<'_>, rows: &[u8]) {
     let kind = match of {
-        RowsOf::Query(_) => "query_result",
+        RowsOf::Query { .. } => "query_result",
         RowsOf::Subscribed => "query_subscribed",
     };
     Object::typed(out, kind, |object| {
         object.text("action", label.info.name);
         ids(object, &label.ids);
         object.those(rows);
-        if let RowsOf::Query(sql) = of {
+        if let RowsOf::Query { sql, source } = of {
+            object.text("source", source.as_str());
             object.text("originalSql", sql);
         }
     });

@@ -296,7 +296,7 @@ pub const METHODS: &[MethodInfo] = &[
             may(
                 "source",
                 Shape::OneOf(&["room", "replica"]),
-                "`room` by default: all that was acknowledged before; `replica`: what is there so far",
+                "`room` by default: all that was acknowledged before; `replica`: what is there so far, from the room where the replica cannot say; `source` of the answer tells",
             ),
             may(
                 "minSeq",

@@ -1,6 +1,7 @@
 //! Rooms with tables over HTTP.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use floe_proto::Code;
 use floe_proto::table::{Params, TableError};
@@ -8,7 +9,7 @@ use floe_proto::table::{Params, TableError};
 use super::answer::{Refusal, write_refusal};
 use super::client::{Rpc, read_rpc};
 use super::fields::{Fields, invalid};
-use super::method::{Resume, checked_table, params, sql};
+use super::method::{Resume, Source, checked_table, params, sql};
 use super::object::Object;
 use super::room::TableRoom;
 use super::{GLOBAL_ROOMS_MAX, INCARNATION_BYTES_MAX, TABLES_MAX};
@@ -95,6 +96,9 @@ pub struct GlobalQuery {
     pub params: Params,
     /// The rooms; all of them where it is `None`.
     pub rooms: Option<Vec<TableRoom>>,
+    /// What the rows must show at least of these rooms; where it is `None`, all that was acknowledged
+    /// before.
+    pub min_seqs: Option<Vec<(TableRoom, u64)>>,
 }
 
 impl Ask {
@@ -267,14 +271,18 @@ impl GlobalQuery {
         let text = std::str::from_utf8(body)
             .map_err(|_| TableError::new(Code::InvalidJson, "the body is not UTF-8"))?;
         let fields = Fields::read(text, "the query")?;
-        fields.only("a query", |name| matches!(name, "sql" | "params" | "rooms"))?;
+        fields.only("a query", |name| {
+            matches!(name, "sql" | "params" | "rooms" | "minSeq")
+        })?;
+        let rooms = match fields.json("rooms") {
+            None => None,
+            Some(_) => Some(rooms(&fields)?),
+        };
         Ok(Self {
             sql: sql(&fields)?,
             params: params(&fields)?,
-            rooms: match fields.json("rooms") {
-                None => None,
-                Some(_) => Some(rooms(&fields)?),
-            },
+            min_seqs: min_seqs(&fields, rooms.as_deref())?,
+            rooms,
         })
     }
 }
@@ -291,6 +299,32 @@ fn rooms(fields: &Fields<'_>) -> Result<Vec<TableRoom>, TableError> {
     rooms.sort_unstable();
     rooms.dedup();
     Ok(rooms)
+}
+
+/// Reads what the answer must show at least of rooms, which must be among those that are asked.
+fn min_seqs(
+    fields: &Fields<'_>,
+    rooms: Option<&[TableRoom]>,
+) -> Result<Option<Vec<(TableRoom, u64)>>, TableError> {
+    let wanted = "an object of rooms, with a whole number from 0 on for each";
+    let Some(named) = fields.typed::<BTreeMap<String, u64>>("minSeq", wanted)? else {
+        return Ok(None);
+    };
+    if named.len() > GLOBAL_ROOMS_MAX {
+        let message = format!("`minSeq` has more than {GLOBAL_ROOMS_MAX} rooms");
+        return Err(invalid(message));
+    }
+    let seqs = named.into_iter().map(|(name, seq)| {
+        let room = TableRoom::parse(&name)
+            .map_err(|reject| invalid(format!("a room of `minSeq`: {}", reject.message)))?;
+        if rooms.is_some_and(|rooms| !rooms.contains(&room)) {
+            return Err(invalid(format!(
+                "`minSeq` names {room}, which is not asked"
+            )));
+        }
+        Ok((room, seq))
+    });
+    seqs.collect::<Result<_, _>>().map(Some)
 }
 
 fn rejected(error: TableError) -> Reject {
@@ -349,17 +383,21 @@ pub struct GlobalRows<'a> {
     pub total: u64,
     /// Rooms that they are of.
     pub rooms: u64,
+    /// Where they are from.
+    pub source: Source,
     /// An array of objects, as JSON.
     pub data: &'a [u8],
     /// Whether there are more rows, which a limit kept back.
     pub truncated: bool,
 }
 
-/// Appends the answer to a [`GlobalQuery`] as JSON, with the rooms that could not be asked.
+/// Appends the answer to a [`GlobalQuery`] as JSON, with how far it is in each room
+/// that was named, and the rooms that could not be asked.
 pub fn write_global<'a>(
     out: &mut Vec<u8>,
     found: &GlobalRows<'_>,
     columns: impl Iterator<Item = (&'a str, &'a str)>,
+    seqs: impl Iterator<Item = (&'a str, u64)>,
     errors: impl Iterator<Item = (&'a str, Code, &'a str)>,
 ) {
     Object::write(out, |object| {
@@ -373,6 +411,14 @@ pub fn write_global<'a>(
             });
         });
         object.boolean("truncated", found.truncated);
+        object.text("source", found.source.as_str());
+        object.written("seqs", |out| {
+            Object::write(out, |object| {
+                for (room, seq) in seqs {
+                    object.number(room, seq);
+                }
+            });
+        });
         object.list("errors", errors, |out, (room, code, message)| {
             Object::write(out, |object| {
                 object.text("room", room);

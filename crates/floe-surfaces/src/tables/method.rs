@@ -126,6 +126,17 @@ pub enum Source {
     Replica,
 }
 
+impl Source {
+    /// Returns its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::Replica => "replica",
+        }
+    }
+}
+
 /// What a connection wants to be told of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Watch {

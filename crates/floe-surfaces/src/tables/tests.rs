@@ -593,10 +593,13 @@ fn rows_are_encoded_once_for_all_who_are_told() {
     let mut shared = Vec::new();
     write_rows(&mut shared, &rows, [("n", "INTEGER")].into_iter());
     let asked = label("executeSQL", "1");
-    let of = RowsOf::Query("SELECT \"n\"");
+    let of = RowsOf::Query {
+        sql: "SELECT \"n\"",
+        source: Source::Replica,
+    };
     assert_eq!(
         written(|out| write_query(out, &asked, of, &shared)),
-        r#"{"type":"query_result","action":"executeSQL","requestId":1,"data":[{"n":1}],"columns":[{"name":"n","type":"INTEGER"}],"truncated":false,"seq":5,"originalSql":"SELECT \"n\""}"#
+        r#"{"type":"query_result","action":"executeSQL","requestId":1,"data":[{"n":1}],"columns":[{"name":"n","type":"INTEGER"}],"truncated":false,"seq":5,"source":"replica","originalSql":"SELECT \"n\""}"#
     );
     let frame = br#"{"action":"subscribe_query","queryId":"q","sql":"SELECT 1"}"#;
     let Ok(Action::Rpc(rpc)) = read_frame(frame) else {

@@ -21,7 +21,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use self::shape::Shape;
 use super::EmbeddedFolder;
 use super::embedded::{SCHEMA, identity};
-use crate::tables::gate::{Clock, Failure, Guard, answer, describe, explain, install_strings, set_limits};
+use crate::tables::gate::{
+    Clock, Failure, Guard, answer, describe, explain, install_strings, set_limits,
+};
 use crate::tables::{Rows, RowsSource, SqlLimits, TableOptions};
 
 /// Reads the rows of all rooms of one namespace while they are written; any number may be open.
@@ -57,8 +59,18 @@ pub struct GlobalRows {
     pub rows: Rows,
     /// Rooms that they are of.
     pub asked: u64,
+    /// Rooms that were named, and how many messages of each the rows are of.
+    pub seqs: Vec<(Box<str>, u64)>,
     /// Rooms that were named and are not in the replica.
     pub missing: Vec<Box<str>>,
+}
+
+/// The rooms that are asked.
+#[derive(Debug, Default)]
+struct Wanted {
+    asked: u64,
+    seqs: Vec<(Box<str>, u64)>,
+    missing: Vec<Box<str>>,
 }
 
 /// Tables of different names that one statement may name.
@@ -80,18 +92,22 @@ impl ReplicaReader {
         }
     }
 
-    /// Answers SQL over rooms by their names, or over all there are.
+    /// Answers SQL over rooms by their names, or over all there are; `None` where the replica has
+    /// fewer messages of one of the rooms in `least` than stand there.
     ///
     /// # Errors
     /// As [`RoomReader::query`](crate::tables::RoomReader::query) has them.
     pub fn query(
         &mut self,
         rooms: Option<&[&str]>,
+        least: &[(RoomId, u64)],
         sql: &str,
         params: &Params,
         limits: &SqlLimits,
-    ) -> Result<GlobalRows, TableError> {
-        self.with(sql, limits, |open| open.query(rooms, sql, params, limits))
+    ) -> Result<Option<GlobalRows>, TableError> {
+        self.with(sql, limits, |open| {
+            open.query(rooms, least, sql, params, limits)
+        })
     }
 
     /// Answers SQL over one room, whose tables have the names and columns that they have in the room;
@@ -186,21 +202,23 @@ impl Open {
     fn query(
         &self,
         rooms: Option<&[&str]>,
+        least: &[(RoomId, u64)],
         sql: &str,
         params: &Params,
         limits: &SqlLimits,
-    ) -> Result<GlobalRows, TableError> {
+    ) -> Result<Option<GlobalRows>, TableError> {
         // All that is made for this query goes with the transaction.
         let moment = self
             .db
             .unchecked_transaction()
             .map_err(|error| unreadable(&error))?;
         let _limited = self.clock.limit(limits);
-        let prepared = self
-            .want(rooms)
-            .and_then(|(asked, missing)| Ok((asked, missing, self.shapes(sql, rooms.is_some())?)));
-        let (asked, missing, shapes) =
+        let prepared = self.prepare(rooms, least, sql);
+        let prepared =
             prepared.map_err(|error| explain(&error, &self.guard, &self.clock, limits))?;
+        let Some((wanted, shapes)) = prepared else {
+            return Ok(None);
+        };
         let named = rooms.is_some();
         let empty = shapes.iter().map(Shape::empty_table).collect();
         let views = shapes.iter().map(|shape| shape.view(named)).collect();
@@ -211,11 +229,33 @@ impl Open {
         };
         let rows = self.answer(tables, sql, params, limits)?;
         drop(moment);
-        Ok(GlobalRows {
+        Ok(Some(GlobalRows {
             rows,
-            asked,
-            missing,
-        })
+            asked: wanted.asked,
+            seqs: wanted.seqs,
+            missing: wanted.missing,
+        }))
+    }
+
+    /// Finds what is asked; `None` where there is too little of it.
+    fn prepare(
+        &self,
+        rooms: Option<&[&str]>,
+        least: &[(RoomId, u64)],
+        sql: &str,
+    ) -> rusqlite::Result<Option<(Wanted, Vec<Shape>)>> {
+        for (room, seq) in least {
+            let applied = "SELECT applied FROM main._rooms WHERE id = ?1";
+            let applied: Option<i64> = self
+                .db
+                .query_row(applied, [room.0.cast_signed()], |row| row.get(0))
+                .optional()?;
+            if applied.unwrap_or(0).cast_unsigned() < *seq {
+                return Ok(None);
+            }
+        }
+        let wanted = self.want(rooms)?;
+        Ok(Some((wanted, self.shapes(sql, rooms.is_some())?)))
     }
 
     fn query_room(
@@ -254,8 +294,7 @@ impl Open {
         params: &Params,
         limits: &SqlLimits,
     ) -> Result<Rows, TableError> {
-        let explained =
-            |error: &rusqlite::Error| explain(error, &self.guard, &self.clock, limits);
+        let explained = |error: &rusqlite::Error| explain(error, &self.guard, &self.clock, limits);
         let columns = describe_in_shadow(&tables, sql, limits)?;
         for view in &tables.views {
             self.db
@@ -306,31 +345,37 @@ impl Open {
         Ok(Some((applied.cast_unsigned(), tables)))
     }
 
-    /// Notes which rooms are asked; returns how many there are, and which of them are not here.
-    fn want(&self, rooms: Option<&[&str]>) -> rusqlite::Result<(u64, Vec<Box<str>>)> {
+    /// Notes which rooms are asked.
+    fn want(&self, rooms: Option<&[&str]>) -> rusqlite::Result<Wanted> {
+        let mut wanted = Wanted::default();
         let Some(rooms) = rooms else {
             let sql = "SELECT count(*) FROM _rooms WHERE kind = 0";
             let count: i64 = self.db.query_row(sql, [], |row| row.get(0))?;
-            return Ok((count as u64, Vec::new()));
+            wanted.asked = count.cast_unsigned();
+            return Ok(wanted);
         };
-        let mut missing = Vec::new();
         self.db
             .execute_batch("CREATE TEMP TABLE _wanted (no INTEGER PRIMARY KEY)")?;
         let mut find = self
             .db
-            .prepare("SELECT no FROM main._rooms WHERE name = ?1 AND kind = 0")?;
+            .prepare("SELECT no, applied FROM main._rooms WHERE name = ?1 AND kind = 0")?;
         let mut want = self
             .db
             .prepare("INSERT OR IGNORE INTO temp._wanted VALUES (?1)")?;
-        let mut asked = 0;
         for room in rooms {
-            let no: Option<i64> = find.query_row([room], |row| row.get(0)).optional()?;
-            match no {
-                Some(no) => asked += want.execute([no])? as u64,
-                None => missing.push((*room).into()),
+            let found = find.query_row([room], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            });
+            match found.optional()? {
+                Some((no, applied)) => {
+                    wanted.asked += want.execute([no])? as u64;
+                    let seq = applied.cast_unsigned();
+                    wanted.seqs.push(((*room).into(), seq));
+                }
+                None => wanted.missing.push((*room).into()),
             }
         }
-        Ok((asked, missing))
+        Ok(wanted)
     }
 
     /// Returns what the tables look like that the SQL may name.

@@ -153,10 +153,14 @@ impl<D: Disk> Reactor<D> {
             let asker = self.await_table(at, label, None, frame);
             return self.call_table(asker, place, grant, call, bytes);
         }
-        match asks(method) {
-            Some((ask, min_seq)) => {
+        if let Method::ExecuteSql(query) = method {
+            let asker = self.await_table(at, label, sql, frame);
+            return self.ask_sql(asker, place, query);
+        }
+        match asks(&method) {
+            Some(ask) => {
                 let asker = self.await_table(at, label, sql, frame);
-                self.ask_table(asker, place, ask, min_seq);
+                self.ask_table(asker, place, ask, 0);
             }
             None => {
                 let message = format!("`{}` is none here: join the room", label.info.name);

@@ -2,12 +2,14 @@
 
 mod access;
 mod buffered;
+mod cold;
 mod durable;
 mod full;
 mod log;
 mod many;
 mod memory;
 mod methods;
+mod replica;
 mod routes;
 mod traps;
 

@@ -3,6 +3,7 @@
 use floe_proto::Code;
 use floe_proto::table::{Params, TableError};
 
+use super::super::Source;
 use super::super::http::{
     Ask, Connect, GlobalQuery, GlobalRows, ROUTES, owns, read_request, write_global,
 };
@@ -189,7 +190,14 @@ fn a_question_to_the_replica_names_its_rooms() {
             sql: "SELECT ?".into(),
             params: Params::Positional(vec![floe_proto::table::Value::Integer(1)]),
             rooms: rooms(&["a", "b"]),
+            min_seqs: None,
         })
+    );
+    let at_least = |body| global(body).unwrap().min_seqs.unwrap();
+    assert_eq!(at_least(r#"{"sql":"x","minSeq":{}}"#), []);
+    assert_eq!(
+        at_least(r#"{"sql":"x","rooms":["b","a"],"minSeq":{"b":7}}"#),
+        [(TableRoom::parse("b").unwrap(), 7)]
     );
     assert_eq!(global(r#"{"sql":"x","rooms":null}"#).unwrap().rooms, None);
     assert_eq!(
@@ -203,6 +211,13 @@ fn a_question_to_the_replica_names_its_rooms() {
         (r#"{"sql":"  "}"#, Code::InvalidRequest),
         (r#"{"sql":"x","rooms":["a b"]}"#, Code::InvalidRequest),
         (r#"{"sql":"x","rooms":[1]}"#, Code::InvalidRequest),
+        (r#"{"sql":"x","minSeq":3}"#, Code::InvalidRequest),
+        (r#"{"sql":"x","minSeq":{"a":-1}}"#, Code::InvalidRequest),
+        (r#"{"sql":"x","minSeq":{"a b":1}}"#, Code::InvalidRequest),
+        (
+            r#"{"sql":"x","rooms":["b"],"minSeq":{"a":1}}"#,
+            Code::InvalidRequest,
+        ),
         (r#"{"sql":"x","namespace":"other"}"#, Code::InvalidRequest),
     ] {
         assert_eq!(global(body), Err(code), "{body}");
@@ -211,6 +226,7 @@ fn a_question_to_the_replica_names_its_rooms() {
     let found = GlobalRows {
         total: 1,
         rooms: 2,
+        source: Source::Replica,
         data: br#"[{"n":1}]"#,
         truncated: false,
     };
@@ -220,9 +236,10 @@ fn a_question_to_the_replica_names_its_rooms() {
             out,
             &found,
             [("n", "INTEGER")].into_iter(),
+            [("a", 4)].into_iter(),
             errors.into_iter()
         )),
-        r#"{"total":1,"rooms":2,"data":[{"n":1}],"columns":[{"name":"n","type":"INTEGER"}],"truncated":false,"errors":[{"room":"b","code":"NOT_FOUND","message":"there is no such room"}]}"#
+        r#"{"total":1,"rooms":2,"data":[{"n":1}],"columns":[{"name":"n","type":"INTEGER"}],"truncated":false,"source":"replica","seqs":{"a":4},"errors":[{"room":"b","code":"NOT_FOUND","message":"there is no such room"}]}"#
     );
 }
 

@@ -94,9 +94,16 @@ impl World {
         }
     }
 
+    fn ask(&mut self, rooms: Option<&[&str]>, sql: &str, params: &Params) -> GlobalRows {
+        let limits = SqlLimits::default();
+        let found = self.reader.query(rooms, &[], sql, params, &limits);
+        found.unwrap().unwrap()
+    }
+
     fn rows(&mut self, rooms: Option<&[&str]>, sql: &str) -> Result<String, (Code, String)> {
-        let found = self.reader.query(rooms, sql, &NONE, &SqlLimits::default());
-        let found = found.map_err(|error| (error.code, error.message))?;
+        let limits = SqlLimits::default();
+        let found = self.reader.query(rooms, &[], sql, &NONE, &limits);
+        let found = found.map_err(|error| (error.code, error.message))?.unwrap();
         Ok(String::from_utf8(found.rows.data).unwrap())
     }
 }
@@ -127,10 +134,7 @@ fn rooms_that_are_named_need_not_be_shown() {
 fn rows_of_all_rooms_have_the_columns_and_types_of_all() {
     let mut world = World::new();
     let sql = "SELECT * FROM items ORDER BY _room, id";
-    let found = world
-        .reader
-        .query(Some(&["a", "b"]), sql, &NONE, &SqlLimits::default())
-        .unwrap();
+    let found = world.ask(Some(&["a", "b"]), sql, &NONE);
     assert_eq!((found.asked, found.rows.count), (2, 3));
     assert_eq!(
         String::from_utf8(found.rows.data).unwrap(),
@@ -169,24 +173,25 @@ fn only_the_rooms_that_are_asked_answer() {
         world.rows(Some(&["quiet"]), sql).unwrap(),
         r#"[{"_room":"quiet","id":7}]"#
     );
-    let found = world
-        .reader
-        .query(Some(&["a", "nowhere"]), sql, &NONE, &SqlLimits::default());
-    let found = found.unwrap();
+    let found = world.ask(Some(&["a", "nowhere"]), sql, &NONE);
     assert_eq!(
         (found.asked, &found.missing[..]),
         (1, &["nowhere".into()][..])
     );
+    assert_eq!(found.seqs, [("a".into(), 3)]);
+    let limits = SqlLimits::default();
+    for (least, answers) in [(3, true), (4, false)] {
+        let least = [(RoomId(0), least)];
+        let found = world.reader.query(None, &least, sql, &NONE, &limits);
+        assert_eq!(found.unwrap().is_some(), answers);
+    }
     assert_eq!(
         world.rows(Some(&[]), "SELECT 1 AS one").unwrap(),
         r#"[{"one":1}]"#
     );
     let params = Params::Positional(vec![Value::Text("b".into())]);
     let sql = "SELECT more FROM items WHERE _room = ?";
-    let found = world
-        .reader
-        .query(None, sql, &params, &SqlLimits::default())
-        .unwrap();
+    let found = world.ask(None, sql, &params);
     assert_eq!(found.rows.data, br#"[{"more":"m"}]"#);
 }
 
@@ -259,7 +264,8 @@ fn one_room_is_asked_in_its_own_words_and_says_how_far_it_is() {
     assert_eq!((found.applied, found.source), (3, RowsSource::Replica));
     assert_eq!(
         String::from_utf8(found.data).unwrap(),
-        r#"[{"id":1,"n":1.0,"done":1,"raw":{"$base64":"AAE="},"any":{"$base64":"AAH/"}},"#.to_owned()
+        r#"[{"id":1,"n":1.0,"done":1,"raw":{"$base64":"AAE="},"any":{"$base64":"AAH/"}},"#
+            .to_owned()
             + r#"{"id":9007199254740993,"n":0.1,"done":0,"raw":null,"any":"x"}]"#
     );
     let columns: Vec<_> = found
@@ -309,7 +315,7 @@ fn what_runs_away_is_stopped() {
     };
     let sql = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
          SELECT count(*) FROM c, items";
-    let outcome = world.reader.query(None, sql, &NONE, &limits);
+    let outcome = world.reader.query(None, &[], sql, &NONE, &limits);
     assert_eq!(outcome.unwrap_err().code, Code::QueryTimeout);
     assert_eq!(
         world.rows(None, "SELECT count(*) AS n FROM items").unwrap(),
@@ -323,8 +329,8 @@ fn a_file_that_comes_or_goes_is_read_anew() {
     let files = EmbeddedFolder::new(folder.path().join("replica"));
     let mut reader = ReplicaReader::new(&files, "default");
     let mut count = || {
-        let found = reader.query(None, "SELECT 1 AS n", &NONE, &SqlLimits::default());
-        found.unwrap().asked
+        let found = reader.query(None, &[], "SELECT 1 AS n", &NONE, &SqlLimits::default());
+        found.unwrap().unwrap().asked
     };
     assert_eq!(count(), 0);
     let mut target = Embedded::new(files.clone());
