@@ -12,4 +12,4 @@ fi
 FLOE_POSTGRES_BIN=$(newest_postgres)
 export FLOE_POSTGRES_BIN
 
-run_vitest replica 5
+run_vitest replica 6

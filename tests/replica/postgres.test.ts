@@ -172,3 +172,32 @@ test("a server that is killed and a PostgreSQL that is stopped lose nothing and 
   const twice = postgres.sql(`SELECT room, seq FROM floe_default.rows GROUP BY 1, 2 HAVING count(*) > 1`)
   expect(twice).toEqual([])
 }, 6 * PATIENCE_MS)
+
+test("TLS is spoken with who has the certificate of the address, and with nobody else", async () => {
+  const there = () => postgres.sql(`SELECT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
+    WHERE a.application_name = 'floe'`)
+  let authority = postgres.encrypt("IP:127.0.0.1")
+  const options = (rest: string) => ["--replica", `${postgres.url}?sslmode=${rest}`]
+  server = await Server.start({ options: options(`verify-full&sslrootcert=${authority}`) })
+  await makeTable("/v1/rooms/a")
+  await insert("/v1/rooms/a", 0, 20)
+  await agree("a")
+  expect(there()).toEqual(["t"])
+  await server.dispose()
+  // Nobody knows the authority, or the certificate is another host's: writes go on, and nothing is sent.
+  const refused = async (rest: string) => {
+    server = await Server.start({ options: options(rest) })
+    await makeTable("/v1/rooms/b")
+    await insert("/v1/rooms/b", 0, 5)
+    await until(async () => (await status()).syncErrors > 0, "a replica that is refused")
+    expect((await status()).replicaAvailable).toBe(false)
+    expect(there()).toEqual([])
+    expect(rowsOfReplica("b")).toEqual([])
+    expect(server.log).not.toContain("must-not-be-shown")
+    await server.dispose()
+  }
+  await refused("require")
+  authority = postgres.encrypt("DNS:db.example.com")
+  await refused(`require&sslrootcert=${authority}`)
+  server = undefined
+}, 6 * PATIENCE_MS)

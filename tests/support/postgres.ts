@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,6 +8,7 @@ import { join } from "node:path"
 export class Postgres {
   readonly #folder: string
   readonly #port: number
+  #tls = ""
 
   private constructor(folder: string, port: number) {
     this.#folder = folder
@@ -27,6 +28,31 @@ export class Postgres {
     return postgres
   }
 
+  /** Makes an authority, and a certificate of it for an address, with which it speaks TLS from now on. */
+  encrypt(address: string): string {
+    const at = (name: string) => join(this.#folder, name)
+    const write = (name: string, text: string) => writeFileSync(at(name), text)
+    write("ca.cnf", "[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\nCN=authority\n" +
+      "[v3]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n")
+    write("server.cnf", "[req]\nprompt=no\ndistinguished_name=dn\n[dn]\nCN=postgres\n")
+    write("server.ext", `subjectAltName=${address}\n`)
+    const openssl = (...options: string[]) => execFileSync("openssl", options, { cwd: this.#folder, stdio: "ignore" })
+    const key = (name: string) => ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", name]
+    openssl("req", "-x509", "-config", "ca.cnf", ...key("ca.key"), "-days", "2", "-out", "ca.pem")
+    openssl("req", "-config", "server.cnf", ...key("server.key"), "-out", "server.csr")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+      "-days", "2", "-extfile", "server.ext", "-out", "server.pem")
+    chmodSync(at("server.key"), 0o600)
+    const owner = unprivileged()
+    for (const name of ["server.key", "server.pem"]) {
+      if (owner !== undefined) chownSync(at(name), owner.uid, owner.gid)
+    }
+    this.#tls = ` -c ssl=on -c ssl_cert_file=${at("server.pem")} -c ssl_key_file=${at("server.key")}`
+    this.down()
+    this.up()
+    return at("ca.pem")
+  }
+
   /** Where a replica goes. */
   get url(): string {
     return `postgres://floe:${PASSWORD}@127.0.0.1:${this.#port}/rooms`
@@ -34,7 +60,7 @@ export class Postgres {
 
   /** Starts it after `down`. */
   up(): void {
-    const options = `-p ${this.#port} -k ${this.#folder} -c listen_addresses=127.0.0.1 -c fsync=off`
+    const options = `-p ${this.#port} -k ${this.#folder} -c listen_addresses=127.0.0.1 -c fsync=off${this.#tls}`
     this.#run("pg_ctl", "--pgdata", this.#data, "--wait", "--options", options,
       "--log", join(this.#folder, "log"), "start")
   }

@@ -25,10 +25,12 @@ pub(crate) enum Kind {
     Mutation,
     /// One update that a room's write buffer has taken.
     Update,
+    /// One row that was seen in the replica after its insert was acknowledged.
+    ReplicaLag,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Append,
         Self::Create,
         Self::Delivery,
@@ -39,6 +41,7 @@ impl Kind {
         Self::Query,
         Self::Mutation,
         Self::Update,
+        Self::ReplicaLag,
     ];
 
     /// The word in reports.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Query => "query",
             Self::Mutation => "mutation",
             Self::Update => "update",
+            Self::ReplicaLag => "replica_lag",
         }
     }
 }

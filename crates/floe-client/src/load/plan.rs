@@ -128,6 +128,8 @@ pub enum TableWork {
     Buffer,
     /// Insert rows while the replica is asked, and while it is not, in turn.
     Replica,
+    /// Insert rows, and look how long some of them take to the replica.
+    ReplicaLag,
 }
 
 /// How a channel is followed.

@@ -1,5 +1,5 @@
-//! The workloads over rooms with tables: mutations, SQL, live queries, buffered writes, and readers of
-//! the replica.
+//! The workloads over rooms with tables: mutations, SQL, live queries, buffered writes, readers of the
+//! replica, and how far it is behind.
 
 mod requests;
 
@@ -15,7 +15,7 @@ use super::process::Memory;
 use super::record::Record;
 use super::report::{Report, Unit};
 use super::request::Appends;
-use super::roles::{AppendRole, AskRole, BufferRole, Streams, WatchRole};
+use super::roles::{AppendRole, AskRole, BufferRole, LagRole, Streams, WatchRole};
 use super::rooms::{pace, work};
 use super::run::{PREPARE_LIMIT, Run, RunError, Window, gather, prepared, wind_down};
 use super::workloads::{conclude, measure};
@@ -31,7 +31,7 @@ pub(super) fn run(run: &Run) -> Result<Report, RunError> {
         });
     }
     let rooms = match run.plan.tables {
-        TableWork::Mutate => run.plan.rooms,
+        TableWork::Mutate | TableWork::ReplicaLag => run.plan.rooms,
         TableWork::Sql | TableWork::Live | TableWork::Buffer | TableWork::Replica => 1,
     };
     let names: Vec<_> = (0..rooms).map(|number| name(run, number)).collect();
@@ -42,6 +42,7 @@ pub(super) fn run(run: &Run) -> Result<Report, RunError> {
         TableWork::Live => live(run, &names),
         TableWork::Buffer => buffer(run, &names),
         TableWork::Replica => replica(run, &names),
+        TableWork::ReplicaLag => replica_lag(run, &names),
     }?;
     if !run.plan.keep_streams {
         work(run, ChannelWork::RemoveRooms(names))?;
@@ -281,6 +282,27 @@ fn replica(run: &Run, names: &[String]) -> Result<Report, RunError> {
     conclude(engine, report)
 }
 
+/// Inserts rows, and looks how long some of them take to the replica.
+fn replica_lag(run: &Run, names: &[String]) -> Result<Report, RunError> {
+    let mut engine = run.engine()?;
+    add_inserters(run, &mut engine, names);
+    let insert = Change::Insert { batch: 1 };
+    let insert = TableAppends::new(&run.target, names, &insert, run.plan.message_bytes);
+    let insert: Rc<dyn Appends> = Rc::new(insert);
+    let path = format!("/v1/rooms/{}/rpc", names[0]);
+    let question = post(&path, &run.target.fields, REPLICA_QUESTION);
+    let question: Rc<[u8]> = question.into_bytes().into();
+    for _ in 0..run.plan.readers {
+        engine.add(Box::new(LagRole::new(&insert, &question)));
+    }
+    let before = run.pid.and_then(Memory::of);
+    let report = measure(run, &mut engine, before, Unit::Each(Kind::Mutation))?;
+    if engine.shared.meters.of(Kind::ReplicaLag).count == 0 {
+        engine.shared.note_error("no row came to the replica");
+    }
+    conclude(engine, report)
+}
+
 fn mutations(engine: &Engine) -> u64 {
     engine.shared.meters.of(Kind::Mutation).count
 }
@@ -304,6 +326,9 @@ const REPLICA_SELECTS: &[&str] = &[
     "SELECT id, note FROM bench ORDER BY id DESC LIMIT 20",
     "SELECT count(*) AS n, max(id) AS newest FROM bench",
 ];
+/// Asks the replica how far it is, and nothing else.
+const REPLICA_QUESTION: &str =
+    r#"{"method":"executeSQL","payload":{"sql":"SELECT 1","source":"replica"}}"#;
 /// Questions that are made before a run, each with a row of its own.
 const QUESTIONS: usize = 200;
 /// Rows of one insert that fills a table.

@@ -78,7 +78,13 @@ mod tests {
         }
         assert_eq!("off".parse(), Ok(ReplicaSettings::Off));
         assert_eq!("embedded".parse(), Ok(ReplicaSettings::default()));
-        for bad in ["", "on", "mysql://a", "postgres://a:geheim@b:notaport/c"] {
+        for bad in [
+            "",
+            "on",
+            "mysql://a",
+            "postgres://a:geheim@b:notaport/c",
+            "postgres://a:geheim@b/c?sslmode=prefer",
+        ] {
             let error = bad.parse::<ReplicaSettings>().unwrap_err();
             assert!(!error.to_string().contains("geheim"));
         }

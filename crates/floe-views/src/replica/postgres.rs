@@ -18,14 +18,15 @@ use tokio_postgres::{Client, Config};
 
 pub use self::connect::is_postgres_url;
 
+use self::connect::{Place, Tls};
 use self::names::{quote, schema_of};
 use super::{Applied, Batch, ReplicaError, ReplicaTarget, RoomRef};
 
 /// A replica in a PostgreSQL database.
 pub struct Postgres {
     config: Config,
-    /// Whether the connection is encrypted.
-    tls: bool,
+    /// What encrypts the connection; `None` where nothing does.
+    tls: Option<Tls>,
     /// Drives the connection, on the thread that calls, while it calls.
     runtime: Runtime,
     client: Option<Client>,
@@ -59,16 +60,16 @@ impl Postgres {
     /// Reads where the database is; nothing is connected.
     ///
     /// # Errors
-    /// When the text is no such URL. What it says is not told.
+    /// When the text is no such URL, which is not told, or names certificates that cannot be read.
     pub fn new(url: &str) -> Result<Self, ReplicaError> {
-        let (config, tls) = connect::read(url)
+        let place = Place::read(url)
             .ok_or_else(|| ReplicaError::Unavailable("the URL is not a good one".to_owned()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         Ok(Self {
-            config,
-            tls,
+            tls: place.tls()?,
+            config: place.config,
             runtime,
             client: None,
             identity: None,
@@ -86,7 +87,7 @@ impl Postgres {
             return Ok(());
         }
         self.client = None;
-        let (config, tls) = (self.config.clone(), self.tls);
+        let (config, tls) = (self.config.clone(), self.tls.clone());
         let opened = wait(&self.runtime, async move {
             let client = connect::connect(&config, tls).await?;
             client.batch_execute(SCHEMA).await.map_err(failed)?;

@@ -22,6 +22,7 @@ Examples:
   floe bench tables http://127.0.0.1:4437 --work mutate --connections 64 --rooms 1000
   floe bench tables http://127.0.0.1:4437 --work live --readers 1000 --rate 20
   floe bench tables http://127.0.0.1:4437 --work buffer --rate 100000
+  floe bench tables http://127.0.0.1:4437 --work replica-lag
   floe bench query http://127.0.0.1:4437 --events 1000000 --question 'authorId=bench&limit=50'
   floe bench append http://127.0.0.1:4437 --server-cmd 'floe serve --data {dir}' \\
       --compare http://127.0.0.1:4438 --compare-cmd 'other-server --port 4438 --data-dir {dir}'";

@@ -31,7 +31,8 @@ pub struct TablesArguments {
     /// Rows of the table that is asked.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one())]
     rows: u64,
-    /// Subscribers of the live query, or those who ask the replica. By default 1000 and 8.
+    /// Subscribers of the live query, those who ask the replica, or those who look how far it is behind.
+    /// By default 1000, 8 and 4.
     #[arg(long, short, value_parser = at_least_one())]
     readers: Option<u64>,
     /// Updates per second, of the live query's row or of the write buffer. By default 50 of the one, and
@@ -61,6 +62,9 @@ enum WorkArgument {
     Buffer,
     /// Insert rows while the replica is asked, and while it is not, in turn.
     Replica,
+    /// Insert rows, and look how long it takes from the answer to some of the inserts until the replica
+    /// shows the row: `replica_lag`, which is good to one `query`.
+    ReplicaLag,
 }
 
 impl TablesArguments {
@@ -71,6 +75,7 @@ impl TablesArguments {
             WorkArgument::Live => (TableWork::Live, 1, 1, 1000, Some(50.0)),
             WorkArgument::Buffer => (TableWork::Buffer, 8, 64, 0, None),
             WorkArgument::Replica => (TableWork::Replica, 64, 1, 8, None),
+            WorkArgument::ReplicaLag => (TableWork::ReplicaLag, 64, 1, 4, None),
         };
         Plan {
             workload: Workload::Tables,

@@ -97,8 +97,9 @@ pub struct ServeArguments {
     ///
     /// `embedded` is SQLite files in the data folder, made once there is a room with tables; `off` is
     /// nowhere. `postgres://USER:PASSWORD@HOST/DATABASE` is a PostgreSQL database beside those files,
-    /// which gets the events of channels, too; `?sslmode=require` encrypts, and checks the
-    /// certificate. Prefer the environment variable or a file: other users of the machine see
+    /// which gets the events of channels, too; `?sslmode=verify-full` (or `require`,
+    /// which is the same) encrypts, and checks that the certificate is the host's and of an authority
+    /// that the system knows, or the file `&sslrootcert=PATH` has. Prefer the environment variable or a file: other users of the machine see
     /// arguments.
     #[arg(
         long,
