@@ -253,6 +253,8 @@ export interface QueryAnswer<Data = unknown> {
   columns?: { name: string; type: string }[]
   truncated?: boolean
   seq?: number
+  /** Where the rows of a query are from; `seq` says how far that is. */
+  source?: "room" | "replica"
 }
 
 /** The answer to anything else. */
