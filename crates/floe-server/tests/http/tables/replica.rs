@@ -249,12 +249,13 @@ fn a_namespace_is_a_wall_for_every_question_to_the_replica() {
     }
     // Nor is there a way to name what is behind it, or to wait for it.
     let question = json!({
-        "sql": "SELECT text FROM notes",
-        "rooms": ["secret"], "minSeq": {"secret": 1},
+        "sql": "SELECT count(*) AS n FROM notes",
+        "rooms": ["board", "secret"], "minSeq": {"secret": 1},
     });
     let asked = post("/v1/sql").value(&question).key("k-acme");
     let answer = server.expect(200, asked).json();
-    assert_eq!(answer["data"], json!([]));
+    assert_eq!(answer["data"], json!([{"n": 1}]));
+    assert_eq!(answer["errors"][0]["room"], "secret", "{answer}");
     assert_eq!(answer["errors"][0]["code"], "NOT_FOUND");
     for path in ["/n/other/v1/sql", "/n/other/global-query"] {
         let question = json!({"sql": "SELECT 1"});
