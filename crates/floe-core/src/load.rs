@@ -24,12 +24,7 @@ pub enum Level {
 
 impl Level {
     /// All of them, the least first.
-    pub const ALL: [Self; 4] = [
-        Self::Normal,
-        Self::NoJoins,
-        Self::Thinned,
-        Self::NoMessages,
-    ];
+    pub const ALL: [Self; 4] = [Self::Normal, Self::NoJoins, Self::Thinned, Self::NoMessages];
 
     /// Returns the level as a number, 0 to 3.
     #[must_use]

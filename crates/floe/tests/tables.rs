@@ -183,7 +183,11 @@ fn bench_uses_the_tables_of_rooms() {
         ("mutate", "mutation", &["--connections=4", "--rooms=3"][..]),
         ("sql", "query", &["--connections=2", "--rows=1000"]),
         ("buffer", "update", &["--http", "--interval=100"]),
-        ("replica-lag", "replica_lag", &["--connections=2", "--readers=1"]),
+        (
+            "replica-lag",
+            "replica_lag",
+            &["--connections=2", "--readers=1"],
+        ),
     ] {
         let what = ["bench", "tables", &room.url, "--work", work];
         let output = command(&[&what, own, &common].concat()).output().unwrap();

@@ -413,13 +413,10 @@ impl<D: Disk> Reactor<D> {
             let asker = Asker::Connection(ticket);
             return self.call_table(asker, place, grant, call, body_bytes);
         }
-        let method = match method {
-            Told::ExecuteSql(query) => {
-                let ticket = self.wait(at, context, expect(label));
-                return self.ask_sql(Asker::Connection(ticket), place, query);
-            }
-            method => method,
-        };
+        if let Told::ExecuteSql(query) = method {
+            let ticket = self.wait(at, context, expect(label));
+            return self.ask_sql(Asker::Connection(ticket), place, query);
+        }
         if let Some(ask) = asks(&method) {
             let ticket = self.wait(at, context, expect(label));
             let asker = Asker::Connection(ticket);
