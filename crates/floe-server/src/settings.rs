@@ -256,7 +256,7 @@ pub struct Limits {
     /// Files of rooms with tables that are open for writing at once; 1 024. Above: a room waits until
     /// another rests.
     pub tables_open_max: usize,
-    /// Threads that answer questions to rooms with tables; 2. It holds from a start on.
+    /// Threads that answer questions to rooms with tables; 2. It holds from a start on, whatever a reload says.
     pub tables_readers: usize,
     /// Calls that wait in one room with tables; 1 000. Above: 503 `OVERLOADED`.
     pub tables_queue_max: usize,

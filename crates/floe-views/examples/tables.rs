@@ -2,11 +2,12 @@
 //!
 //! `cargo run --release -p floe-views --example tables -- [ROWS [FILES]]`
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use floe_proto::table::{Call, Mutation, OnConflict, Row, Value};
 use floe_proto::{Millis, RoomId};
-use floe_views::tables::{Messages, RoomFile, TableFolder, TableOptions};
+use floe_views::tables::{Messages, Resting, RoomFile, TableFolder, TableOptions};
 
 /// Bytes that are applied at a time when a file is made again.
 const PIECE_BYTES: usize = 1 << 20;
@@ -69,40 +70,57 @@ fn main() {
     turns(&folder, opened);
 }
 
-/// Writes to each of some files in turn, as they are and with each opened for it and closed again.
+/// Writes to each of some files in turn: as they are, and with each opened for it and closed again.
+/// What it takes is CPU time.
 fn turns(folder: &TableFolder, mut opened: Vec<RoomFile>) {
     let mut log = Messages::default();
-    let started = Instant::now();
+    let options = TableOptions::default();
+    let started = cpu_time();
     for number in 1..=TURNS {
         for file in &mut opened {
             log.clear();
             write(file, number, &mut log);
         }
     }
-    let count = (TURNS * opened.len() as u64) as f64;
-    let each = started.elapsed().as_secs_f64() * 1e6 / count;
-    println!("a batch of one row in open files in turn: {each:.1} µs");
-    let files = opened.len() as u64;
-    drop(opened);
-    let [mut opening, mut writing, mut closing] = [0.0; 3];
-    for number in 1..=TURNS {
-        for room in 100..100 + files {
-            log.clear();
-            let started = Instant::now();
-            let mut file = open(folder, RoomId(room), u64::MAX);
-            let opened = Instant::now();
-            write(&mut file, TURNS + number, &mut log);
-            let written = Instant::now();
-            drop(file);
-            closing += written.elapsed().as_secs_f64();
-            opening += (opened - started).as_secs_f64();
-            writing += (written - opened).as_secs_f64();
+    let count = TURNS as u32 * opened.len() as u32;
+    let each = (cpu_time() - started) / count;
+    println!("a batch of one row, in each of the open files in turn: {each:.1?}");
+    let mut resting: VecDeque<Resting> = (opened
+        .into_iter()
+        .map(|file| file.rest().expect("a file at rest")))
+    .collect();
+    for (how, is_known) in [("of which nothing is known", false), ("that rests", true)] {
+        let [mut opening, mut writing, mut closing] = [Duration::ZERO; 3];
+        for number in 1..=TURNS {
+            for room in (100..).map(RoomId).take(resting.len()) {
+                log.clear();
+                let known = resting.pop_front().expect("a file at rest");
+                let started = cpu_time();
+                let mut file = if is_known {
+                    RoomFile::reopen(folder, room, u64::MAX, known, &options).expect("a file")
+                } else {
+                    open(folder, room, u64::MAX)
+                };
+                let opened = cpu_time();
+                write(&mut file, number, &mut log);
+                let written = cpu_time();
+                resting.push_back(file.rest().expect("a file at rest"));
+                closing += cpu_time() - written;
+                opening += opened - started;
+                writing += written - opened;
+            }
         }
+        let [opening, writing, closing] = [opening, writing, closing].map(|all| all / count);
+        println!(
+            "a batch of one row in a file {how}: opened {opening:.1?}, written {writing:.1?}, closed {closing:.1?}"
+        );
     }
-    let [opening, writing, closing] = [opening, writing, closing].map(|all| all * 1e6 / count);
-    println!(
-        "the same, each opened ({opening:.1} µs), written ({writing:.1} µs) and closed ({closing:.1} µs) for it"
-    );
+}
+
+/// CPU time of this thread so far.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn write(file: &mut RoomFile, number: u64, log: &mut Messages) {

@@ -30,7 +30,7 @@ mod versions;
 mod work;
 
 pub use error::TableFileError;
-pub use file::RoomFile;
+pub use file::{Resting, RoomFile};
 pub use folder::{Contents, TableFolder};
 pub use messages::Messages;
 pub use options::{SqlLimits, TableOptions};

@@ -27,6 +27,11 @@ impl<D: Disk> Reactor<D> {
             public_url,
             quotas,
         } = *reload;
+        // Its threads are there from the start on.
+        let limits = Arc::new(Limits {
+            tables_readers: self.limits.tables_readers,
+            ..(*limits).clone()
+        });
         self.origins = origins;
         self.public_url = public_url;
         self.bounds = bounds(&limits);

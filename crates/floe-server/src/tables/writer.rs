@@ -8,7 +8,7 @@ use std::time::Instant;
 use floe_log::DiskFile;
 use floe_proto::table::{Applied, TableError};
 use floe_proto::{Code, Millis, RoomId};
-use floe_views::tables::{Messages, RoomFile, TableFileError, TableFolder, TableOptions};
+use floe_views::tables::{Messages, Resting, RoomFile, TableFileError, TableFolder, TableOptions};
 
 use super::bounds::TableSettings;
 use super::saver::Copying;
@@ -75,7 +75,12 @@ pub(super) struct Writer {
     mailbox: Arc<Mailbox>,
     copying: Arc<Copying>,
     files: BTreeMap<RoomId, RoomFile>,
+    /// What is known of files that made way for others.
+    resting: BTreeMap<RoomId, Resting>,
 }
+
+/// Files that made way for others, of which is known what they hold.
+const RESTING_MAX: usize = 4_096;
 
 impl Writer {
     pub fn new(settings: &TableSettings, mailbox: Arc<Mailbox>, copying: Arc<Copying>) -> Self {
@@ -85,6 +90,7 @@ impl Writer {
             mailbox,
             copying,
             files: BTreeMap::new(),
+            resting: BTreeMap::new(),
         }
     }
 
@@ -140,17 +146,14 @@ impl Writer {
                 }
             }
             Task::Drop(room, now, asked) => {
-                if let Some(mut file) = self.files.remove(&room)
-                    && asked > 0
-                {
+                if let Some(mut file) = self.files.remove(&room) {
                     file.count_reads(now, asked);
-                    if let Err(error) = file.begin().and_then(|()| file.commit()) {
-                        tracing::warn!(room = room.0, %error, "questions were not counted");
-                    }
+                    self.rest(room, file);
                 }
             }
             Task::Remove(room) => {
                 self.files.remove(&room);
+                self.resting.remove(&room);
                 self.copying.forget(room);
                 if let Err(error) = self.folder.remove(room) {
                     tracing::warn!(room = room.0, %error, "tables of a room that is gone stay");
@@ -163,7 +166,11 @@ impl Writer {
     fn open(&mut self, room: RoomId, tail: u64) -> Result<u64, Refused> {
         // What is made anew, here or below, is not what is being copied.
         self.copying.forget(room);
-        let opened = match RoomFile::open(&self.folder, room, tail, &self.options) {
+        let opened = match self.resting.remove(&room) {
+            Some(known) => RoomFile::reopen(&self.folder, room, tail, known, &self.options),
+            None => RoomFile::open(&self.folder, room, tail, &self.options),
+        };
+        let opened = match opened {
             Err(error) if error.is_corrupt() => {
                 self.discard(room, &error);
                 RoomFile::open(&self.folder, room, tail, &self.options)
@@ -174,6 +181,20 @@ impl Writer {
         let applied = file.applied();
         self.files.insert(room, file);
         Ok(applied)
+    }
+
+    /// Closes a file that makes way for another, and keeps what is known of it.
+    fn rest(&mut self, room: RoomId, file: RoomFile) {
+        match file.rest() {
+            Ok(resting) => {
+                if self.resting.len() >= RESTING_MAX {
+                    // Any of them: it is looked at more closely when it is opened.
+                    self.resting.pop_first();
+                }
+                self.resting.insert(room, resting);
+            }
+            Err(error) => tracing::warn!(room = room.0, %error, "questions were not counted"),
+        }
     }
 
     fn check(&mut self, room: RoomId, tail: u64) -> Result<u64, Refused> {

@@ -48,6 +48,12 @@ impl Catalog {
         self.tables.len()
     }
 
+    /// Returns how many columns all of them have.
+    pub fn columns(&self) -> usize {
+        let entries = self.tables.values();
+        entries.map(|entry| entry.layout.table.columns.len()).sum()
+    }
+
     /// Returns a table; names that differ in case alone are one.
     pub fn get(&self, name: &str) -> Option<Arc<Layout>> {
         let entry = self.tables.get(&name.to_ascii_lowercase())?;

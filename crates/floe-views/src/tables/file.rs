@@ -37,6 +37,21 @@ pub struct RoomFile {
     is_marked: bool,
 }
 
+/// What is known of a room's file that is closed for a while, so that it is opened quickly again.
+///
+/// It holds within one process, which must be the only one that writes the file meanwhile, through
+/// nothing but [`RoomFile::reopen`].
+#[derive(Debug)]
+pub struct Resting {
+    applied: u64,
+    /// The tables, where they are few enough to be kept.
+    catalog: Option<Catalog>,
+    is_marked: bool,
+}
+
+/// Columns of all tables of a room up to which they are kept while its file is closed.
+const RESTING_COLUMNS_MAX: usize = 64;
+
 impl RoomFile {
     /// Opens the file of a room whose log has `tail` messages, and makes it where there is none.
     ///
@@ -68,6 +83,43 @@ impl RoomFile {
             applied,
             staged: applied,
             is_marked: false,
+            db,
+        })
+    }
+
+    /// Opens a file again that was closed with [`rest`](Self::rest). One that is not as it was then, or
+    /// of which the log, with `tail` messages, knows less, is [opened](Self::open) like any other.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn reopen(
+        folder: &TableFolder,
+        room: RoomId,
+        tail: u64,
+        resting: Resting,
+        options: &TableOptions,
+    ) -> Result<Self, TableFileError> {
+        let Resting {
+            applied,
+            catalog,
+            is_marked,
+        } = resting;
+        let found = (applied <= tail).then(|| store::reopen(&folder.file(room), applied, options));
+        let Some(db) = found.flatten() else {
+            return Self::open(folder, room, tail, options);
+        };
+        Ok(Self {
+            folder: folder.clone(),
+            room,
+            options: options.clone(),
+            catalog: match catalog {
+                Some(catalog) => catalog,
+                None => Catalog::load(&db)?,
+            },
+            counted: Counted::default(),
+            applied,
+            staged: applied,
+            is_marked,
             db,
         })
     }
@@ -211,15 +263,34 @@ impl RoomFile {
         self.counted.reads(now, count);
     }
 
+    /// Closes the file for a while, without waiting for the disk: it is good as long as the system does
+    /// not lose power.
+    ///
+    /// # Errors
+    /// What was [counted](Self::count_reads) since the last batch is lost.
+    pub fn rest(mut self) -> Result<Resting, TableFileError> {
+        self.save_counted()?;
+        let Self {
+            db,
+            catalog,
+            applied,
+            is_marked,
+            ..
+        } = self;
+        db.close().map_err(|(_, error)| error)?;
+        Ok(Resting {
+            applied,
+            catalog: Some(catalog).filter(|catalog| catalog.columns() <= RESTING_COLUMNS_MAX),
+            is_marked,
+        })
+    }
+
     /// Closes the file so that it outlives a loss of power; waits for the disk.
     ///
     /// # Errors
     /// The file is made again from the snapshot and the log after a loss of power.
     pub fn close(mut self) -> Result<(), TableFileError> {
-        if !self.counted.is_empty() {
-            self.begin()?;
-            self.commit()?;
-        }
+        self.save_counted()?;
         let Self {
             db, folder, room, ..
         } = self;
@@ -283,6 +354,14 @@ impl RoomFile {
             }
         }
         Ok(())
+    }
+
+    fn save_counted(&mut self) -> Result<(), TableFileError> {
+        if self.counted.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        self.commit()
     }
 
     fn try_commit(&mut self) -> Result<(), TableFileError> {

@@ -98,6 +98,16 @@ pub fn open(
     }
 }
 
+/// Opens a file again that this process has closed and nobody else writes; `None` when it is not as
+/// it was.
+pub fn reopen(path: &Path, applied: u64, options: &TableOptions) -> Option<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).ok()?;
+    // It says itself that it has a log of its own.
+    set_up_connection(&db, options).ok()?;
+    (self::applied(&db).ok()? == applied).then_some(db)
+}
+
 /// Opens a file for reading alone.
 pub fn open_to_read(path: &Path, options: &TableOptions) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -186,6 +196,12 @@ fn is_passing(error: &rusqlite::Error) -> bool {
 fn set_up_to_write(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
+    set_up_connection(db, options)
+}
+
+/// Sets what a connection that writes does not find in the file.
+fn set_up_connection(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "synchronous", "OFF")?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
@@ -196,7 +212,7 @@ fn set_up_to_write(db: &Connection, options: &TableOptions) -> rusqlite::Result<
 fn set_up(db: &Connection, options: &TableOptions) -> rusqlite::Result<()> {
     let cache_kib = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX);
     db.pragma_update(None, "cache_size", -cache_kib)?;
-    db.pragma_update(None, "foreign_keys", false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // A name in quotes is a name, and never a text because there is nothing of that name.

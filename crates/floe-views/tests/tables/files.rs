@@ -88,6 +88,57 @@ fn a_file_is_opened_as_it_was_left() {
 }
 
 #[test]
+fn a_file_at_rest_goes_on_where_it_was() {
+    let mut room = room();
+    for round in 1..=3 {
+        let other = TableFolder::new(room.folder.file(ROOM).with_extension("other"));
+        let stand_in = RoomFile::open(&other, ROOM, 0, &room.options).unwrap();
+        let mut file = std::mem::replace(&mut room.file, stand_in);
+        let schema = file.schema();
+        file.count_reads(room.now, 1);
+        let resting = file.rest().unwrap();
+        let tail = room.log.len() as u64;
+        room.file = RoomFile::reopen(&room.folder, ROOM, tail, resting, &room.options).unwrap();
+        assert_eq!((room.file.applied(), room.file.schema()), (tail, schema));
+        room.insert("notes", &format!(r#"[{{"text":"round {round}"}}]"#))
+            .unwrap();
+        // Numbers go on where they were.
+        assert_eq!(room.messages(tail + 1)[0]["key"], (10 + round).to_string());
+    }
+    assert_eq!(room.reader().usage().unwrap()[0].reads, 3);
+}
+
+#[test]
+fn a_file_that_changed_while_it_rested_is_opened_as_any_other() {
+    // Gone, another's, and ahead of the log.
+    let ways: [(fn(&TableFolder), u64, u64); 3] = [
+        (|folder| remove(folder, "sqlite"), TAIL, SNAPSHOT),
+        (
+            |folder| std::fs::write(folder.file(ROOM), "").unwrap(),
+            TAIL,
+            SNAPSHOT,
+        ),
+        (|_| (), TAIL - 1, SNAPSHOT),
+    ];
+    for (spoil, tail, applied) in ways {
+        let Room {
+            folder,
+            log,
+            file,
+            options,
+            _temporary,
+            ..
+        } = room();
+        let wanted = dump(&folder, ROOM);
+        let resting = file.rest().unwrap();
+        spoil(&folder);
+        let file = RoomFile::reopen(&folder, ROOM, tail, resting, &options).unwrap();
+        assert_eq!(file.applied(), applied);
+        assert_eq!(caught_up(file, &folder, &log.bytes), wanted);
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_is_made_from_the_snapshot_or_from_the_first_message() {
     after(true, |folder| remove(folder, "sqlite"), SNAPSHOT);
     after(false, |folder| remove(folder, "sqlite"), SNAPSHOT);

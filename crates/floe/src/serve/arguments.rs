@@ -137,10 +137,14 @@ const RELOADED: [&str; 9] = [
     "public_url",
 ];
 
+/// Limits that hold from a start on, since threads are started by them.
+const NOT_RELOADED: [&str; 1] = ["tables_readers"];
+
 /// Returns whether a running server takes over a setting, so that it needs no restart.
 pub fn is_reloaded(key: &str) -> bool {
     let limits = LimitArguments::augment_args(Command::new("limits"));
-    RELOADED.contains(&key) || limits.get_arguments().any(|limit| limit.get_id() == key)
+    let is_limit = || limits.get_arguments().any(|limit| limit.get_id() == key);
+    !NOT_RELOADED.contains(&key) && (RELOADED.contains(&key) || is_limit())
 }
 
 impl ServeArguments {
@@ -362,7 +366,7 @@ arguments! {
     /// Files of rooms with tables that are open for writing at once. Above: a room waits until
     /// another rests.
     tables_open_max: usize = "FLOE_TABLES_OPEN_MAX";
-    /// Threads that answer questions to rooms with tables. It holds from a start on.
+    /// Threads that answer questions to rooms with tables.
     tables_readers: usize = "FLOE_TABLES_READERS";
     /// Calls that wait in one room with tables. Above: 503 OVERLOADED.
     tables_queue_max: usize = "FLOE_TABLES_QUEUE_MAX";
@@ -501,15 +505,22 @@ mod tests {
 
     /// What a running server takes over, and what it does not.
     fn halves(settings: Settings) -> (Settings, Settings) {
+        let tables_readers = Limits::default().tables_readers;
         let taken = Settings {
-            limits: settings.limits.clone(),
+            limits: Limits {
+                tables_readers,
+                ..settings.limits.clone()
+            },
             api_keys: settings.api_keys.clone(),
             origins: settings.origins.clone(),
             public_url: settings.public_url.clone(),
             ..Settings::default()
         };
         let kept = Settings {
-            limits: Limits::default(),
+            limits: Limits {
+                tables_readers: settings.limits.tables_readers,
+                ..Limits::default()
+            },
             api_keys: String::new(),
             origins: Vec::new(),
             public_url: None,
