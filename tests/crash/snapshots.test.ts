@@ -12,7 +12,7 @@ const BALLAST_BYTES = 900_000
 const ROWS = 20
 const WRITERS = 4
 /** Kills in the middle of a snapshot that are waited for, and kills after which there are no more. */
-const INSIDE = 3
+const INSIDE = 6
 const ROUNDS_MAX = 15
 const seed = seedFromEnvironment()
 const random = new Random(seed)
