@@ -17,6 +17,7 @@ fn every_workload_counts_what_it_did_and_finds_no_fault() {
         (Workload::LiveRooms, &["append", "delivery"]),
         (Workload::LiveIdle, &[]),
         (Workload::LiveStorm, &["delivery", "heal"]),
+        (Workload::LiveChurn, &["append", "delivery", "heal"]),
         (Workload::ChannelAppend, &["append"]),
         (Workload::Query, &["query"]),
         (Workload::Search, &["query"]),
@@ -86,6 +87,7 @@ fn small_plan(workload: Workload) -> Plan {
         warm_up: Duration::from_millis(50),
         duration: Duration::from_millis(300),
         settle: Duration::from_millis(20),
+        stay: Duration::from_millis(30),
         catch_up_limit: Duration::from_secs(5),
         ..Plan::default()
     }

@@ -43,6 +43,7 @@ pub mod load;
 pub mod rate;
 mod record;
 mod room;
+pub mod shards;
 pub mod subscription;
 
 pub use append::{Append, AppendError, Decision, Producer};

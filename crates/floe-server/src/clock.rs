@@ -13,6 +13,8 @@ pub struct Clock {
     /// Milliseconds since the start, for deadlines of connections; unmoved by changes of the wall
     /// clock.
     pub uptime_ms: u64,
+    /// The same in microseconds, for what is measured.
+    pub uptime_us: u64,
     date: String,
     date_s: u64,
 }
@@ -24,6 +26,7 @@ impl Clock {
             started: Instant::now(),
             wall: Millis(0),
             uptime_ms: 0,
+            uptime_us: 0,
             date: String::new(),
             date_s: u64::MAX,
         };
@@ -37,7 +40,13 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         self.wall = self.wall.max(Millis(wall.as_millis() as u64));
-        self.uptime_ms = self.started.elapsed().as_millis() as u64;
+        self.uptime_us = self.now_us();
+        self.uptime_ms = self.uptime_us / 1_000;
+    }
+
+    /// Reads how long the clock has run, in microseconds, at this very moment.
+    pub fn now_us(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
     }
 
     /// Returns the time as the `Date` field has it (RFC 9110, section 5.6.7).

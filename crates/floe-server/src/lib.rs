@@ -33,6 +33,7 @@ mod subscriptions;
 mod tables;
 mod tls;
 mod views;
+mod watch;
 mod webhook;
 mod workers;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use floe_core::buffer::BufferUsage;
+use floe_core::load::Level;
 use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::http::Method;
@@ -26,10 +27,14 @@ use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
 use self::live::LiveMetrics;
 use self::replica::ReplicaMetrics;
+use self::rooms::RoomMetrics;
+pub use self::rooms::{ENDED_BY_CLIENT, ENDED_LOST};
 pub use self::tables::TableMetrics;
+use crate::memory;
 use crate::replica::SyncStatus;
 use crate::shard::Shard;
 use crate::views::Lag;
+use crate::watch::Window;
 
 mod access;
 mod cold;
@@ -38,6 +43,7 @@ mod gateway;
 mod limits;
 mod live;
 mod replica;
+mod rooms;
 mod tables;
 
 /// All metrics of one server.
@@ -77,6 +83,7 @@ pub struct Metrics {
     live: LiveMetrics,
     tables: TableMetrics,
     replica: ReplicaMetrics,
+    rooms: RoomMetrics,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -213,6 +220,7 @@ impl Metrics {
             live: LiveMetrics::register(&mut registry),
             tables: TableMetrics::register(&mut registry),
             replica: ReplicaMetrics::register(&mut registry),
+            rooms: RoomMetrics::register(&mut registry),
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -283,6 +291,47 @@ impl Metrics {
     /// Counts readers of a large room whom several threads sent to.
     pub fn fanned_out(&self) {
         self.fanout_slices.inc();
+    }
+
+    /// Notes how long messages took until the last of a room's readers was sent them.
+    pub fn message_latency(&self, seconds: f64) {
+        self.rooms.message(seconds);
+    }
+
+    /// Notes how long a change of live state took until the last of a room's readers was told.
+    pub fn presence_latency(&self, seconds: f64) {
+        self.rooms.presence(seconds);
+    }
+
+    /// Notes how long it took to load a room.
+    pub fn cold_start(&self, seconds: f64) {
+        self.rooms.cold_start(seconds);
+    }
+
+    /// Counts a live reader that came back to where it was.
+    pub fn resumed(&self) {
+        self.rooms.resumed();
+    }
+
+    /// Counts a WebSocket that ended.
+    pub fn websocket_ended(&self, reason: &'static str) {
+        self.rooms.ended(reason);
+    }
+
+    /// Notes what is given up.
+    pub fn load_level(&self, level: Level) {
+        self.rooms.level(level);
+    }
+
+    /// Notes how the event loop was in the last while.
+    pub fn loop_window(&self, window: Window) {
+        self.rooms.window(window);
+    }
+
+    /// Notes how many connections follow each room.
+    pub fn crowds(&self, rooms: impl Iterator<Item = usize>) {
+        self.rooms
+            .show(rooms, memory::resident_bytes().unwrap_or_default());
     }
 
     /// Notes a commit.

@@ -15,6 +15,7 @@ mod fanout;
 mod http1;
 mod limits;
 mod live;
+mod load;
 mod output;
 mod page;
 mod parked;
@@ -34,7 +35,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use floe_log::{Disk, Progress};
@@ -159,6 +160,13 @@ pub struct Reactor<D: Disk> {
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
     fan_out: fanout::FanOut,
+    load: load::LoadWatch,
+    /// Why the WebSocket that ends next does, where that is known.
+    ending: Option<&'static str>,
+    /// Uptime in microseconds of the first turn that staged something of which no commit began.
+    staged_us: Option<u64>,
+    /// Such uptimes of the commits under way, oldest first.
+    committing_us: VecDeque<u64>,
     stop: Arc<AtomicBool>,
     /// New settings.
     reloads: ReloadSlot,
@@ -178,6 +186,8 @@ const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 /// Commits under way at once: one syncs while the next is written.
 const COMMITS_MAX: usize = 2;
+/// Events taken from the system in one turn.
+const EVENTS_STEP: usize = 1024;
 /// A disk whose commits take longer than this is left to the committer's thread.
 const INLINE_COMMIT_SECONDS_MAX: f64 = 0.000_5;
 /// Connections accepted in one turn.
@@ -238,6 +248,7 @@ impl<D: Disk> Reactor<D> {
         let quotas = Arc::new(settings.quotas.clone());
         shard.set_quotas(Arc::clone(&quotas));
         shard.note_for_view();
+        shard.time_cold_starts(metrics.clone());
         let replicas = ReplicaHost::start(
             &settings.replica,
             &EmbeddedFolder::new(settings.data.join("replica")),
@@ -311,6 +322,10 @@ impl<D: Disk> Reactor<D> {
             received_held: 0,
             passes: VecDeque::new(),
             fan_out: fanout::FanOut::new(settings.limits.fanout_threads),
+            load: load::LoadWatch::new(&settings.limits),
+            ending: None,
+            staged_us: None,
+            committing_us: VecDeque::new(),
             stop,
             reloads: ReloadSlot::default(),
             stop_ms: None,
@@ -336,7 +351,7 @@ impl<D: Disk> Reactor<D> {
     /// # Errors
     /// The disk's or the poll's. What was acknowledged is durable all the same.
     pub fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS_STEP);
         self.shard
             .ensure_registry(self.clock.wall)
             .map_err(|failure| io::Error::other(failure.message))?;
@@ -349,12 +364,15 @@ impl<D: Disk> Reactor<D> {
         self.look_after_access();
         loop {
             self.commit()?;
+            self.load.turns.rests(Instant::now());
             match self.poll.poll(&mut events, Some(self.patience())) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             self.clock.turn();
             self.events = events.iter().count();
+            let now = Instant::now();
+            self.load.turns.wakes(now, self.events < EVENTS_STEP);
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
@@ -378,6 +396,7 @@ impl<D: Disk> Reactor<D> {
             self.time_out();
             self.end_outlived_readers();
             self.look_after_rooms()?;
+            self.look_after_load();
             if self.stop.load(Ordering::Relaxed) && self.stop_turn() {
                 break;
             }
@@ -410,6 +429,9 @@ impl<D: Disk> Reactor<D> {
         if let Some(at_ms) = self.replicas.wake_ms(self.clock.uptime_ms) {
             wake_ms = wake_ms.min(at_ms);
         }
+        if let Some(at_ms) = self.load.wake_ms() {
+            wake_ms = wake_ms.min(at_ms);
+        }
         if let Some(at) = self.shard.live_wake() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
         }
@@ -435,6 +457,8 @@ impl<D: Disk> Reactor<D> {
                 break;
             };
             self.commits += 1;
+            let staged_us = self.staged_us.take().unwrap_or(self.clock.uptime_us);
+            self.committing_us.push_back(staged_us);
             if !inline {
                 self.workers.commit(job);
                 continue;
@@ -445,6 +469,9 @@ impl<D: Disk> Reactor<D> {
             self.answer_directory();
             self.answer_tables();
             self.deliver();
+        }
+        if self.staged_us.is_none() && self.shard.is_busy() {
+            self.staged_us = Some(self.clock.uptime_us);
         }
         Ok(())
     }
@@ -488,6 +515,8 @@ impl<D: Disk> Reactor<D> {
                 self.untrimmed = true;
                 self.commit_seconds += (seconds - self.commit_seconds) / 8.0;
                 self.metrics.commit(seconds, bytes);
+                let staged_us = self.committing_us.pop_front();
+                self.shard.note_staged(staged_us);
                 self.shard.finish_commit(done)?;
                 // Before the writers are answered: what they ask next may be about this.
                 let changes = self.shard.take_changes();

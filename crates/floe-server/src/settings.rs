@@ -171,6 +171,16 @@ pub struct Limits {
     /// Threads that send to the readers of one large room, the event loop included; 0 is one for each
     /// core, 1 the event loop alone.
     pub fanout_threads: usize,
+    /// Shards that the connections of one waddle are split over; 1, at most 64.
+    pub waddle_shards: usize,
+    /// Connections of one shard of a waddle; 50 000. Above: 429 `LIMIT_REACHED`.
+    pub waddle_shard_connections_max: usize,
+    /// Resident bytes of the process at which messages get 503 `OVERLOADED`, and new live readers from
+    /// nine tenths of them on; 0 is no bound.
+    pub load_memory_bytes_max: u64,
+    /// Milliseconds that the event loop may be late before new live readers get 503 `OVERLOADED`, and
+    /// messages at four times as many; 2 s. 0 is no bound.
+    pub load_late_ms_max: u64,
     /// Milliseconds that a live reader may leave its answer untaken; 30 s. Later: closed; it
     /// resumes from its offset. Unsent bytes are bounded by one event or chunk.
     pub reader_stall_timeout_ms: u64,
@@ -324,6 +334,10 @@ impl Default for Limits {
             stream_readers_max: 50_000,
             readers_max: 50_000,
             fanout_threads: 0,
+            waddle_shards: 1,
+            waddle_shard_connections_max: 50_000,
+            load_memory_bytes_max: 0,
+            load_late_ms_max: 2_000,
             reader_stall_timeout_ms: 30_000,
             long_poll_timeout_ms: 20_000,
             sse_timeout_ms: 60_000,
@@ -421,6 +435,13 @@ impl Limits {
             ("stream.readers_max", self.stream_readers_max as u64),
             ("readers.max", self.readers_max as u64),
             ("fanout.threads", self.fanout_threads as u64),
+            ("waddle.shards", self.waddle_shards as u64),
+            (
+                "waddle.shard_connections_max",
+                self.waddle_shard_connections_max as u64,
+            ),
+            ("load.memory_bytes_max", self.load_memory_bytes_max),
+            ("load.late_ms_max", self.load_late_ms_max),
             ("reader.stall_timeout_ms", self.reader_stall_timeout_ms),
             ("long_poll.timeout_ms", self.long_poll_timeout_ms),
             ("sse.timeout_ms", self.sse_timeout_ms),

@@ -24,8 +24,10 @@ mod voice;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use floe_core::live::Live;
+use floe_core::load::Level;
 use floe_core::{AppendError, ContentType, Edge, Room, Size};
 use floe_log::{
     ColdWant, CommitDone, CommitJob, Disk, Fold, FoldError, Folded, Log, Lsn, OpenError, Payload,
@@ -36,6 +38,7 @@ use slab::Slab;
 
 use crate::access::ErrandId;
 use crate::identity_hash::IdentityHash;
+use crate::metrics::Metrics;
 use crate::settings::Limits;
 
 pub use access::Rules;
@@ -137,6 +140,18 @@ impl Failure {
     }
 }
 
+/// Milliseconds after which what was refused under load may be tried again.
+pub const LOAD_RETRY_MS: u64 = 5_000;
+
+/// Since when the readers of a room have something to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    /// When the first of the messages was staged, in the host's own time.
+    pub message_us: Option<u64>,
+    /// When live state first changed.
+    pub live: Option<Millis>,
+}
+
 /// The rooms of one log.
 #[derive(Debug)]
 pub struct Shard<D: Disk> {
@@ -175,6 +190,12 @@ pub struct Shard<D: Disk> {
     tally: tally::Tally,
     /// Rooms with tables of which something became durable, oldest first.
     tables_moved: VecDeque<TablesMoved>,
+    /// What is given up.
+    load: Level,
+    /// When what becomes durable now was staged, in the host's own time.
+    staged_us: Option<u64>,
+    /// Where the time is noted that it takes to load a room.
+    cold_starts: Option<Metrics>,
 }
 
 /// A loaded room.
@@ -204,6 +225,8 @@ struct Slot {
     viewed: u64,
     /// The unit up to which the SQL view has it.
     applied: u64,
+    /// Since when there is something that a pass over the readers must tell.
+    since: Since,
     /// Whether readers are to be told of a change of live state.
     live_changed: bool,
     /// Presence and memory, while there is any.
@@ -281,6 +304,9 @@ impl<D: Disk> Shard<D> {
             cold: cold::ColdWaits::default(),
             tally: tally::Tally::default(),
             tables_moved: VecDeque::new(),
+            load: Level::default(),
+            staged_us: None,
+            cold_starts: None,
         };
         Ok((shard, recovery))
     }
@@ -368,8 +394,35 @@ impl<D: Disk> Shard<D> {
         if (gone || slot.room.visible() != edge) && !slot.readers.is_empty() {
             return self.advanced.push_back(id);
         }
+        slot.since.message_us = None;
         slot.queued = false;
         self.drop_if_gone(id);
+    }
+
+    /// Notes when the first of what is committed next was staged, in a time of the host's own that
+    /// [`take_since`](Self::take_since) answers in.
+    pub const fn note_staged(&mut self, staged_us: Option<u64>) {
+        self.staged_us = staged_us;
+    }
+
+    /// Takes since when the readers of a room have something to be told, as its pass begins.
+    pub fn take_since(&mut self, id: SlotId) -> Since {
+        std::mem::take(&mut self.slots[id.0 as usize].since)
+    }
+
+    /// Has things given up from now on.
+    pub const fn set_load(&mut self, level: Level) {
+        self.load = level;
+    }
+
+    /// Notes from now on how long it takes to load rooms.
+    pub fn time_cold_starts(&mut self, metrics: Metrics) {
+        self.cold_starts = Some(metrics);
+    }
+
+    /// Returns how many live readers each loaded room has that is not being served.
+    pub fn crowds(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().map(|(_, slot)| slot.readers.len())
     }
 
     /// Adds a live reader to a room, which stays loaded for it.
@@ -519,6 +572,10 @@ impl<D: Disk> Shard<D> {
                 kind,
             }));
         }
+        let is_read = slot.queued || !slot.readers.is_empty();
+        if is_read && before.tail < after.tail && slot.since.message_us.is_none() {
+            slot.since.message_us = self.staged_us;
+        }
         // Who has come to a room that was not durable yet is told nothing of it before it is.
         let moved = gone || !was_born || before != after;
         if moved && !slot.readers.is_empty() && !slot.queued {
@@ -570,7 +627,11 @@ impl<D: Disk> Shard<D> {
     }
 
     fn load(&mut self, room: RoomId, name: NameHash) -> Result<SlotId, Failure> {
+        let began = self.cold_starts.as_ref().map(|_| Instant::now());
         let loaded = self.load_state(room)?;
+        if let (Some(metrics), Some(began)) = (&self.cold_starts, began) {
+            metrics.cold_start(began.elapsed().as_secs_f64());
+        }
         Ok(self.insert(loaded, name, true))
     }
 
@@ -600,6 +661,7 @@ impl<D: Disk> Shard<D> {
             viewed: viewed::UNKNOWN,
             applied: viewed::UNKNOWN,
             live_changed: false,
+            since: Since::default(),
             live: None,
         };
         // A process has no memory for four thousand million rooms.

@@ -53,6 +53,8 @@ pub enum Route<'a> {
     Reserved(&'a str),
     /// `/healthz`, also `/health`
     Health,
+    /// `/v1/health`: what is given up under load.
+    Load,
     /// `/metrics`
     Metrics,
     /// `/`
@@ -96,6 +98,7 @@ impl<'a> Route<'a> {
         }
         match path {
             "/healthz" | "/health" => Self::Health,
+            "/v1/health" => Self::Load,
             "/metrics" => Self::Metrics,
             "/" => Self::Root,
             "/room" => Self::Room,

@@ -148,6 +148,7 @@ fn bench_follows_asks_and_comes_back_to_channels() {
         ("live", "delivery", &["--readers=10", "--rate=100"][..]),
         ("live-rooms", "delivery", &["--rooms=10", "--writers=2"]),
         ("live-storm", "heal", &["--clients=10", "--missed=20"]),
+        ("live-churn", "heal", &["--clients=10", "--stay=0.1"]),
         ("channel-append", "append", &["--form=kept"]),
         ("query", "query", &["--events=2000", "--question=limit=5"]),
         ("search", "query", &["--events=2000"]),

@@ -70,6 +70,11 @@ pub struct Plan {
     /// Time that readers get to receive what is still missing when the load has ended.
     #[serde(serialize_with = "seconds")]
     pub catch_up_limit: Duration,
+    /// Time that a client of churn stays, on average.
+    #[serde(serialize_with = "seconds")]
+    pub stay: Duration,
+    /// Resident bytes that the server may gain while clients come and go.
+    pub growth_bytes_max: u64,
     /// Whether the streams stay on the server after the run.
     pub keep_streams: bool,
 }
@@ -104,6 +109,8 @@ pub enum Workload {
     LiveIdle,
     /// Come back to a channel all at once and catch up.
     LiveStorm,
+    /// Come to a channel, go, and come back, while it is written to.
+    LiveChurn,
     /// Append to channels by HTTP.
     ChannelAppend,
     /// Ask the SQL view for events.
@@ -186,6 +193,8 @@ impl Default for Plan {
             operations: None,
             settle: Duration::from_secs(2),
             catch_up_limit: Duration::from_secs(60),
+            stay: Duration::from_secs(2),
+            growth_bytes_max: 16 << 20,
             keep_streams: false,
         }
     }

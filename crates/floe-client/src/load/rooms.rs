@@ -15,7 +15,7 @@ use super::roles::{
     AppendRole, ChannelRole, FollowRole, ListenRole, Pace, SpeakRole, Spoken, Streams,
     SubscribeRole,
 };
-use super::run::{PREPARE_LIMIT, Run, RunError, Window, gather, prepared};
+use super::run::{PREPARE_LIMIT, Run, RunError, Window, gather, prepared, wind_down};
 use super::workloads::{conclude, expect_complete, idle, measure, note_memory_per_item};
 
 /// One channel, many readers.
@@ -105,6 +105,44 @@ pub(super) fn storm(run: &Run) -> Result<Report, RunError> {
         let what = format!("{missing} clients did not catch up");
         engine.shared.note_error(&what);
     }
+    delete(run, names)?;
+    conclude(engine, report)
+}
+
+/// WebSockets of one channel that come, go and come back, while it is written to; the server's memory
+/// must not grow with the clients that were there.
+pub(super) fn churn(run: &Run) -> Result<Report, RunError> {
+    let spoken = spoken(run)?;
+    let names = create(run, 1)?;
+    let mut engine = run.engine()?;
+    let stay_ns = run.plan.stay.as_nanos() as u64;
+    for number in 0..run.plan.readers {
+        engine.add(Box::new(
+            ListenRole::new(&names[0], 0).churning(number, stay_ns),
+        ));
+    }
+    engine.shared.written = vec![0];
+    let role = SpeakRole::new(spoken, 0, &names);
+    engine.add(Box::new(role.with_pace(pace(run, 0))));
+    gather(&mut engine)?;
+    engine.start()?;
+    // By then everybody has been there and gone a few times.
+    engine.run_for(run.plan.warm_up.max(run.plan.stay * 4))?;
+    let before = run.pid.and_then(Memory::of);
+    let window = Window::open(&mut engine, run.pid, before);
+    engine.run_for(run.plan.duration)?;
+    let mut report = window.close(&mut engine, run, Unit::Each(Kind::Heal));
+    if let (Some(before), Some(after)) = (before, run.pid.and_then(Memory::of)) {
+        let gained = after.rss_bytes.saturating_sub(before.rss_bytes);
+        report.extra.insert("gained_bytes", gained as f64);
+        if gained > run.plan.growth_bytes_max {
+            engine
+                .shared
+                .note_error("the server's memory grew more than it may");
+        }
+    }
+    wind_down(&mut engine)?;
+    expect_complete(run, &mut engine, run.plan.readers as u64)?;
     delete(run, names)?;
     conclude(engine, report)
 }

@@ -97,6 +97,11 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     write_masked(out, Opcode::Text, text, new_key());
 }
 
+/// Appends the word that this side is done.
+pub(crate) fn put_close(out: &mut Vec<u8>) {
+    write_masked(out, Opcode::Close, &1000_u16.to_be_bytes(), new_key());
+}
+
 /// Returns the number after `name` in a frame, looking from its end.
 pub(crate) fn number_in(frame: &str, name: &[u8]) -> Option<u64> {
     let bytes = frame.as_bytes();

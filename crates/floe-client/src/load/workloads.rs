@@ -32,6 +32,7 @@ pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
         Workload::LiveRooms => rooms::many_rooms(run),
         Workload::LiveIdle => rooms::idle_sockets(run),
         Workload::LiveStorm => rooms::storm(run),
+        Workload::LiveChurn => rooms::churn(run),
         Workload::ChannelAppend => rooms::append(run),
         Workload::Query | Workload::Search => view::ask(run),
         Workload::Tables => tables::run(run),

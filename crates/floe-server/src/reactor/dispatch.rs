@@ -118,6 +118,7 @@ impl<D: Disk> Reactor<D> {
                 self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
             }
             Route::Health => self.answer_text(at, context, method, "text/plain", "ok\n"),
+            Route::Load => self.answer_load(at, context, method),
             Route::Metrics => {
                 if let Err(failure) = self.admit_operator(at, fields) {
                     return self.answer_failure(at, context, &failure);
@@ -131,6 +132,8 @@ impl<D: Disk> Reactor<D> {
                 for (kind, count) in self.shard.take_refusals() {
                     self.metrics.quota_refused(kind, count);
                 }
+                self.metrics
+                    .crowds(self.shard.crowds().chain(self.passing()));
                 let text = self.metrics.render(&self.shard, self.readers, counts, lag);
                 self.answer_text(at, context, method, METRICS_TYPE, &text);
             }
@@ -592,7 +595,7 @@ impl<D: Disk> Reactor<D> {
         self.answer_error(at, context, failure.code, &failure.message);
     }
 
-    fn answer_text(
+    pub(super) fn answer_text(
         &mut self,
         at: usize,
         context: Context,

@@ -43,6 +43,7 @@ impl<D: Disk> Reactor<D> {
         let stalled = !conn.output.is_empty();
         if stalled && conn.live().is_some() {
             self.metrics.error(Code::SlowConsumer);
+            self.ending = Some(Code::SlowConsumer.as_str());
         }
         match conn.state {
             _ if stalled => self.close(at),

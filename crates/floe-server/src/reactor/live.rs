@@ -36,6 +36,7 @@ use super::caller::Opened;
 use super::conn::{Context, Place, State};
 use super::limits::Payer;
 use super::{Reactor, envelope};
+use crate::metrics::{ENDED_BY_CLIENT, ENDED_LOST};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
 use community::CommunitySession;
@@ -387,6 +388,7 @@ impl<D: Disk> Reactor<D> {
                     None => ws::write_frame(&mut self.out, Opcode::Close, b""),
                 }
                 let said = Leave::Lost;
+                self.ending = Some(ENDED_BY_CLIENT);
                 self.end_live(at, said);
             }
         }
@@ -395,6 +397,7 @@ impl<D: Disk> Reactor<D> {
     /// Ends a WebSocket whose client broke the protocol's rules.
     fn break_off(&mut self, at: usize, error: WsError) {
         self.metrics.error(Code::InvalidFrame);
+        self.ending = Some(Code::InvalidFrame.as_str());
         self.out.clear();
         ws::write_close(&mut self.out, error.close_code(), &error.to_string());
         self.end_live(at, Leave::Lost);
@@ -408,6 +411,7 @@ impl<D: Disk> Reactor<D> {
         let format = live.format;
         let (is_table, is_community) = (live.table().is_some(), live.community().is_some());
         self.metrics.error(code);
+        self.ending = Some(code.as_str());
         self.out.clear();
         if is_table {
             self.write_table_goodbye(code, message);
@@ -443,6 +447,8 @@ impl<D: Disk> Reactor<D> {
         };
         self.sockets -= 1;
         self.metrics.websockets(self.sockets);
+        let reason = self.ending.take().unwrap_or(ENDED_LOST);
+        self.metrics.websocket_ended(reason);
         for join in &live.joins {
             self.leave_room(ticket, join, leave);
         }

@@ -12,13 +12,15 @@ use super::channels::{unreadable, without_hidden};
 use super::conn::{Context, Following, LongPoll, Place, Sse, State, next_generation};
 use super::live::SharedFrames;
 use super::{Reactor, envelope};
-use crate::shard::{Failure, ReadPlan, SlotId, Ticket};
+use crate::shard::{Failure, ReadPlan, Since, SlotId, Ticket};
 
 /// One pass over the readers of a stream that moved.
 #[derive(Debug)]
 pub struct Pass {
     pub(super) slot: SlotId,
     pub(super) readers: Vec<Ticket>,
+    /// Since when they have something to be told.
+    since: Since,
     /// The visible edge when the pass began.
     edge: Edge,
     /// The next reader.
@@ -70,7 +72,7 @@ impl<D: Disk> Reactor<D> {
             streams::write_up_to_date(&mut self.out, &envelope, plan.span.edge, cursor);
             return self.answer(at, context);
         }
-        if let Err(failure) = self.admit_reader(at, plan.slot) {
+        if let Err(failure) = self.admit_poller(at, plan.slot) {
             return self.answer_failure(at, context, &failure);
         }
         let poll = LongPoll {
@@ -175,7 +177,14 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    /// Lets a connection begin to follow a room.
     pub(super) fn admit_reader(&mut self, at: usize, slot: SlotId) -> Result<(), Failure> {
+        self.admit_joiner()?;
+        self.admit_poller(at, slot)
+    }
+
+    /// Lets a connection wait for a room's next message.
+    fn admit_poller(&mut self, at: usize, slot: SlotId) -> Result<(), Failure> {
         if self.readers >= self.limits.readers_max {
             return Err(Failure::new(
                 Code::LimitReached,
@@ -236,7 +245,9 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn deliver(&mut self) {
         while let Some((slot, readers)) = self.shard.poll_advanced() {
             let edge = self.shard.room(slot).visible();
+            let since = self.shard.take_since(slot);
             self.passes.push_back(Pass {
+                since,
                 slot,
                 readers,
                 edge,
@@ -270,9 +281,34 @@ impl<D: Disk> Reactor<D> {
                     pass.readers
                         .retain(|reader| self.still_reads(*reader, slot));
                 }
+                self.note_told(pass.since);
                 self.shard.give_back(pass.slot, pass.readers, pass.edge);
             }
         }
+    }
+
+    /// Notes how long it took until everybody was told, at the end of a pass.
+    fn note_told(&self, since: Since) {
+        let Since { message_us, live } = since;
+        if message_us.is_none() && live.is_none() {
+            return;
+        }
+        let now_us = self.clock.now_us();
+        if let Some(since_us) = message_us {
+            let us = now_us.saturating_sub(since_us);
+            self.metrics.message_latency(us as f64 / 1e6);
+        }
+        if let Some(since) = live {
+            let turn_us = now_us.saturating_sub(self.clock.uptime_us);
+            let ms = self.clock.wall.since(since) as f64;
+            self.metrics
+                .presence_latency(ms / 1e3 + turn_us as f64 / 1e6);
+        }
+    }
+
+    /// Returns how many readers each room has that is being served.
+    pub(super) fn passing(&self) -> impl Iterator<Item = usize> {
+        self.passes.iter().map(|pass| pass.readers.len())
     }
 
     /// Serves the next reader of a pass; those that stay parked move to its front.

@@ -42,6 +42,7 @@ impl<D: Disk> Reactor<D> {
         self.buffers.set_limits(limits.buffer());
         self.gateway.set_limits(&limits);
         self.fan_out.set_threads(limits.fanout_threads);
+        self.load.set_limits(&limits);
         self.shard.set_limits(Arc::clone(&limits));
         self.limits = limits;
         self.set_quotas(quotas);

@@ -65,6 +65,8 @@ const GATHER_MS: u64 = 50;
 const CROWD: usize = 2_000;
 /// Milliseconds that changes are gathered in such a room.
 const GATHER_CROWD_MS: u64 = 250;
+/// Milliseconds that changes are gathered in any room while the server has too much to do.
+const GATHER_LOADED_MS: u64 = 2_000;
 
 impl<D: Disk> Shard<D> {
     /// Bounds what comes from now on, in rooms that are live already too.
@@ -109,7 +111,11 @@ impl<D: Disk> Shard<D> {
         rooms.memory.note(&used_before, &live.memory.usage());
         if live.versions() != before && !slot.live_changed {
             slot.live_changed = true;
+            if slot.queued || !slot.readers.is_empty() {
+                slot.since.live.get_or_insert(now);
+            }
             let gather_ms = match slot.readers.len() {
+                _ if self.load.is_thinned() => GATHER_LOADED_MS,
                 0..=TOLD_AT_ONCE_MAX => 0,
                 readers if readers < CROWD => GATHER_MS,
                 _ => GATHER_CROWD_MS,
@@ -207,6 +213,8 @@ impl<D: Disk> Shard<D> {
             if !slot.readers.is_empty() {
                 slot.queued = true;
                 self.advanced.push_back(id);
+            } else {
+                slot.since.live = None;
             }
             self.drop_if_gone(id);
         }

@@ -13,7 +13,9 @@ use floe_log::Disk;
 use floe_proto::{Code, Namespace, RoomId};
 use floe_surfaces::limits::CountKind;
 
-use super::{Failure, Shard, SlotId, is_reserved, is_table_room, is_voice_room};
+use super::{
+    Failure, LOAD_RETRY_MS, Shard, SlotId, is_reserved, is_table_room, is_voice_room,
+};
 use crate::quotas::Quotas;
 
 /// What a namespace stores.
@@ -150,8 +152,24 @@ impl<D: Disk> Shard<D> {
         self.tally.check(namespace, 1, bytes)
     }
 
+    /// Refuses messages of others while the server has too much to do to take them; what it notes
+    /// itself is taken all the same.
+    fn check_load(&self, id: SlotId) -> Result<(), Failure> {
+        if self.load.refuses_messages() && owner(&self.slots[id.0 as usize].room).is_some() {
+            return Err(Failure {
+                retry_after_ms: LOAD_RETRY_MS,
+                ..Failure::new(
+                    Code::Overloaded,
+                    "the server has too much to do and takes no messages",
+                )
+            });
+        }
+        Ok(())
+    }
+
     /// Checks whether a loaded room may grow.
     pub(super) fn check_growth(&mut self, id: SlotId, bytes: u64) -> Result<(), Failure> {
+        self.check_load(id)?;
         if self.tally.quotas.is_none() {
             return Ok(());
         }

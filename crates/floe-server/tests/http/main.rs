@@ -25,6 +25,7 @@ mod http2;
 mod json;
 mod limits;
 mod live;
+mod load;
 mod matrix;
 mod metrics;
 mod namespaces;

@@ -158,7 +158,10 @@ fn need(method: &str, route: &str) -> Option<Need> {
         Tables, User, Wake,
     };
     let need = match (method, route) {
-        ("GET", "/" | "/room" | "/board" | "/healthz" | "/ping" | "/v1/openapi.json") => Nothing,
+        (
+            "GET",
+            "/" | "/room" | "/board" | "/healthz" | "/v1/health" | "/ping" | "/v1/openapi.json",
+        ) => Nothing,
         ("GET", "/metrics") => Operator,
         ("GET", "/v1/whoami" | "/v1/limits") => GoodIfShown,
         ("PUT", "/v1/stream/{path}") => Stream(CREATE),
@@ -252,6 +255,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         ("GET", "/room"),
         ("GET", "/board"),
         ("GET", "/healthz"),
+        ("GET", "/v1/health"),
         ("GET", "/metrics"),
         ("GET", "/v1/limits"),
         ("PUT", "/v1/stream/{path}"),

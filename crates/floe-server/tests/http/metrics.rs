@@ -1,8 +1,11 @@
 //! What `/metrics` and `/healthz` say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
 
 use crate::harness::{TestServer, eventually, get, head, post, put};
+use crate::websocket::Client;
 
 /// Reads the text form of Prometheus; every sample belongs to a metric that was described.
 fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -114,4 +117,96 @@ fn health_and_the_root_answer_anyone() {
         Some("text/html; charset=utf-8")
     );
     server.expect(200, get("/healthz?verbose"));
+}
+
+#[test]
+fn rooms_and_what_reaches_their_readers_are_measured() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    let room = format!("channel/{}", channel.id);
+    let mut crowd: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
+    for (number, client) in crowd.iter_mut().enumerate() {
+        let user = format!("user-{number}");
+        client.join(&room, json!({"user": user, "presence": "member"}));
+    }
+    crowd[0].append(&room, "ann", "hello");
+    for client in &mut crowd {
+        client.events_until(&room, 1);
+    }
+    let counts = |name: &str| server.metric(&format!("floe_{name}_seconds_count"));
+    eventually("a message and presence have reached everybody", || {
+        counts("message_latency") > 0.0 && counts("presence_latency") > 0.0
+    });
+    let now = samples(&server);
+    assert_eq!(now["floe_rooms_live"], 1.0);
+    assert_eq!(now["floe_room_connections_count"], 1.0);
+    assert_eq!(now["floe_room_connections_sum"], 3.0);
+    assert_eq!(now["floe_room_connections_bucket{le=\"2.0\"}"], 0.0);
+    assert_eq!(now["floe_room_connections_bucket{le=\"5.0\"}"], 1.0);
+    assert!(now["floe_message_latency_seconds_sum"] > 0.0);
+    assert!(now["floe_message_latency_seconds_sum"] < 60.0);
+    assert!(now["floe_resident_bytes"] > 1e6);
+    assert_eq!(now["floe_resumes_total"], 0.0);
+    let mut back = Client::of(&server);
+    back.join(&room, json!({"after": 1}));
+    back.socket.shutdown(std::net::Shutdown::Both).unwrap();
+    for mut client in crowd {
+        client.send(floe_surfaces::ws::Opcode::Close, &[]);
+    }
+    eventually("all have left, each in its way", || {
+        let now = samples(&server);
+        now["floe_websockets_ended_total{reason=\"CLIENT\"}"] == 3.0
+            && now["floe_websockets_ended_total{reason=\"LOST\"}"] == 1.0
+            && now["floe_rooms_live"] == 0.0
+    });
+    assert_eq!(samples(&server)["floe_resumes_total"], 1.0);
+    let server = server.restart();
+    let before = samples(&server)["floe_room_cold_start_seconds_count"];
+    server.ask(&channel, "/events");
+    let after = samples(&server);
+    assert!(after["floe_room_cold_start_seconds_count"] > before);
+    assert!(after["floe_room_cold_start_seconds_sum"] > 0.0);
+}
+
+/// Returns the metrics that a query names.
+fn names_in(query: &str) -> BTreeSet<&str> {
+    let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("floe_")).collect()
+}
+
+#[test]
+fn every_metric_of_the_dashboard_is_in_a_scrape() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grafana.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let server = TestServer::start();
+    let samples = samples(&server);
+    let known: BTreeSet<_> = samples
+        .keys()
+        .map(|series| series.split('{').next().unwrap())
+        .collect();
+    let mut asked = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        if panel["type"] == "row" {
+            continue;
+        }
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{panel}");
+        for target in targets {
+            let query = target["expr"].as_str().unwrap();
+            let names = names_in(query);
+            assert!(!names.is_empty(), "{query}");
+            for name in names {
+                assert!(known.contains(name), "{query}: {name} is in no scrape");
+                asked.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(asked.len() > 40, "{asked:?}");
+    // The document names only what there is, too.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/METRICS.md");
+    for name in names_in(&std::fs::read_to_string(path).unwrap()) {
+        let is_known = known.iter().any(|known| known.starts_with(name));
+        assert!(is_known, "{name}");
+    }
 }

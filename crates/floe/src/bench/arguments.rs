@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use floe_client::load::{Plan, Workload};
 
 use super::rooms::{
-    ChannelAppendArguments, FanOutArguments, ReturnArguments, RoomsArguments, SocketsArguments,
-    ViewArguments,
+    ChannelAppendArguments, ChurnArguments, FanOutArguments, ReturnArguments, RoomsArguments,
+    SocketsArguments, ViewArguments,
 };
 use super::tables::TablesArguments;
 
@@ -19,6 +19,7 @@ Examples:
   floe bench sse http://127.0.0.1:4437 --readers 1000 --rate 50
   floe bench live http://127.0.0.1:4437 --readers 1000 --rate 20 --pid $(pidof floe)
   floe bench live-storm http://127.0.0.1:4437 --clients 5000 --missed 100
+  floe bench live-churn http://127.0.0.1:4437 --clients 1000 --duration 60 --pid $(pidof floe)
   floe bench tables http://127.0.0.1:4437 --work mutate --connections 64 --rooms 1000
   floe bench tables http://127.0.0.1:4437 --work live --readers 1000 --rate 20
   floe bench tables http://127.0.0.1:4437 --work buffer --rate 100000
@@ -71,6 +72,9 @@ enum WorkloadArguments {
     /// Reconnect WebSockets all at once, each with the cursor from where it was; checks order and
     /// completeness.
     LiveStorm(ReturnArguments),
+    /// Join a channel, leave it and come back, while it is written to; checks order, completeness and that the
+    /// server's memory does not grow.
+    LiveChurn(ChurnArguments),
     /// Append to channels by HTTP.
     ChannelAppend(ChannelAppendArguments),
     /// Fill the SQL view of channels and query it.
@@ -346,6 +350,7 @@ impl BenchArguments {
             WorkloadArguments::LiveRooms(arguments) => arguments.plan(plan),
             WorkloadArguments::LiveIdle(arguments) => arguments.plan(plan),
             WorkloadArguments::LiveStorm(arguments) => arguments.plan(plan),
+            WorkloadArguments::LiveChurn(arguments) => arguments.plan(plan),
             WorkloadArguments::ChannelAppend(arguments) => arguments.plan(plan),
             WorkloadArguments::Query(arguments) => arguments.plan(plan, Workload::Query),
             WorkloadArguments::Search(arguments) => arguments.plan(plan, Workload::Search),
@@ -368,6 +373,7 @@ impl BenchArguments {
             WorkloadArguments::LiveRooms(arguments) => &arguments.common,
             WorkloadArguments::LiveIdle(arguments) => &arguments.common,
             WorkloadArguments::LiveStorm(arguments) => &arguments.common,
+            WorkloadArguments::LiveChurn(arguments) => &arguments.common,
             WorkloadArguments::ChannelAppend(arguments) => &arguments.common,
             WorkloadArguments::Tables(arguments) => &arguments.common,
             WorkloadArguments::Query(arguments) | WorkloadArguments::Search(arguments) => {

@@ -70,6 +70,24 @@ pub struct ReturnArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct ChurnArguments {
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// Clients that come and go.
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
+    clients: u64,
+    /// Seconds that one stays, on average.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = positive)]
+    stay: f64,
+    /// Appends per second.
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    rate: f64,
+    /// Resident bytes that the server may gain meanwhile; it is an error if it gains more.
+    #[arg(long, default_value_t = Plan::default().growth_bytes_max, value_name = "BYTES")]
+    growth_max: u64,
+}
+
+#[derive(Debug, Args)]
 pub struct ChannelAppendArguments {
     #[command(flatten)]
     pub common: CommonArguments,
@@ -176,6 +194,19 @@ impl ReturnArguments {
             workload: Workload::LiveStorm,
             readers: self.clients as usize,
             missed: self.missed,
+            ..plan
+        }
+    }
+}
+
+impl ChurnArguments {
+    pub fn plan(&self, plan: Plan) -> Plan {
+        Plan {
+            workload: Workload::LiveChurn,
+            readers: self.clients as usize,
+            stay: Duration::from_secs_f64(self.stay),
+            appends_per_second: Some(self.rate),
+            growth_bytes_max: self.growth_max,
             ..plan
         }
     }

@@ -273,6 +273,19 @@ arguments! {
     /// Threads that send to the readers of one large room, the event loop included. 0 is one for each
     /// core, 1 the event loop alone.
     fanout_threads: usize = "FLOE_FANOUT_THREADS";
+    /// Shards that the connections of one waddle are split over by their users, at most 64. A client
+    /// is told which one it is in.
+    waddle_shards: usize = "FLOE_WADDLE_SHARDS";
+    /// Connections of one shard of a waddle. Above: 429 LIMIT_REACHED.
+    waddle_shard_connections_max: usize = "FLOE_WADDLE_SHARD_CONNECTIONS_MAX";
+    /// Resident bytes of the process at which messages get 503 OVERLOADED. From nine tenths of them on
+    /// new live readers do, and from nineteen twentieths on presence is told seldom and typing not at
+    /// all. 0 is no bound.
+    load_memory_bytes_max: u64 = "FLOE_LOAD_MEMORY_BYTES_MAX";
+    /// Milliseconds that the event loop may be late, for three seconds in a row, before new live readers
+    /// get 503 OVERLOADED. At twice as many presence is told seldom and typing not at all, at four times
+    /// as many messages get 503. 0 is no bound.
+    load_late_ms_max: u64 = "FLOE_LOAD_LATE_MS_MAX";
     /// Milliseconds that a live reader may leave its answer untaken. Later: closed; it resumes
     /// from its offset.
     reader_stall_timeout_ms: u64 = "FLOE_READER_STALL_TIMEOUT_MS";

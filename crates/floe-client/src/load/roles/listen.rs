@@ -5,7 +5,7 @@ use crate::load::meter::Kind;
 use crate::load::record::RecordScanner;
 use crate::load::response::Head;
 use crate::load::role::{After, Io, Role, Shared};
-use crate::load::websocket::{WebSocket, number_in, put_handshake, put_text, text_in};
+use crate::load::websocket::{WebSocket, number_in, put_close, put_handshake, put_text, text_in};
 
 /// Follows one channel and checks what arrives; comes back with its cursor when it is cut off.
 pub(crate) struct ListenRole {
@@ -13,6 +13,21 @@ pub(crate) struct ListenRole {
     state: Following,
     status: u16,
     ready: bool,
+    stay: Option<Stay>,
+}
+
+/// How long a reader stays before it goes and comes back.
+struct Stay {
+    /// What it is called in the room.
+    user: String,
+    mean_ns: u64,
+    random: fastrand::Rng,
+    /// When it set out.
+    since_ns: u64,
+    /// When it goes, once it is there.
+    until_ns: Option<u64>,
+    /// Whether it has said that it goes.
+    leaving: bool,
 }
 
 /// What a reader knows of its room.
@@ -41,6 +56,7 @@ impl ListenRole {
             },
             status: 0,
             ready: false,
+            stay: None,
         }
     }
 
@@ -48,6 +64,33 @@ impl ListenRole {
     pub(crate) fn healing(mut self, events: u64, since_ns: u64) -> Self {
         self.state.heal = Some((events, since_ns));
         self
+    }
+
+    /// Is a member of the room, and goes and comes back again and again, after `mean_ns` on average;
+    /// reader `number` draws its times from that.
+    pub(crate) fn churning(mut self, number: usize, mean_ns: u64) -> Self {
+        self.stay = Some(Stay {
+            user: format!("reader-{number}"),
+            mean_ns: mean_ns.max(1),
+            random: fastrand::Rng::with_seed(number as u64),
+            since_ns: 0,
+            until_ns: None,
+            leaving: false,
+        });
+        self
+    }
+
+    /// Notes that it is there, and when it will go.
+    fn arrived(&mut self, io: &mut Io<'_>) {
+        let now_ns = io.shared.now_ns();
+        let Some(stay) = self.stay.as_mut().filter(|stay| stay.until_ns.is_none()) else {
+            return;
+        };
+        io.shared
+            .note(Kind::Heal, now_ns.saturating_sub(stay.since_ns), 0, 0);
+        let until_ns = now_ns + stay.random.u64(0..=2 * stay.mean_ns);
+        stay.until_ns = Some(until_ns);
+        io.wake_at(until_ns);
     }
 }
 
@@ -57,7 +100,7 @@ impl Following {
             return self.take_events(shared, now_ns, frame);
         }
         match text_in(frame, "\"type\":\"") {
-            Some("welcome" | "joined") => {}
+            Some("welcome" | "joined" | "presence") => {}
             Some("live") => self.live = true,
             Some("error" | "closed" | "goodbye") => {
                 let code = text_in(frame, "\"code\":\"").unwrap_or("no code");
@@ -92,7 +135,22 @@ impl Following {
 
 impl Role for ListenRole {
     fn handle_open(&mut self, io: &mut Io<'_>) {
+        if let Some(stay) = &mut self.stay {
+            stay.since_ns = io.shared.now_ns();
+        }
         put_handshake(io.out, &io.shared.target);
+    }
+
+    fn handle_wake(&mut self, io: &mut Io<'_>) {
+        let now_ns = io.shared.now_ns();
+        if let Some(stay) = &mut self.stay
+            && stay.until_ns.is_some_and(|until_ns| until_ns <= now_ns)
+            && !stay.leaving
+            && io.shared.running
+        {
+            stay.leaving = true;
+            put_close(io.out);
+        }
     }
 
     fn handle_head(&mut self, io: &mut Io<'_>, head: &Head<'_>) {
@@ -102,7 +160,12 @@ impl Role for ListenRole {
         }
         self.socket = Some(Box::new(WebSocket::new()));
         let Following { room, cursor, .. } = &self.state;
-        let join = format!(r#"{{"type":"join","room":"{room}","after":{cursor}}}"#);
+        let member = self.stay.as_ref().map(|stay| {
+            let user = &stay.user;
+            format!(r#","user":"{user}","presence":"member""#)
+        });
+        let member = member.unwrap_or_default();
+        let join = format!(r#"{{"type":"join","room":"{room}","after":{cursor}{member}}}"#);
         put_text(io.out, join.as_bytes());
     }
 
@@ -115,8 +178,14 @@ impl Role for ListenRole {
         let read = socket.read(body, io.out, io.shared, |shared, frame| {
             state.hear(shared, now_ns, frame);
         });
-        if let Err(ended) = read {
+        let leaving = self.stay.as_ref().is_some_and(|stay| stay.leaving);
+        if let Err(ended) = read
+            && !leaving
+        {
             io.shared.note_error(&ended.to_string());
+        }
+        if self.state.live {
+            self.arrived(io);
         }
         if self.state.live && !self.ready {
             self.ready = true;
@@ -128,7 +197,14 @@ impl Role for ListenRole {
 
     fn handle_close(&mut self, io: &mut Io<'_>) -> After {
         self.socket = None;
-        io.shared.reconnects += 1;
+        match &mut self.stay {
+            Some(stay) if stay.leaving => {
+                stay.leaving = false;
+                stay.until_ns = None;
+                self.state.live = false;
+            }
+            Some(_) | None => io.shared.reconnects += 1,
+        }
         After::Reconnect
     }
 }

@@ -107,6 +107,9 @@ impl<D: Disk> Reactor<D> {
             ends_at,
         } = self.grant_of(at, join)?;
         self.settle_live(at, &namespace, author.as_deref())?;
+        if matches!(join.after, After::Seq(_)) {
+            self.metrics.resumed();
+        }
         let start = match join.after {
             After::Now => Start::Now,
             After::Start => Start::Oldest,
@@ -502,6 +505,10 @@ impl<D: Disk> Reactor<D> {
             return self.fail(at, id, name, forbidden());
         }
         let (slot, now) = (join.slot, self.clock.wall);
+        if typing && self.load_level().is_thinned() {
+            // Nobody misses it, and it would end by itself.
+            return self.acknowledge(at, id, name, None);
+        }
         let changed = self.shard.change_live(slot, now, |live, timers| {
             if typing {
                 live.memory.set_typing(&user, now, timers).map(drop)
