@@ -13,9 +13,7 @@ use floe_log::Disk;
 use floe_proto::{Code, Namespace, RoomId};
 use floe_surfaces::limits::CountKind;
 
-use super::{
-    Failure, LOAD_RETRY_MS, Shard, SlotId, is_reserved, is_table_room, is_voice_room,
-};
+use super::{Failure, LOAD_RETRY_MS, Shard, SlotId, is_reserved, is_table_room, is_voice_room};
 use crate::quotas::Quotas;
 
 /// What a namespace stores.
