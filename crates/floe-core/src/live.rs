@@ -21,6 +21,7 @@
 mod keyed;
 mod memory;
 mod presence;
+mod statuses;
 mod timers;
 mod wheel;
 
@@ -29,6 +30,7 @@ use floe_proto::Millis;
 pub use keyed::{Changes, Delta, Keyed, KeyedError, KeyedLimits, Snapshot};
 pub use memory::{Memory, MemoryError, MemoryLimits, MemoryUsage, Own, SetValue};
 pub use presence::{Leave, Member, MemberChanges, Presence, PresenceError, PresenceLimits, Told};
+pub use statuses::{Shown, Status, StatusChanges, Statuses, ToldStatuses};
 pub use timers::{Timer, TimerKind, Timers};
 pub use wheel::{TimerId, Wheel};
 
@@ -40,6 +42,8 @@ pub use wheel::{TimerId, Wheel};
 pub struct Live {
     /// Who is there.
     pub presence: Presence,
+    /// How users are.
+    pub statuses: Statuses,
     /// What is remembered for a while.
     pub memory: Memory,
 }
@@ -58,6 +62,8 @@ pub struct LiveLimits {
 pub struct LiveVersions {
     /// Version of the members.
     pub presence: u64,
+    /// Version of how users are.
+    pub statuses: u64,
     /// Version of the memory.
     pub memory: u64,
 }
@@ -72,6 +78,7 @@ impl Live {
         let version = now.0.saturating_mul(VERSIONS_PER_MS);
         Self {
             presence: Presence::new(limits.presence, version),
+            statuses: Statuses::new(limits.presence, version),
             memory: Memory::new(limits.memory, version),
         }
     }
@@ -79,6 +86,7 @@ impl Live {
     /// Bounds what comes from now on; who and what is there stays.
     pub fn set_limits(&mut self, limits: &LiveLimits) {
         self.presence.set_limits(limits.presence);
+        self.statuses.set_limits(limits.presence);
         self.memory.set_limits(limits.memory);
     }
 
@@ -87,6 +95,7 @@ impl Live {
     pub const fn versions(&self) -> LiveVersions {
         LiveVersions {
             presence: self.presence.version(),
+            statuses: self.statuses.version(),
             memory: self.memory.version(),
         }
     }
@@ -94,7 +103,7 @@ impl Live {
     /// Whether dropping it loses nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.presence.is_empty() && self.memory.is_empty()
+        self.presence.is_empty() && self.statuses.is_empty() && self.memory.is_empty()
     }
 
     /// Handles a timer of this room that is due; [`versions`](Self::versions) tells what changed.
@@ -102,12 +111,14 @@ impl Live {
         match timer.kind {
             TimerKind::Memory => self.memory.handle_timer(&timer.key, now, timers),
             TimerKind::Presence => self.presence.handle_timer(&timer.key),
+            TimerKind::Status => self.statuses.handle_timer(&timer.key),
         }
     }
 
     /// Ends it, with all its timers: the room is gone.
     pub fn end(mut self, timers: &mut Timers<'_>) {
         self.presence.cancel_timers(timers);
+        self.statuses.cancel_timers(timers);
         self.memory.cancel_timers(timers);
     }
 }

@@ -24,6 +24,8 @@ pub enum TimerKind {
     Memory,
     /// A member whose last connection is gone.
     Presence,
+    /// The status of a user whose last connection is gone.
+    Status,
 }
 
 /// The wheel of a shard, as one room uses it.
