@@ -18,6 +18,7 @@
 //! # Ok::<(), floe_core::live::PresenceError>(())
 //! ```
 
+mod broadcasts;
 mod keyed;
 mod memory;
 mod presence;
@@ -27,6 +28,7 @@ mod wheel;
 
 use floe_proto::Millis;
 
+pub use broadcasts::Broadcasts;
 pub use keyed::{Changes, Delta, Keyed, KeyedError, KeyedLimits, Snapshot};
 pub use memory::{Memory, MemoryError, MemoryLimits, MemoryUsage, Own, SetValue};
 pub use presence::{Leave, Member, MemberChanges, Presence, PresenceError, PresenceLimits, Told};
@@ -44,6 +46,8 @@ pub struct Live {
     pub presence: Presence,
     /// How users are.
     pub statuses: Statuses,
+    /// What was told to all who are there.
+    pub broadcasts: Broadcasts,
     /// What is remembered for a while.
     pub memory: Memory,
 }
@@ -64,6 +68,8 @@ pub struct LiveVersions {
     pub presence: u64,
     /// Version of how users are.
     pub statuses: u64,
+    /// Version of the newest broadcast.
+    pub broadcasts: u64,
     /// Version of the memory.
     pub memory: u64,
 }
@@ -79,6 +85,7 @@ impl Live {
         Self {
             presence: Presence::new(limits.presence, version),
             statuses: Statuses::new(limits.presence, version),
+            broadcasts: Broadcasts::new(version),
             memory: Memory::new(limits.memory, version),
         }
     }
@@ -96,6 +103,7 @@ impl Live {
         LiveVersions {
             presence: self.presence.version(),
             statuses: self.statuses.version(),
+            broadcasts: self.broadcasts.version(),
             memory: self.memory.version(),
         }
     }

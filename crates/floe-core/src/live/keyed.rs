@@ -232,6 +232,16 @@ impl Keyed {
         self.floor <= version && version <= self.version
     }
 
+    /// Returns whether a key changed or went since a version, as far as that is known.
+    #[must_use]
+    pub fn has_changed(&self, key: &str, version: u64) -> bool {
+        if let Some((_, changed)) = self.get(key) {
+            return changed > version;
+        }
+        let first = self.removed.partition_point(|(at, _)| *at <= version);
+        self.removed.range(first..).any(|(_, gone)| **gone == *key)
+    }
+
     /// Returns what changed since a version.
     #[must_use]
     pub fn changes_since(&self, version: u64) -> Changes<'_> {

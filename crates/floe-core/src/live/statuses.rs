@@ -250,6 +250,12 @@ impl Statuses {
         }
     }
 
+    /// Returns whether others see a user otherwise than at a version.
+    #[must_use]
+    pub fn has_changed(&self, user: &str, version: u64) -> bool {
+        self.shown.has_changed(user, version)
+    }
+
     /// How many users there are to be seen.
     #[must_use]
     pub fn count(&self) -> usize {

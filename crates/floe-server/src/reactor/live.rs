@@ -5,6 +5,8 @@
 //! queues nothing but answers to what it asked, and it is not read on while those wait.
 
 mod auth;
+mod channel;
+mod channel_telling;
 mod commands;
 pub(super) mod community;
 mod memory;
@@ -16,6 +18,8 @@ mod table_telling;
 mod table_watching;
 mod telling;
 mod voice;
+mod waddle;
+mod waddle_telling;
 
 pub(super) use self::memory::page as memory_page;
 pub(super) use self::telling::{entry, is_typing};
@@ -27,7 +31,7 @@ use floe_log::Disk;
 use floe_proto::{Code, Millis, Namespace, Rights};
 use floe_surfaces::access::{Credentials, Deed};
 use floe_surfaces::channels::Hidden;
-use floe_surfaces::community::{Label, Opening, write_goodbye};
+use floe_surfaces::community::{Carrier, Label, Opening, write_goodbye};
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
 use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsError};
@@ -43,6 +47,7 @@ use community::CommunitySession;
 use table::TableSession;
 use table_calls::TableCall;
 pub(super) use table_sync::SyncCallers;
+use telling::Wire;
 pub(super) use telling::{SharedFrames, member};
 
 /// What a WebSocket is besides a connection.
@@ -605,6 +610,15 @@ impl<D: Disk> Reactor<D> {
     }
 }
 
+impl Purpose {
+    fn community_mut(&mut self) -> Option<&mut CommunitySession> {
+        match self {
+            Self::Community(session) => Some(session),
+            Self::Rooms | Self::Table(_) => None,
+        }
+    }
+}
+
 impl Live {
     /// Returns what it has asked of the one room with tables that it is for.
     fn table(&self) -> Option<&TableSession> {
@@ -630,9 +644,17 @@ impl Live {
     }
 
     fn community_mut(&mut self) -> Option<&mut CommunitySession> {
-        match &mut self.purpose {
-            Purpose::Community(session) => Some(session),
-            Purpose::Rooms | Purpose::Table(_) => None,
+        self.purpose.community_mut()
+    }
+
+    /// Returns how the connection wants its frames.
+    fn wire(&self) -> Wire {
+        Wire {
+            format: self.format,
+            deflate: self.deflate,
+            carrier: self
+                .community()
+                .map_or(Carrier::Socket, |session| session.carrier),
         }
     }
 

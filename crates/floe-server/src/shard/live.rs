@@ -175,6 +175,7 @@ impl<D: Disk> Shard<D> {
         if self.slots[id.0 as usize].live.is_some() {
             self.change_live(id, now, |live, timers| {
                 live.presence.leave(connection, leave, now, timers);
+                live.statuses.leave(connection, leave, now, timers);
             });
         }
     }

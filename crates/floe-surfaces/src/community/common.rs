@@ -264,6 +264,45 @@ fn read_id<'a>(fields: &Fields<'a>) -> Result<Option<FrameId<'a>>, String> {
     }
 }
 
+/// What takes frames to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Carrier {
+    /// A WebSocket, as text messages.
+    #[default]
+    Socket,
+    /// Server-sent events.
+    Events,
+    /// Elements of an array, each followed by a comma.
+    List,
+}
+
+impl Carrier {
+    /// Appends what `write` writes, one JSON object; `sequence` is its place in the room's log, from which
+    /// a client goes on that comes back.
+    pub fn message(
+        self,
+        out: &mut Vec<u8>,
+        sequence: Option<u64>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self {
+            Self::Socket => message(out, write),
+            Self::Events => {
+                if let Some(sequence) = sequence {
+                    out.extend_from_slice(format!("id: {sequence}\n").as_bytes());
+                }
+                out.extend_from_slice(b"data: ");
+                write(out);
+                out.extend_from_slice(b"\n\n");
+            }
+            Self::List => {
+                write(out);
+                out.push(b',');
+            }
+        }
+    }
+}
+
 /// Appends what `write` writes, one JSON object, as a message of a WebSocket.
 pub fn message(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = begin_frame(out);

@@ -8,12 +8,14 @@
 //!
 //! The surface is described in `docs/COMMUNITY.md`.
 
+pub mod channel;
 pub mod common;
 pub mod voice;
+pub mod waddle;
 
 pub use common::{
-    Incoming, Label, Opening, Refusal, SocketKind, SocketPath, Welcome, message, read_frame,
-    write_ack, write_goodbye, write_pong, write_refusal, write_welcome,
+    Carrier, Incoming, Label, Opening, Refusal, SocketKind, SocketPath, Welcome, message,
+    read_frame, write_ack, write_goodbye, write_pong, write_refusal, write_welcome,
 };
 
 /// Returns whether a path is one of this surface, known or not.

@@ -332,7 +332,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Takes what is appended out of what everyone concerned may.
-    fn charge_append(
+    pub(super) fn charge_append(
         &mut self,
         at: usize,
         room: &[u8],
@@ -367,7 +367,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Checks events of a channel against what a surface bounds, and says who causes each.
-    fn check_drafts<'a>(
+    pub(super) fn check_drafts<'a>(
         &self,
         drafts: &'a [Draft<'_>],
         author: Option<&'a str>,

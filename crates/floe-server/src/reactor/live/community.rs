@@ -8,7 +8,7 @@ use floe_log::Disk;
 use floe_proto::{Code, Namespace};
 use floe_surfaces::access::Grant;
 use floe_surfaces::community::{
-    self, Label, Opening, Refusal, SocketKind, SocketPath, write_ack, write_refusal,
+    self, Carrier, Label, Opening, Refusal, SocketKind, SocketPath, write_ack, write_refusal,
 };
 use floe_surfaces::http::Method;
 use floe_surfaces::limits::RateKind;
@@ -16,8 +16,10 @@ use floe_surfaces::live::PresenceMode;
 
 use super::super::conn::Context;
 use super::super::standing::hidden;
-use super::telling::{NOTHING_SEEN, Next, SharedFrames, Wire};
+use super::channel::ChannelSession;
+use super::telling::{NOTHING_SEEN, Next, SharedFrames};
 use super::voice::VoiceSession;
+use super::waddle::WaddleSession;
 use super::{Admitted, Join, Live, Purpose, Reactor, TOKEN_ENDED, Upgrade};
 use crate::shard::{Failure, Reply, SlotId};
 
@@ -26,27 +28,42 @@ use crate::shard::{Failure, Reply, SlotId};
 pub(in crate::reactor) struct CommunitySession {
     /// Whether it has had its welcome.
     greeted: bool,
+    /// The end of the room's log that must be visible before that.
+    needs: u64,
+    /// What takes frames to the client.
+    pub carrier: Carrier,
     /// The room, and what is known of it there.
-    room: CommunityRoom,
+    pub room: CommunityRoom,
 }
 
 /// What a WebSocket of one room has been told of it, by the kind of room.
 #[derive(Debug)]
 pub(in crate::reactor) enum CommunityRoom {
+    /// A waddle.
+    Waddle(WaddleSession),
+    /// A channel.
+    Channel(ChannelSession),
     /// A voice room.
     Voice(VoiceSession),
+}
+
+/// A connection that comes to a room.
+pub(super) struct Begun {
+    pub join: Join,
+    pub room: CommunityRoom,
+    /// The end of the room's log that must be visible before the welcome.
+    pub needs: u64,
+    pub carrier: Carrier,
 }
 
 /// A request for a WebSocket of one room.
 pub(super) struct Opened<'a> {
     /// The room's id, as the path has it.
     pub id: &'a str,
-    #[expect(
-        dead_code,
-        reason = "rooms of communities come one kind after the other"
-    )]
     /// All of the query.
     pub query: &'a str,
+    /// What takes frames to the client.
+    pub carrier: Carrier,
 }
 
 impl<D: Disk> Reactor<D> {
@@ -92,12 +109,12 @@ impl<D: Disk> Reactor<D> {
         let opened = Opened {
             id,
             query: query.unwrap_or_default(),
+            carrier: Carrier::Socket,
         };
         match kind {
+            SocketKind::Waddle => self.open_waddle(at, context, admitted, &opened),
+            SocketKind::Channel => self.open_channel(at, context, admitted, &opened),
             SocketKind::Voice => self.open_voice(at, context, admitted, &opened),
-            SocketKind::Waddle | SocketKind::Channel => {
-                self.answer_error(at, context, Code::UnknownRoute, "no route has this path");
-            }
         }
     }
 
@@ -111,9 +128,36 @@ impl<D: Disk> Reactor<D> {
         join: Join,
         room: CommunityRoom,
     ) {
+        let begun = Begun {
+            join,
+            room,
+            needs: 0,
+            carrier: Carrier::Socket,
+        };
+        self.begin_room(at, context, admitted, begun, |_| Ok(()));
+    }
+
+    /// Makes an admitted connection one of a room, and tells it what the room has to tell, once all
+    /// of it is durable: the welcome comes first. `enter` makes it known in the room.
+    pub(super) fn begin_room(
+        &mut self,
+        at: usize,
+        context: Context,
+        admitted: Admitted<'_>,
+        begun: Begun,
+        enter: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) {
+        let Begun {
+            join,
+            room,
+            needs,
+            carrier,
+        } = begun;
         let slot = join.slot;
         let session = CommunitySession {
             greeted: false,
+            needs,
+            carrier,
             room,
         };
         let purpose = Purpose::Community(Box::new(session));
@@ -129,7 +173,10 @@ impl<D: Disk> Reactor<D> {
         }
         self.await_sound(at);
         self.send(at);
-        self.tell_room(at, slot, &mut SharedFrames::default());
+        match enter(self) {
+            Ok(()) => self.tell_room(at, slot, &mut SharedFrames::default()),
+            Err(failure) => self.dismiss(at, failure.code, &failure.message),
+        }
     }
 
     /// Does what a message asks for.
@@ -160,6 +207,14 @@ impl<D: Disk> Reactor<D> {
             return self.refuse_frame(at, &incoming.label, &failure);
         }
         match live.community().map(|session| &session.room) {
+            Some(CommunityRoom::Waddle(session)) => {
+                let waddle = session.waddle.clone();
+                self.heard_in_waddle(at, &waddle, &incoming);
+            }
+            Some(CommunityRoom::Channel(session)) => {
+                let channel = session.channel;
+                self.heard_in_channel(at, channel, &incoming);
+            }
             Some(CommunityRoom::Voice(_)) => self.voice_frame(at, &incoming),
             None => {}
         }
@@ -189,20 +244,22 @@ impl<D: Disk> Reactor<D> {
         };
         if session.greeted {
             return match session.room {
+                CommunityRoom::Waddle(_) => self.next_of_waddle(at, place, shared),
+                CommunityRoom::Channel(_) => self.next_of_channel(at, place, shared),
                 CommunityRoom::Voice(_) => self.next_of_voice(at, place, shared),
             };
         }
-        if !self.shard.is_born(join.slot) {
+        let tail = self.shard.room(join.slot).visible().tail;
+        if !self.shard.is_born(join.slot) || tail < session.needs {
             return Ok(Next::Nothing);
         }
-        let mut out = Vec::new();
-        community::message(&mut out, |out| match session.room {
-            CommunityRoom::Voice(_) => self.welcome_to_voice(out, join),
-        });
-        let form = Wire {
-            format: live.format,
-            deflate: live.deflate,
-        };
+        let (form, mut out) = (live.wire(), Vec::new());
+        form.carrier
+            .message(&mut out, None, |out| match session.room {
+                CommunityRoom::Waddle(_) => self.welcome_to_waddle(out, join),
+                CommunityRoom::Channel(_) => self.welcome_to_channel(out, join),
+                CommunityRoom::Voice(_) => self.welcome_to_voice(out, join),
+            });
         let bytes = self.pack(out, form);
         if let Some(session) = self.live_mut(at).and_then(Live::community_mut) {
             session.greeted = true;
@@ -229,10 +286,6 @@ impl<D: Disk> Reactor<D> {
         community::message(&mut self.out, |out| write_ack(out, label, sequence));
     }
 
-    #[expect(
-        dead_code,
-        reason = "rooms of communities come one kind after the other"
-    )]
     /// Answers a frame that changed something of no log, if somebody waits for that.
     pub(super) fn acknowledge_frame(&mut self, at: usize, label: &Label<'_>) {
         if label.is_asked() {
@@ -240,10 +293,6 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    #[expect(
-        dead_code,
-        reason = "rooms of communities come one kind after the other"
-    )]
     /// Refuses a frame, once all that the refusal tells of is durable.
     pub(super) fn fail_frame(&mut self, at: usize, label: &Label<'_>, failure: Failure) {
         if failure.code == Code::RateLimited {

@@ -127,10 +127,7 @@ impl<D: Disk> Reactor<D> {
         let (Some(session), Some(join)) = (live.table(), live.joins.get(place)) else {
             return Ok(None);
         };
-        let form = Wire {
-            format: live.format,
-            deflate: live.deflate,
-        };
+        let form = live.wire();
         let tail = self.shard.room(join.slot).visible().tail;
         if let Some(stretch) = session.followed.next().filter(|next| next.from < tail) {
             let to = stretch.to.min(tail);

@@ -9,9 +9,11 @@ use floe_core::live::{Changes, Member, Memory, Presence, Told};
 use floe_log::Disk;
 use floe_proto::Code;
 use floe_surfaces::channels::Hidden;
+use floe_surfaces::community::Carrier;
 use floe_surfaces::live::{self, Format, PresenceMode};
 use floe_surfaces::ws::{Deflate, Deflater};
 
+use super::channel_telling::RoomFrame;
 use super::commands::is_text;
 use super::table_telling::{MemoryFrame, QueryFrame, RowsFrame};
 use super::{Join, Purpose, Reactor};
@@ -25,6 +27,7 @@ pub struct SharedFrames {
     pub(super) rows: Vec<RowsFrame>,
     pub(super) memory: Vec<MemoryFrame>,
     pub(super) queries: Vec<QueryFrame>,
+    pub(super) rooms: Vec<RoomFrame>,
 }
 
 /// How a connection wants its frames.
@@ -32,6 +35,7 @@ pub struct SharedFrames {
 pub(super) struct Wire {
     pub format: Format,
     pub deflate: Option<Deflate>,
+    pub carrier: Carrier,
 }
 
 /// Frames that one pass keeps: readers stand at few places.
@@ -179,10 +183,7 @@ impl<D: Disk> Reactor<D> {
         let Some(live) = self.live_ref(at) else {
             return Ok(Next::Nothing);
         };
-        let form = Wire {
-            format: live.format,
-            deflate: live.deflate,
-        };
+        let form = live.wire();
         let Some(place) = live.joins.iter().position(|join| join.slot == slot) else {
             return Ok(Next::Nothing);
         };
@@ -465,7 +466,7 @@ pub(in crate::reactor) fn is_typing(key: &str) -> bool {
 /// The version that a reader has seen which has been told nothing yet.
 pub(super) const NOTHING_SEEN: u64 = 0;
 /// Users that a typing frame names.
-const TYPING_MAX: usize = 100;
+pub(super) const TYPING_MAX: usize = 100;
 
 /// Returns a member as the wire shows it.
 pub fn member<'a>(member: &Member<'a>) -> live::Member<'a> {
