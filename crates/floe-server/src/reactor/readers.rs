@@ -723,7 +723,7 @@ pub(super) const DEADLINE_GRID_MS: u64 = 1_000;
 const CHUNK_SIZE: &[u8] = b"00000000\r\n";
 
 /// Writes bytes as one chunk of a body; nothing where there are none, which would end it.
-fn write_chunk(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn write_chunk(out: &mut Vec<u8>, bytes: &[u8]) {
     if !bytes.is_empty() {
         out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
         out.extend_from_slice(bytes);

@@ -148,7 +148,12 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Does what a frame asks of a channel.
-    pub(super) fn heard_in_channel(&mut self, at: usize, channel: ChannelId, incoming: &Incoming<'_>) {
+    pub(super) fn heard_in_channel(
+        &mut self,
+        at: usize,
+        channel: ChannelId,
+        incoming: &Incoming<'_>,
+    ) {
         let label = &incoming.label;
         let action = match channel::read_action(incoming) {
             Ok(Action::Ping) => return self.tell_message(at, |out| write_pong(out, label)),

@@ -13,6 +13,7 @@ use floe_surfaces::community::Carrier;
 use floe_surfaces::live::{self, Format, PresenceMode};
 use floe_surfaces::ws::{Deflate, Deflater};
 
+use super::super::readers::write_chunk;
 use super::channel_telling::RoomFrame;
 use super::commands::is_text;
 use super::table_telling::{MemoryFrame, QueryFrame, RowsFrame};
@@ -336,6 +337,11 @@ impl<D: Disk> Reactor<D> {
 impl<D: Disk> Reactor<D> {
     /// Puts frames into the form in which they are sent.
     pub(super) fn pack(&self, frames: Vec<u8>, form: Wire) -> Bytes {
+        if form.carrier == Carrier::Events && !frames.is_empty() {
+            let mut chunk = Vec::with_capacity(frames.len() + 16);
+            write_chunk(&mut chunk, &frames);
+            return chunk.into();
+        }
         let Some(agreed) = form.deflate else {
             return frames.into();
         };

@@ -186,7 +186,12 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Does what a frame asks of a waddle.
-    pub(super) fn heard_in_waddle(&mut self, at: usize, waddle: &WaddleId, incoming: &Incoming<'_>) {
+    pub(super) fn heard_in_waddle(
+        &mut self,
+        at: usize,
+        waddle: &WaddleId,
+        incoming: &Incoming<'_>,
+    ) {
         let label = &incoming.label;
         let done = match waddle::read_action(incoming) {
             Ok(Action::Ping) => return self.tell_message(at, |out| write_pong(out, label)),

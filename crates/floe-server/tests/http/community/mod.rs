@@ -1,5 +1,6 @@
 //! Communities: WebSockets of one room each.
 
+mod channel;
 mod opening;
 mod voice;
 
