@@ -10,7 +10,7 @@ use floe_surfaces::streams::SseStyle;
 use super::caller::Opened;
 use super::http1::ChunkScan;
 use super::limits::Account;
-use super::live::Live;
+use super::live::{Live, PolledKind};
 use super::output::Output;
 use super::page::Page;
 use super::parked::Parked;
@@ -223,6 +223,13 @@ pub enum Following {
         hidden: Hidden,
         /// Events of one answer to a long-poll.
         limit: u32,
+    },
+    /// As a room of a community, which is polled.
+    Room {
+        /// What the room is.
+        kind: PolledKind,
+        /// How deleted events are shown.
+        hidden: Hidden,
     },
 }
 

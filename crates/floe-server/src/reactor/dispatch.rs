@@ -72,6 +72,9 @@ impl<D: Disk> Reactor<D> {
         if community::owns(path) {
             return self.open_community(at, context, method, path, named, query, fields);
         }
+        if let Some(path) = community::RoomPath::parse(path) {
+            return self.room_request(at, context, method, path, named, query, fields, body);
+        }
         if admin::owns(path) {
             return self.admin_request(at, context, method, path, named, query, fields, body);
         }

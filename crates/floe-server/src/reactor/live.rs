@@ -8,6 +8,7 @@ mod auth;
 mod channel;
 mod channel_telling;
 mod commands;
+mod events;
 pub(super) mod community;
 mod memory;
 mod table;
@@ -21,6 +22,7 @@ mod voice;
 mod waddle;
 mod waddle_telling;
 
+pub(super) use self::events::PolledKind;
 pub(super) use self::memory::page as memory_page;
 pub(super) use self::telling::{entry, is_typing};
 
@@ -28,10 +30,10 @@ use std::sync::Arc;
 
 use floe_core::live::Leave;
 use floe_log::Disk;
-use floe_proto::{Code, Millis, Namespace, Rights};
+use floe_proto::{Code, Millis, Namespace, Retry, Rights};
 use floe_surfaces::access::{Credentials, Deed};
-use floe_surfaces::channels::Hidden;
-use floe_surfaces::community::{Carrier, Label, Opening, write_goodbye};
+use floe_surfaces::channels::{Hidden, write_sse_head};
+use floe_surfaces::community::{Carrier, Label, Opening, write_farewell, write_goodbye};
 use floe_surfaces::http::Method;
 use floe_surfaces::live::{self, Format, FrameId, PresenceMode};
 use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsError};
@@ -39,6 +41,7 @@ use floe_surfaces::ws::{self, Decoder, Deflate, Item, Offer, Opcode, Role, WsErr
 use super::caller::Opened;
 use super::conn::{Context, Place, State};
 use super::limits::Payer;
+use super::readers::write_chunk;
 use super::{Reactor, envelope};
 use crate::metrics::{ENDED_BY_CLIENT, ENDED_LOST};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
@@ -145,7 +148,8 @@ struct Upgrade<'f> {
 
 /// A connection that may become a WebSocket.
 struct Admitted<'f> {
-    accept: ws::Accept<'f>,
+    /// What was agreed on; nothing where frames come as server-sent events.
+    accept: Option<ws::Accept<'f>>,
     opened: Arc<Opened>,
     token: Option<Box<str>>,
 }
@@ -269,7 +273,7 @@ impl<D: Disk> Reactor<D> {
             return None;
         }
         Some(Admitted {
-            accept,
+            accept: Some(accept),
             opened,
             token: credentials.token().map(Into::into),
         })
@@ -289,18 +293,20 @@ impl<D: Disk> Reactor<D> {
             token,
         } = admitted;
         self.out.clear();
-        ws::write_accept(
-            &mut self.out,
-            &envelope(&mut self.clock, self.conns.get(at), context),
-            &accept,
-        );
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
+        match &accept {
+            Some(accept) => ws::write_accept(&mut self.out, &envelope, accept),
+            None => write_sse_head(&mut self.out, &envelope),
+        }
+        let protocol = accept.as_ref().and_then(|accept| accept.protocol);
+        let deflate = accept.as_ref().and_then(|accept| accept.deflate);
         let conn = &mut self.conns[at];
         conn.page = None;
         conn.state = State::Live(Box::new(Live {
             decoder: Decoder::new(Role::Server, self.limits.live_message_bytes_max)
-                .with_deflate(accept.deflate),
-            format: Format::of_protocol(accept.protocol),
-            deflate: accept.deflate,
+                .with_deflate(deflate),
+            format: Format::of_protocol(protocol),
+            deflate,
             opened,
             token,
             joins: Vec::new(),
@@ -324,6 +330,10 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn hear(&mut self, at: usize, data: &mut [u8]) -> Option<usize> {
         let live = self.live_mut(at)?;
         live.heard = true;
+        if live.wire().carrier == Carrier::Events {
+            // Who follows a stream of events has nothing to say there.
+            return Some(data.len());
+        }
         let placeholder = Decoder::new(Role::Server, 0);
         let mut decoder = std::mem::replace(&mut live.decoder, placeholder);
         let mut used = 0;
@@ -415,17 +425,28 @@ impl<D: Disk> Reactor<D> {
         };
         let format = live.format;
         let (is_table, is_community) = (live.table().is_some(), live.community().is_some());
+        let carrier = live.wire().carrier;
+        // Whoever may not come back is gone at once.
+        let leave = match code.retry() {
+            Retry::Never => Leave::Said,
+            Retry::Later | Retry::Reconnect => Leave::Lost,
+        };
         self.metrics.error(code);
         self.ending = Some(code.as_str());
         self.out.clear();
         if is_table {
             self.write_table_goodbye(code, message);
+        } else if carrier == Carrier::Events {
+            let mut farewell = Vec::new();
+            write_farewell(&mut farewell, code, message);
+            write_chunk(&mut self.out, &farewell);
+            self.out.extend_from_slice(b"0\r\n\r\n");
         } else if is_community {
             write_goodbye(&mut self.out, code, message);
         } else {
             live::write_goodbye(&mut self.out, format, code, message);
         }
-        self.end_live(at, Leave::Lost);
+        self.end_live(at, leave);
     }
 
     /// Sends the last bytes, which are in `self.out`, and ends the connection.
@@ -487,6 +508,12 @@ impl<D: Disk> Reactor<D> {
             // Or it is read again, after it went too fast.
             let deadline_ms = live.silent_ms.min(self.outlives_ms(at));
             return self.set_deadline(at, deadline_ms);
+        }
+        if live.wire().carrier == Carrier::Events {
+            self.out.clear();
+            write_chunk(&mut self.out, b":\n\n");
+            self.send(at);
+            return self.await_sound(at);
         }
         if live.pinged && !live.heard {
             let message = "nothing came for twice live.ping_ms, not even a pong";

@@ -387,14 +387,16 @@ impl<D: Disk> Reactor<D> {
             return;
         }
         self.unpark(at);
-        if let Following::Channel { .. } = poll.following {
-            return self.answer_polled(
-                at,
-                poll.context.context(),
-                poll.slot,
-                poll.from,
-                poll.following,
-            );
+        match poll.following {
+            Following::Stream => {}
+            Following::Channel { .. } => {
+                let (context, following) = (poll.context.context(), poll.following);
+                return self.answer_polled(at, context, poll.slot, poll.from, following);
+            }
+            Following::Room { .. } => {
+                let (context, following) = (poll.context.context(), poll.following);
+                return self.answer_room_poll(at, context, poll.slot, poll.from, following);
+            }
         }
         match self.fetch_shown(poll.slot, poll.from, self.limits.read_chunk_bytes_max) {
             Ok(fetched) => {
@@ -432,8 +434,14 @@ impl<D: Disk> Reactor<D> {
             close: context.close || self.stop_ms.is_some(),
             ..context
         };
-        if let Following::Channel { .. } = poll.following {
-            return self.answer_polled(at, context, poll.slot, poll.from, poll.following);
+        match poll.following {
+            Following::Stream => {}
+            following @ Following::Channel { .. } => {
+                return self.answer_polled(at, context, poll.slot, poll.from, following);
+            }
+            following @ Following::Room { .. } => {
+                return self.answer_room_poll(at, context, poll.slot, poll.from, following);
+            }
         }
         self.out.clear();
         let envelope = envelope(&mut self.clock, self.conns.get(at), context);
@@ -454,6 +462,9 @@ impl<D: Disk> Reactor<D> {
             Following::Channel { form, .. } => {
                 let failure = Failure::new(Code::Gone, "the channel was deleted");
                 self.answer_channel_failure(at, context, form, &failure);
+            }
+            Following::Room { .. } => {
+                self.answer_error(at, context, Code::Gone, "the room was deleted");
             }
         }
     }
@@ -544,7 +555,8 @@ impl<D: Disk> Reactor<D> {
     /// Encodes the events from where a reader stands.
     fn frame(&mut self, sse: Sse) -> Result<Frame, Failure> {
         match sse.following {
-            Following::Stream => self.stream_frame(sse),
+            // A room of a community is followed as a WebSocket is.
+            Following::Stream | Following::Room { .. } => self.stream_frame(sse),
             Following::Channel { hidden, .. } => self.channel_frame(sse, hidden),
         }
     }

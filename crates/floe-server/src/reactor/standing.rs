@@ -141,7 +141,9 @@ impl<D: Disk> Reactor<D> {
                     Following::Channel { form, .. } => {
                         self.answer_channel_failure(at, context, form, &failure);
                     }
-                    Following::Stream => self.answer_failure(at, context, &failure),
+                    Following::Stream | Following::Room { .. } => {
+                        self.answer_failure(at, context, &failure);
+                    }
                 }
             }
             Some(State::Sse(sse)) => match sse.following {
@@ -149,7 +151,7 @@ impl<D: Disk> Reactor<D> {
                     self.end_channel_sse(at, following, failure.code, &failure.message);
                 }
                 // The protocol has no event for this: who comes back is told.
-                Following::Stream => self.end_sse(at),
+                Following::Stream | Following::Room { .. } => self.end_sse(at),
             },
             _ => {}
         }

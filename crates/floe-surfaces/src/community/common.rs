@@ -6,7 +6,7 @@ use std::fmt;
 use floe_proto::Code;
 use floe_proto::table::TableError;
 
-use crate::http::{Reject, decode};
+use crate::http::{Method, Reject, decode};
 use crate::live::{FrameId, ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, USER_BYTES_MAX, retry_word};
 use crate::tables::fields::Fields;
 use crate::tables::object::Object;
@@ -58,6 +58,56 @@ impl<'a> SocketPath<'a> {
             .into_iter()
             .find(|one| one.as_str() == kind)?;
         (!id.is_empty() && !id.contains('/')).then_some(Self { kind, id })
+    }
+}
+
+/// What is asked of a room besides its WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomPath<'a> {
+    /// `/v1/waddles/<id>/live`, `/v1/channels/<id>/live`: its frames as server-sent events, or by
+    /// polling.
+    Live(SocketPath<'a>),
+    /// `/v1/waddles/<id>/presence`: who is in a waddle.
+    Presence(&'a str),
+    /// `/v1/waddles/<id>/broadcast`: to tell all who are in a waddle something.
+    Broadcast(&'a str),
+}
+
+impl<'a> RoomPath<'a> {
+    /// Every route, with its method.
+    pub const ROUTES: [(Method, &'static str); 4] = [
+        (Method::Get, "/v1/waddles/{waddle}/live"),
+        (Method::Get, "/v1/channels/{id}/live"),
+        (Method::Get, "/v1/waddles/{waddle}/presence"),
+        (Method::Post, "/v1/waddles/{waddle}/broadcast"),
+    ];
+
+    /// Reads a path.
+    #[must_use]
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let (kind, rest) = path.strip_prefix("/v1/")?.split_once('/')?;
+        let (id, what) = rest.split_once('/')?;
+        let kind = match kind {
+            "waddles" => SocketKind::Waddle,
+            "channels" => SocketKind::Channel,
+            _ => return None,
+        };
+        match (kind, what) {
+            _ if id.is_empty() => None,
+            (kind, "live") => Some(Self::Live(SocketPath { kind, id })),
+            (SocketKind::Waddle, "presence") => Some(Self::Presence(id)),
+            (SocketKind::Waddle, "broadcast") => Some(Self::Broadcast(id)),
+            _ => None,
+        }
+    }
+
+    /// The method that the path takes.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        match self {
+            Self::Live(_) | Self::Presence(_) => Method::Get,
+            Self::Broadcast(_) => Method::Post,
+        }
     }
 }
 
@@ -370,6 +420,13 @@ pub fn write_refusal(out: &mut Vec<u8>, refusal: &Refusal<'_>) {
         object.text("message", &refusal.message);
         object.text("retry", retry_word(refusal.code.retry()));
         object.maybe_number("retryAfterMs", refusal.retry_after_ms);
+    });
+}
+
+/// Appends an `error` that ends a stream of events; the client may come back by what it says.
+pub fn write_farewell(out: &mut Vec<u8>, code: Code, why: &str) {
+    Carrier::Events.message(out, None, |out| {
+        write_refusal(out, &Refusal::new(Label::default(), code, why));
     });
 }
 

@@ -10,12 +10,13 @@
 
 pub mod channel;
 pub mod common;
+pub mod polled;
 pub mod voice;
 pub mod waddle;
 
 pub use common::{
-    Carrier, Incoming, Label, Opening, Refusal, SocketKind, SocketPath, Welcome, message,
-    read_frame, write_ack, write_goodbye, write_pong, write_refusal, write_welcome,
+    Carrier, Incoming, Label, Opening, RoomPath, Refusal, SocketKind, SocketPath, Welcome, message,
+    read_frame, write_ack, write_farewell, write_goodbye, write_pong, write_refusal, write_welcome,
 };
 
 /// Returns whether a path is one of this surface, known or not.

@@ -72,7 +72,6 @@ impl<D: Disk> Reactor<D> {
             join,
             room: CommunityRoom::Channel(session),
             needs: 0,
-            carrier: opened.carrier,
         };
         self.begin_room(at, context, admitted, begun, |reactor| {
             if let (true, Some(user)) = (is_member, user) {
@@ -96,7 +95,7 @@ impl<D: Disk> Reactor<D> {
         let session = &Arc::clone(&admitted.opened).session;
         let wanted = Wanted::in_room(Deed::Read, Room::Channel(channel));
         let grant = self.grant(session, admitted.token.as_deref(), &wanted)?;
-        let after = number(opened.query, "after")?;
+        let after = opened.after()?;
         let (default, most) = RECENT;
         let recent = number(opened.query, "recent")?.unwrap_or(default.into());
         let recent = u32::try_from(recent).unwrap_or(most).min(most);

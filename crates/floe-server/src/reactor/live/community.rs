@@ -16,7 +16,7 @@ use floe_surfaces::live::PresenceMode;
 
 use super::super::conn::Context;
 use super::super::standing::hidden;
-use super::channel::ChannelSession;
+use super::channel::{ChannelSession, number};
 use super::telling::{NOTHING_SEEN, Next, SharedFrames};
 use super::voice::VoiceSession;
 use super::waddle::WaddleSession;
@@ -53,7 +53,6 @@ pub(super) struct Begun {
     pub room: CommunityRoom,
     /// The end of the room's log that must be visible before the welcome.
     pub needs: u64,
-    pub carrier: Carrier,
 }
 
 /// A request for a WebSocket of one room.
@@ -62,8 +61,18 @@ pub(super) struct Opened<'a> {
     pub id: &'a str,
     /// All of the query.
     pub query: &'a str,
-    /// What takes frames to the client.
-    pub carrier: Carrier,
+    /// The place from which a stream of events goes on.
+    pub last_event: Option<u64>,
+}
+
+impl Opened<'_> {
+    /// Returns the last place of the room's log that the client has seen.
+    pub(super) fn after(&self) -> Result<Option<u64>, Failure> {
+        match self.last_event {
+            Some(after) => Ok(Some(after)),
+            None => number(self.query, "after"),
+        }
+    }
 }
 
 impl<D: Disk> Reactor<D> {
@@ -109,7 +118,7 @@ impl<D: Disk> Reactor<D> {
         let opened = Opened {
             id,
             query: query.unwrap_or_default(),
-            carrier: Carrier::Socket,
+            last_event: None,
         };
         match kind {
             SocketKind::Waddle => self.open_waddle(at, context, admitted, &opened),
@@ -132,7 +141,6 @@ impl<D: Disk> Reactor<D> {
             join,
             room,
             needs: 0,
-            carrier: Carrier::Socket,
         };
         self.begin_room(at, context, admitted, begun, |_| Ok(()));
     }
@@ -151,9 +159,12 @@ impl<D: Disk> Reactor<D> {
             join,
             room,
             needs,
-            carrier,
         } = begun;
         let slot = join.slot;
+        let carrier = match admitted.accept {
+            Some(_) => Carrier::Socket,
+            None => Carrier::Events,
+        };
         let session = CommunitySession {
             greeted: false,
             needs,

@@ -16,7 +16,6 @@ use floe_surfaces::community::{Incoming, Welcome, write_pong, write_welcome};
 use super::super::caller::full_name;
 use super::super::channels::no_channel;
 use super::super::conn::{Context, Place};
-use super::channel::number;
 use super::commands::forbidden;
 use super::community::{Begun, CommunityRoom, Opened, join_of};
 use super::telling::NOTHING_SEEN;
@@ -70,7 +69,6 @@ impl<D: Disk> Reactor<D> {
             join,
             room: CommunityRoom::Waddle(session),
             needs,
-            carrier: opened.carrier,
         };
         self.begin_room(at, context, admitted, begun, |reactor| {
             let (ticket, now) = (reactor.conns[at].ticket(at), reactor.clock.wall);
@@ -108,7 +106,7 @@ impl<D: Disk> Reactor<D> {
                     .ok_or_else(|| invalid("`status` is online, idle, dnd, away or offline"))?,
             ),
         };
-        let after = number(opened.query, "after")?;
+        let after = opened.after()?;
         let session = &Arc::clone(&admitted.opened).session;
         let path = waddle.path();
         let name = full_name(session, path.as_bytes()).into_owned();
