@@ -15,7 +15,7 @@ pub mod voice;
 pub mod waddle;
 
 pub use common::{
-    Carrier, Incoming, Label, Opening, RoomPath, Refusal, SocketKind, SocketPath, Welcome, message,
+    Carrier, Incoming, Label, Opening, Refusal, RoomPath, SocketKind, SocketPath, Welcome, message,
     read_frame, write_ack, write_farewell, write_goodbye, write_pong, write_refusal, write_welcome,
 };
 

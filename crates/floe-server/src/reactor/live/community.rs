@@ -155,11 +155,7 @@ impl<D: Disk> Reactor<D> {
         begun: Begun,
         enter: impl FnOnce(&mut Self) -> Result<(), Failure>,
     ) {
-        let Begun {
-            join,
-            room,
-            needs,
-        } = begun;
+        let Begun { join, room, needs } = begun;
         let slot = join.slot;
         let carrier = match admitted.accept {
             Some(_) => Carrier::Socket,

@@ -190,7 +190,8 @@ impl<D: Disk> Reactor<D> {
     ) -> Result<(Arc<Caller>, Option<Box<str>>), Failure> {
         let opening = Opening::read(query)
             .map_err(|reject| Failure::new(reject.code, reject.message.to_string()))?;
-        let mut credentials = Credentials::read(fields.iter().map(|field| (field.name, field.value)));
+        let mut credentials =
+            Credentials::read(fields.iter().map(|field| (field.name, field.value)));
         credentials.query(query);
         credentials.show(opening.token.unwrap_or_default());
         let mut caller = self.open_session(at, &credentials, named)?;
@@ -228,9 +229,7 @@ impl<D: Disk> Reactor<D> {
             }
         };
         let name = self.shard.room(slot).name().to_vec();
-        let plan = self
-            .shard
-            .plan_read(self.clock.wall, &name, Start::Now)?;
+        let plan = self.shard.plan_read(self.clock.wall, &name, Start::Now)?;
         let (oldest, head) = (self.shard.room(slot).start(), plan.span.edge.tail);
         let following = kind.following(&grant);
         let recent = number(opened.query, "recent")?.unwrap_or(POLLED_RECENT);
@@ -313,7 +312,11 @@ impl PolledKind {
         let hidden = match self {
             Self::Channel(_) => hidden(grant.rights),
             // Who sees bans sees all.
-            Self::Waddle if grant.rights.intersects(Rights::DELETE_ANY.with(Rights::MANAGE)) => {
+            Self::Waddle
+                if grant
+                    .rights
+                    .intersects(Rights::DELETE_ANY.with(Rights::MANAGE)) =>
+            {
                 Hidden::Mark
             }
             Self::Waddle => Hidden::Stub,
