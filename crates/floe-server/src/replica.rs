@@ -18,13 +18,13 @@ use std::thread::JoinHandle;
 
 use floe_log::{Disk, DiskFile};
 use floe_proto::table::TableError;
-use floe_proto::{Code, Millis};
+use floe_proto::{Code, Millis, RoomId};
 use floe_views::replica::{Embedded, EmbeddedFolder, Postgres, ReplicaTarget};
 use floe_views::tables::SqlLimits;
 use mio::Waker;
 
 use self::feed::Feed;
-use self::questions::{Needs, Question, Said, Waiting};
+use self::questions::{Needs, Question, Said, Waiting, Whole};
 use crate::metrics::Metrics;
 use crate::settings::Limits;
 use crate::shard::{Failure, Replicated, Shard, Ticket};
@@ -48,6 +48,13 @@ pub struct ReplicaHost<F> {
     asking: usize,
     waiting: Vec<Waiting>,
 }
+
+/// Rooms that are asked for a replica that is away.
+const ROOMS_MAX: usize = 16;
+/// Bytes of their messages, about: all of them are read, and put into memory, for one question.
+const ROOMS_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of messages that are read at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// Where the threads leave what they have done.
 #[derive(Debug)]
@@ -142,6 +149,13 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
             let message = "the server keeps no replica";
             return Err(Failure::new(Code::ReplicaUnavailable, message));
         };
+        if !feed.is_available()
+            && let Some(rooms) = whole_rooms(shard, &ask)
+        {
+            let question = Question::Rooms(ticket, ask, rooms);
+            self.wait(question, Needs::Nothing, limits, uptime_ms);
+            return Ok(());
+        }
         let needs = match &ask.least {
             Some(least) => Needs::Seqs(least.clone()),
             None => Needs::Mark(feed.mark()),
@@ -226,7 +240,10 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
         for (waiting, said) in self.mailbox.take_answered() {
             self.asking -= 1;
             match (waiting.question, said) {
-                (Question::Global(ticket, _), Said::Global(outcome)) => {
+                (
+                    Question::Global(ticket, _) | Question::Rooms(ticket, ..),
+                    Said::Global(outcome),
+                ) => {
                     answers.push(Answered::Global(ticket, outcome));
                 }
                 (Question::Room(ask), Said::Room(outcome)) => {
@@ -254,6 +271,7 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
                 return;
             };
             let is_ready = match &waiting.needs {
+                Needs::Nothing => true,
                 Needs::Mark(mark) => feed.has_reached(*mark),
                 Needs::Seqs(seqs) => {
                     feed.is_available()
@@ -277,7 +295,7 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
                     };
                     answers.push(Answered::Room(ask, Err(why)));
                 }
-                Question::Global(ticket, _) if is_late => {
+                Question::Global(ticket, _) | Question::Rooms(ticket, ..) if is_late => {
                     let (code, message) = if is_available {
                         (
                             Code::ViewBehind,
@@ -292,7 +310,9 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
                     let error = TableError::new(code, message);
                     answers.push(Answered::Global(ticket, Err(error)));
                 }
-                Question::Global(..) | Question::Room(_) => self.waiting.push(waiting),
+                Question::Global(..) | Question::Rooms(..) | Question::Room(_) => {
+                    self.waiting.push(waiting);
+                }
             }
         }
     }
@@ -372,6 +392,47 @@ impl<F: DiskFile + 'static> ReplicaHost<F> {
             let _ = reader.join();
         }
     }
+}
+
+/// Returns all that is visible of the rooms that are asked; `None` where no rooms are named, they have
+/// too much, something of it must be fetched first, or it is not enough.
+fn whole_rooms<D: Disk>(shard: &mut Shard<D>, ask: &GlobalAsk) -> Option<Vec<Whole>>
+where
+    D::File: 'static,
+{
+    let ids = ask.ids.as_ref().filter(|ids| ids.len() <= ROOMS_MAX)?;
+    let mut left = ROOMS_BYTES_MAX;
+    let mut rooms = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(room) = shard.replica_room(*id, None).ok()? else {
+            continue;
+        };
+        let mut chunks = Vec::new();
+        let mut at = room.start;
+        while at < room.tail {
+            let read = shard
+                .read_for_replica(*id, at, room.tail, READ_BYTES)
+                .ok()?;
+            left = left.checked_sub(read.bytes)?;
+            at = read.end;
+            chunks.push(read);
+        }
+        let enough = |(one, seq): &(RoomId, u64)| one != id || *seq <= room.tail;
+        if !ask.least.iter().flatten().all(enough) {
+            return None;
+        }
+        rooms.push(Whole {
+            room,
+            read: Box::new(move || {
+                let mut all = Vec::new();
+                for chunk in &chunks {
+                    all.append(&mut chunk.read()?);
+                }
+                Ok(all)
+            }),
+        });
+    }
+    Some(rooms)
 }
 
 impl Mailbox {

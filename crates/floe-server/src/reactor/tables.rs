@@ -627,10 +627,7 @@ pub(super) fn write_answer(out: &mut Vec<u8>, label: &Label, sql: Option<&str>, 
             write_rows(&mut written, found);
             let of = RowsOf::Query {
                 sql: sql.unwrap_or(TASKS_SQL),
-                source: match found.source {
-                    RowsSource::Room => Source::Room,
-                    RowsSource::Replica => Source::Replica,
-                },
+                source: source_of(found),
             };
             tables::write_query(out, label, of, &written);
         }
@@ -651,6 +648,14 @@ pub(super) fn write_rows(out: &mut Vec<u8>, found: &Rows) {
     let columns = found.columns.iter();
     let columns = columns.map(|column| (&*column.name, column.kind.as_deref().unwrap_or("ANY")));
     tables::write_rows(out, &rows, columns);
+}
+
+/// Returns where rows are from, as it is told.
+const fn source_of(found: &Rows) -> Source {
+    match found.source {
+        RowsSource::Room => Source::Room,
+        RowsSource::Replica => Source::Replica,
+    }
 }
 
 fn is_append(rpc: &Result<Box<Rpc>, Box<Refusal>>) -> bool {

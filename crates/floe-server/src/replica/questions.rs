@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use floe_proto::table::{Params, TableError};
 use floe_proto::{Code, RoomId};
-use floe_views::replica::{EmbeddedFolder, GlobalRows, ReplicaReader};
-use floe_views::tables::{Rows, SqlLimits};
+use floe_views::replica::{Batch, EmbeddedFolder, GlobalRows, Mode, ReplicaError, ReplicaReader};
+use floe_views::tables::{Rows, RowsSource, SqlLimits};
 
 use super::Mailbox;
-use crate::shard::Ticket;
+use crate::shard::{ReplicaRoom, Ticket};
 use crate::tables::Asker;
 
 /// A question about many rooms of one namespace.
@@ -20,6 +21,8 @@ pub struct GlobalAsk {
     pub namespace: Box<str>,
     /// The rooms; all of them where it is `None`.
     pub rooms: Option<Vec<Box<str>>>,
+    /// The numbers of the rooms, as far as they are there; `None` where all are asked.
+    pub ids: Option<Vec<RoomId>>,
     /// Rooms, and how many messages of each the answer must show at least; where it is `None`, the
     /// answer must show all that was visible when it was asked.
     pub least: Option<Vec<(RoomId, u64)>>,
@@ -53,8 +56,22 @@ pub struct RoomAsk {
 pub enum Question {
     /// About many rooms.
     Global(Ticket, GlobalAsk),
+    /// About rooms all of whose messages are here, because the replica is away.
+    Rooms(Ticket, GlobalAsk, Vec<Whole>),
     /// About one room.
     Room(RoomAsk),
+}
+
+/// All messages of a room. They are not read before the thread wants them.
+pub struct Whole {
+    pub room: ReplicaRoom,
+    pub read: Box<dyn Fn() -> io::Result<Vec<u8>> + Send>,
+}
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Whole").field(&self.room).finish()
+    }
 }
 
 /// A question, and how long it may wait.
@@ -76,6 +93,8 @@ pub enum Needs {
     Mark(u64),
     /// Messages of rooms.
     Seqs(Vec<(RoomId, u64)>),
+    /// Nothing: it is not asked.
+    Nothing,
 }
 
 /// What the replica says.
@@ -138,6 +157,11 @@ pub fn run(
         let namespace = match &waiting.question {
             Question::Global(_, ask) => &ask.namespace,
             Question::Room(ask) => &ask.namespace,
+            Question::Rooms(_, ask, rooms) => {
+                let said = ask_rooms(ask, rooms, &limits);
+                mailbox.answer(waiting, said);
+                continue;
+            }
         };
         if open.len() >= OPEN_MAX && !open.contains_key(namespace) {
             open.clear();
@@ -148,6 +172,7 @@ pub fn run(
         let said = match &waiting.question {
             Question::Global(_, ask) => ask_many(reader, ask, &limits),
             Question::Room(ask) => ask_one(reader, ask, &limits),
+            Question::Rooms(..) => Said::Nothing,
         };
         mailbox.answer(waiting, said);
     }
@@ -163,6 +188,43 @@ fn ask_many(reader: &mut ReplicaReader, ask: &GlobalAsk, limits: &SqlLimits) -> 
         Ok(Some(rows)) => Said::Global(Ok(rows)),
         Ok(None) => Said::Behind,
         Err(error) => Said::Global(Err(error)),
+    }
+}
+
+/// Makes a replica of the rooms alone, in memory, and asks that.
+fn ask_rooms(ask: &GlobalAsk, rooms: &[Whole], limits: &SqlLimits) -> Said {
+    let made = rooms
+        .iter()
+        .map(|whole| (whole.read)())
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(ReplicaError::from)
+        .and_then(|messages| {
+            let batches = rooms.iter().zip(&messages);
+            let batches = batches.map(|(whole, messages)| Batch {
+                room: whole.room.as_ref(),
+                kind: whole.room.kind,
+                ruled: whole.room.ruled,
+                start: whole.room.start + 1,
+                first_seq: whole.room.start + 1,
+                messages,
+                mode: Mode::Add,
+            });
+            let batches: Vec<_> = batches.collect();
+            ReplicaReader::of_rooms(&batches.iter().collect::<Vec<_>>())
+        });
+    match made {
+        Ok(mut reader) => match ask_many(&mut reader, ask, limits) {
+            Said::Global(Ok(mut found)) => {
+                found.rows.source = RowsSource::Room;
+                Said::Global(Ok(found))
+            }
+            said => said,
+        },
+        Err(error) => {
+            tracing::warn!(%error, "rooms could not be asked for the replica");
+            let message = "the replica cannot be asked for the moment, nor the rooms for it";
+            Said::Global(Err(TableError::new(Code::ReplicaUnavailable, message)))
+        }
     }
 }
 

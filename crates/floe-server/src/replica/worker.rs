@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use floe_log::DiskFile;
 use floe_proto::RoomId;
-use floe_views::replica::{Applied, Batch, Mode, ReplicaError, ReplicaTarget, RoomRef};
+use floe_views::replica::{Applied, Batch, Mode, ReplicaError, ReplicaTarget};
 
 use super::Mailbox;
 use crate::shard::{Messages, ReplicaRoom};
@@ -240,7 +240,7 @@ impl Worker {
 }
 
 fn locate(target: &mut dyn ReplicaTarget, rooms: &[ReplicaRoom]) -> Result<Done, ReplicaError> {
-    let refs: Vec<_> = rooms.iter().map(room_ref).collect();
+    let refs: Vec<_> = rooms.iter().map(ReplicaRoom::as_ref).collect();
     let applied = target.applied(&refs)?;
     let rooms = rooms.iter().map(|room| room.room);
     Ok(Done::Located(rooms.zip(applied).collect()))
@@ -262,7 +262,7 @@ fn apply<F: DiskFile>(
         .iter()
         .zip(&bytes)
         .map(|(handed, messages)| Batch {
-            room: room_ref(&handed.room),
+            room: handed.room.as_ref(),
             kind: handed.room.kind,
             ruled: handed.room.ruled,
             start: handed.room.start + 1,
@@ -280,12 +280,4 @@ fn apply<F: DiskFile>(
         applied,
         seconds: started.elapsed().as_secs_f64(),
     })
-}
-
-fn room_ref(room: &ReplicaRoom) -> RoomRef<'_> {
-    RoomRef {
-        namespace: &room.namespace,
-        room: room.room,
-        name: &room.name,
-    }
 }

@@ -2,7 +2,7 @@
 
 use floe_log::{ColdWant, Disk, DiskFile, Part, ReadError};
 use floe_proto::{ChannelId, Namespace, RoomId, table};
-use floe_views::replica::RoomKind;
+use floe_views::replica::{RoomKind, RoomRef};
 
 use super::{Failure, NAMESPACE, Shard, SlotId};
 
@@ -45,6 +45,17 @@ pub struct ReplicaRoom {
     pub start: u64,
     /// Messages there are, as far as everyone may see.
     pub tail: u64,
+}
+
+impl ReplicaRoom {
+    /// Returns it as a replica names it.
+    pub fn as_ref(&self) -> RoomRef<'_> {
+        RoomRef {
+            namespace: &self.namespace,
+            room: self.room,
+            name: &self.name,
+        }
+    }
 }
 
 /// Messages of a room.

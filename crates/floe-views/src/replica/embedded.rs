@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use floe_proto::RoomId;
 
 pub use self::folder::EmbeddedFolder;
-pub(super) use self::write::guess;
+pub(super) use self::write::{fill, guess};
 
 use self::file::File;
 pub(super) use self::file::{SCHEMA, identity};

@@ -19,8 +19,8 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use self::shape::Shape;
-use super::EmbeddedFolder;
-use super::embedded::{SCHEMA, identity};
+use super::embedded::{SCHEMA, fill, identity};
+use super::{Batch, EmbeddedFolder, ReplicaError};
 use crate::tables::gate::{
     Clock, Failure, Guard, answer, describe, explain, install_strings, set_limits,
 };
@@ -90,6 +90,21 @@ impl ReplicaReader {
             path: folder.file(namespace),
             open: None,
         }
+    }
+
+    /// Puts rooms into memory as a replica would have them, from their first message that is kept.
+    ///
+    /// # Errors
+    /// When their messages are not whole.
+    pub fn of_rooms(batches: &[&Batch<'_>]) -> Result<Self, ReplicaError> {
+        let path = PathBuf::new();
+        let failed = |error: rusqlite::Error| ReplicaError::Unavailable(error.to_string());
+        let mut open = Open::new(&path, None).map_err(failed)?;
+        fill(&mut open.db, batches)?;
+        Ok(Self {
+            path,
+            open: Some(open),
+        })
     }
 
     /// Answers SQL over rooms by their names, or over all there are; `None` where the replica has

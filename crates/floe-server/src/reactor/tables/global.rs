@@ -8,7 +8,7 @@ use floe_surfaces::tables::{self, GlobalQuery, Label, Query, Source, TableRoom};
 use floe_views::replica::GlobalRows;
 use serde_json::json;
 
-use super::TableExpect;
+use super::{TableExpect, source_of};
 use crate::reactor::Reactor;
 use crate::reactor::caller::full_name;
 use crate::reactor::conn::{Context, Expect, Place};
@@ -28,11 +28,17 @@ impl<D: Disk> Reactor<D> {
         query: GlobalQuery,
     ) -> Result<(), Failure> {
         let mut refused = Vec::new();
+        let mut ids = query.rooms.is_some().then(Vec::new);
         let rooms = query.rooms.map(|named| {
             let mut rooms = Vec::with_capacity(named.len());
             for room in named {
                 match self.admit_stream(session, room.path(), Deed::Read) {
-                    Ok(_) => rooms.push(room.as_str().into()),
+                    Ok(_) => {
+                        if let Some(ids) = &mut ids {
+                            ids.extend(self.table_room(session, &room));
+                        }
+                        rooms.push(room.as_str().into());
+                    }
                     Err(failure) => refused.push((room.as_str().into(), failure)),
                 }
             }
@@ -42,6 +48,7 @@ impl<D: Disk> Reactor<D> {
         let ask = GlobalAsk {
             namespace: grant.namespace.as_str().into(),
             rooms,
+            ids,
             least,
             sql: query.sql,
             params: query.params,
@@ -61,12 +68,16 @@ impl<D: Disk> Reactor<D> {
 
     /// Returns which rooms must have come how far; those that are not there are told of by themselves.
     fn least_of(&mut self, session: &Session, seqs: Vec<(TableRoom, u64)>) -> Vec<(RoomId, u64)> {
-        let seqs = seqs.into_iter().filter_map(|(room, seq)| {
-            let name = full_name(session, room.path());
-            let found = self.shard.find_tables(self.clock.wall, &name);
-            Some((found.ok().flatten()?.id, seq))
-        });
+        let seqs = seqs.into_iter();
+        let seqs = seqs.filter_map(|(room, seq)| Some((self.table_room(session, &room)?, seq)));
         seqs.collect()
+    }
+
+    /// Returns the number of a room that is there.
+    fn table_room(&mut self, session: &Session, room: &TableRoom) -> Option<RoomId> {
+        let name = full_name(session, room.path());
+        let found = self.shard.find_tables(self.clock.wall, &name);
+        Some(found.ok().flatten()?.id)
     }
 
     /// Asks a room's tables in SQL: the room itself, or the replica as long as it can say. What comes of
@@ -182,7 +193,7 @@ impl<D: Disk> Reactor<D> {
         let rows = tables::GlobalRows {
             total: found.rows.count as u64,
             rooms: found.asked,
-            source: Source::Replica,
+            source: source_of(&found.rows),
             data: &found.rows.data,
             truncated: found.rows.truncated,
         };

@@ -212,6 +212,30 @@ fn the_room_answers_while_the_replica_is_away() {
         (&json!("room"), &json!(seq), &json!([{"text": "a"}]))
     );
     let seq = room.note("b");
+    // Rooms that are named answer together as the replica would; not all rooms at once.
+    let other = Room::new(&server, "other").with_notes();
+    other.note("c");
+    let many = json!({
+        "sql": "SELECT _room, count(*) AS n FROM notes GROUP BY _room ORDER BY _room",
+        "rooms": ["board", "nowhere", "other"],
+        "minSeq": {"board": seq},
+    });
+    let answer = global(&server, "/v1", &many).expect(200).json();
+    assert_eq!(
+        (&answer["source"], &answer["seqs"], &answer["data"]),
+        (
+            &json!("room"),
+            &json!({"board": 3, "other": 2}),
+            &json!([{"_room": "board", "n": 2}, {"_room": "other", "n": 1}])
+        )
+    );
+    assert_eq!(answer["errors"][0]["room"], "nowhere", "{answer}");
+    let server = server.restart_with(|settings| settings.limits.query_wait_ms = 200);
+    let all = json!({"sql": "SELECT 1"});
+    let answer = global(&server, "/v1", &all).expect(503);
+    assert_eq!(answer.code(), "REPLICA_UNAVAILABLE");
+    let server = server.restart_with(|settings| settings.limits.query_wait_ms = 60_000);
+    let room = Room::new(&server, "board");
     assert_eq!(ask(&room, sql, seq)["data"].as_array().unwrap().len(), 2);
     // It comes back, and has all that it missed.
     fs::remove_file(server.folder().join("replica")).unwrap();

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::FileError;
 use super::file::{File, Known, RoomRow, empty, remove};
 use crate::replica::plan::{EventNow, Plan, RowNow, Step};
-use crate::replica::{Applied, Batch, Mode, RoomKind};
+use crate::replica::{Applied, Batch, Mode, ReplicaError, RoomKind};
 
 impl File {
     /// Applies batches of the namespace in one transaction.
@@ -18,6 +18,18 @@ impl File {
             *known = Known::default();
         }
         done
+    }
+}
+
+/// Puts rooms into a database that has the tables of a file, and nothing in them.
+pub(in crate::replica) fn fill(
+    db: &mut Connection,
+    batches: &[&Batch<'_>],
+) -> Result<(), ReplicaError> {
+    match apply(db, &mut Known::default(), batches) {
+        Ok(_) => Ok(()),
+        Err(FileError::Replica(error)) => Err(error),
+        Err(FileError::Sqlite(error)) => Err(ReplicaError::Unavailable(error.to_string())),
     }
 }
 

@@ -307,6 +307,48 @@ fn one_room_is_asked_in_its_own_words_and_says_how_far_it_is() {
 }
 
 #[test]
+fn rooms_in_memory_say_what_a_replica_of_them_would() {
+    let of_a = table("items", ID) + &message("items", "1", r#"{"id":1}"#);
+    let of_b = of_a.clone() + &message("items", "2", r#"{"id":2}"#);
+    let batch = |at: u64, name: &'static str, messages: &'static str| Batch {
+        room: RoomRef {
+            namespace: "default",
+            room: RoomId(at),
+            name,
+        },
+        kind: RoomKind::Tables,
+        ruled: false,
+        start: 1,
+        first_seq: 1,
+        messages: messages.as_bytes(),
+        mode: Mode::Add,
+    };
+    let rooms = [batch(1, "a", of_a.leak()), batch(2, "b", of_b.leak())];
+    let mut reader = ReplicaReader::of_rooms(&[&rooms[0], &rooms[1]]).unwrap();
+    let limits = SqlLimits::default();
+    let mut ask = |rooms: &[&str], sql: &str| {
+        let least = [(RoomId(2), 3)];
+        let found = reader.query(Some(rooms), &least, sql, &NONE, &limits);
+        found.map(Option::unwrap).map_err(|error| error.code)
+    };
+    let sql = "SELECT _room, count(*) AS n FROM items GROUP BY _room ORDER BY _room";
+    for _ in 0..2 {
+        let found = ask(&["a", "b", "c"], sql).unwrap();
+        assert_eq!(
+            found.rows.data,
+            br#"[{"_room":"a","n":1},{"_room":"b","n":2}]"#
+        );
+        assert_eq!(found.seqs, [("a".into(), 2), ("b".into(), 3)]);
+        assert_eq!(found.missing, ["c".into()]);
+    }
+    let hidden = ask(&["a"], "SELECT * FROM _rows");
+    assert_eq!(hidden.unwrap_err(), Code::SqlRejected);
+    let mut broken = batch(3, "c", "{},");
+    broken.first_seq = 7;
+    assert!(ReplicaReader::of_rooms(&[&broken]).is_err());
+}
+
+#[test]
 fn what_runs_away_is_stopped() {
     let mut world = World::new();
     let limits = SqlLimits {
