@@ -27,7 +27,10 @@ pub use event::{
 };
 pub use ids::{NameHash, Offset, ParseOffsetError, RoomId};
 pub use namespace::{Namespace, ParseNamespaceError};
-pub use query::{ChannelQuery, EventQuery, Page, Scope, Search, SearchMode, StoredEvent};
+pub use query::{
+    Among, ChannelQuery, EventQuery, Page, Pin, ReactionCount, Reactions, Scope, Search,
+    SearchMode, StoredEvent, Unread, UnreadQuery,
+};
 pub use rights::Rights;
 pub use time::Millis;
 pub use voice::VoiceId;

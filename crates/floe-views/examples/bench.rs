@@ -91,17 +91,8 @@ fn ask(reader: &Reader, source: &mut Source, channels: u64, events: u64) {
                 let label = format!("{place}, {order} first: {name}");
                 let query = |source: &mut Source| {
                     let mut query = EventQuery {
-                        scope: source.scope(everywhere, channels),
-                        after_seq: None,
-                        before_seq: None,
-                        author_id: None,
-                        content_contains: None,
-                        after_date: None,
-                        before_date: None,
                         newest_first,
-                        limit: 50,
-                        page: None,
-                        with_deleted: false,
+                        ..EventQuery::new(source.scope(everywhere, channels), 50)
                     };
                     filter(&mut query, source, per_channel, end);
                     query
@@ -153,7 +144,9 @@ fn ask(reader: &Reader, source: &mut Source, channels: u64, events: u64) {
     });
     let one = |source: &mut Source| (channel(source.below(channels)), source.below(per_channel));
     measure("one event", source, one, |(channel, seq)| {
-        let event = reader.event(*channel, *seq, false).expect("an answer");
+        let event = reader
+            .event(*channel, *seq, false, None)
+            .expect("an answer");
         (usize::from(event.is_some()), false)
     });
 }

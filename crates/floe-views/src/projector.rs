@@ -2,7 +2,9 @@
 
 mod apply;
 mod channel;
+pub(crate) mod mentions;
 mod names;
+mod pins;
 mod trim;
 
 use std::path::Path;

@@ -5,10 +5,12 @@ mod documents;
 mod events;
 mod merge;
 mod page;
+mod reactions;
 mod row;
 mod scope;
 mod search;
 mod single;
+mod unread;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use floe_proto::{
-    ChannelId, ChannelMeta, ChannelQuery, Event, EventQuery, Page, Search, StoredEvent,
+    ChannelId, ChannelMeta, ChannelQuery, Event, EventQuery, Page, Reactions, Search, StoredEvent,
+    Unread, UnreadQuery,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -95,6 +98,8 @@ impl Reader {
 
     /// Returns a message, and its versions from the first to the newest if it was edited.
     ///
+    /// `viewer` is whose own reactions are told from others'.
+    ///
     /// # Errors
     /// See [`QueryError`].
     pub fn event(
@@ -102,8 +107,26 @@ impl Reader {
         channel: ChannelId,
         seq: u64,
         with_deleted: bool,
+        viewer: Option<&str>,
     ) -> Result<Option<(StoredEvent, Vec<Event<'static>>)>, QueryError> {
-        self.limited(|| single::event(self, channel, seq, with_deleted))
+        self.limited(|| single::event(self, channel, seq, with_deleted, viewer))
+    }
+
+    /// Returns the reactions to a message and who gives them; `None` for a channel that the view
+    /// does not know.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn reactions(&self, channel: ChannelId, seq: u64) -> Result<Option<Reactions>, QueryError> {
+        self.limited(|| reactions::reactions(self, channel, seq))
+    }
+
+    /// Counts what a user has not read, for each channel of the question.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn unread(&self, query: &UnreadQuery) -> Result<Vec<Unread>, QueryError> {
+        self.limited(|| unread::unread(self, query))
     }
 
     /// Returns the number of the newest event of a channel that the view has; `None` for a channel

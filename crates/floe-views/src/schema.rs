@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use crate::projector::mentions;
 use crate::{Options, ViewError};
 
 /// Steps from an empty file to the newest version, in order; none is ever changed.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
 ];
 
 /// Newest version of the file.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The version from which on files tell who is mentioned.
+const MENTIONS_SINCE: i64 = 3;
 
 /// Marks a file as a view of Floe: `floe` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_6f65;
@@ -48,6 +53,9 @@ pub fn open(path: &Path, options: &Options) -> Result<Connection, ViewError> {
     let tx = db.transaction()?;
     for migrate in MIGRATIONS.iter().skip(found as usize) {
         tx.execute_batch(migrate)?;
+    }
+    if (1..MENTIONS_SINCE).contains(&found) {
+        mentions::fill(&tx)?;
     }
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -6,16 +6,56 @@ mod common;
 use std::fs;
 
 use common::{Channel, View, apply, contents, in_channel, in_namespace, query, search};
-use floe_proto::{ChannelId, Code};
+use floe_proto::{Among, ChannelId, Code, EventKind, EventQuery};
 use floe_views::{Options, Projector, QueryError, Reader, ViewError};
 use rusqlite::Connection;
 
 /// Newest version of the file.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 fn version_1(view: &View) {
     let db = Connection::open(view.path()).unwrap();
     db.execute_batch(include_str!("golden/v1.sql")).unwrap();
+}
+
+fn version_2(view: &View) {
+    version_1(view);
+    let db = Connection::open(view.path()).unwrap();
+    db.execute_batch(include_str!("golden/v2.sql")).unwrap();
+}
+
+#[test]
+fn a_file_of_version_2_tells_of_mentions_answers_and_pins() {
+    let view = View::new();
+    version_2(&view);
+    let mut projector = view.projector();
+    let reader = view.reader();
+    let mentioning = |user: &str| EventQuery {
+        among: Among::Mentioning(user.into()),
+        ..query(in_namespace("acme"))
+    };
+    // What was there before is looked through for mentions.
+    assert_eq!(contents(&reader, mentioning("bob")), ["hello <@bob> world"]);
+    assert_eq!(contents(&reader, mentioning("ann")), [""; 0]);
+
+    let mut channel = Channel::new(3, "acme");
+    channel.say("ann", "first");
+    channel.say("bob", "<@ann> yes");
+    let answer = channel.log.last_mut().unwrap();
+    answer.reply_to = Some(1);
+    answer.data = Some(r#"{"mentions":["cy"]}"#.into());
+    channel.push(EventKind::Pin, "ann", None, Some(1));
+    apply(&mut projector, &[&channel]);
+    let page = reader.events(&query(in_channel(&channel))).unwrap();
+    let [first, answer] = page.items.as_slice() else {
+        panic!("{page:?}");
+    };
+    assert_eq!((first.replies, first.pin.as_ref().unwrap().seq), (1, 3));
+    assert_eq!(answer.event.reply_to, Some(1));
+    assert_eq!(answer.event.data.as_deref(), Some(r#"{"mentions":["cy"]}"#));
+    for user in ["ann", "cy"] {
+        assert_eq!(contents(&reader, mentioning(user)), ["<@ann> yes"]);
+    }
 }
 
 #[test]
@@ -66,9 +106,12 @@ fn a_file_brought_up_to_date_is_like_a_new_one() {
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     };
-    let (old, new) = (View::new(), View::new());
-    version_1(&old);
-    assert_eq!(schema(&old), schema(&new));
+    let (one, two, new) = (View::new(), View::new(), View::new());
+    version_1(&one);
+    version_2(&two);
+    let expected = schema(&new);
+    assert_eq!(schema(&one), expected);
+    assert_eq!(schema(&two), expected);
 }
 
 #[test]
@@ -79,11 +122,11 @@ fn a_newer_file_and_a_foreign_one_are_left_as_they_are() {
     db.pragma_update(None, "user_version", VERSION + 1).unwrap();
     drop(db);
     let refused = Projector::open(view.path(), &view.options).unwrap_err();
-    assert!(matches!(refused, ViewError::Newer { found: 3, known: 2 }));
+    assert!(matches!(refused, ViewError::Newer { found: 4, known: 3 }));
     assert!(!refused.is_corrupt());
     assert_eq!(
         refused.to_string(),
-        "the view has version 3, and this program knows versions up to 2"
+        "the view has version 4, and this program knows versions up to 3"
     );
 
     let view = View::new();

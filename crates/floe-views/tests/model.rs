@@ -6,7 +6,10 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Channel, View, query};
-use floe_proto::{ChannelId, Event, EventKind, EventQuery, Millis, Scope, StoredEvent};
+use floe_proto::{
+    Among, ChannelId, Event, EventKind, EventQuery, Millis, Pin, ReactionCount, Reactions, Scope,
+    StoredEvent, Unread, UnreadQuery, mentions,
+};
 use floe_views::{Change, Options, Reader};
 use proptest::collection::vec;
 use proptest::option;
@@ -19,6 +22,9 @@ enum Step {
     Edit(u8, u8, u8, &'static str),
     React(u8, u8, u8, &'static str, bool),
     Delete(u8, u8, u8),
+    /// Answers a message, and mentions somebody in its data.
+    Answer(u8, u8, u8, u8),
+    Pin(u8, u8, u8, bool),
     Expire(u8, u8),
     DeleteChannel(u8),
     Purge(u8),
@@ -29,7 +35,16 @@ enum Step {
 
 const CHANNELS: u8 = 4;
 const AUTHORS: [&str; 3] = ["ann", "bob", "cy"];
-const TEXTS: [&str; 6] = ["", "alpha", "alpha beta", "Beta gamma", "100% γ", "gamma_1"];
+const TEXTS: [&str; 8] = [
+    "",
+    "alpha",
+    "alpha beta",
+    "Beta gamma",
+    "100% γ",
+    "gamma_1",
+    "<@bob> alpha",
+    "<@cy><@ann> <@nobody>",
+];
 
 fn step() -> impl Strategy<Value = Step> {
     let channel = 0..CHANNELS;
@@ -44,7 +59,12 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(c, a, s, t)| Step::Edit(c, a, s, t)),
         3 => (channel.clone(), author.clone(), target.clone(), reaction, any::<bool>())
             .prop_map(|(c, a, s, r, out)| Step::React(c, a, s, r, out)),
-        3 => (channel.clone(), author, target.clone()).prop_map(|(c, a, s)| Step::Delete(c, a, s)),
+        3 => (channel.clone(), author.clone(), target.clone())
+            .prop_map(|(c, a, s)| Step::Delete(c, a, s)),
+        4 => (channel.clone(), author.clone(), target.clone(), author.clone())
+            .prop_map(|(c, a, s, m)| Step::Answer(c, a, s, m)),
+        3 => (channel.clone(), author, target.clone(), proptest::bool::weighted(0.3))
+            .prop_map(|(c, a, s, out)| Step::Pin(c, a, s, out)),
         1 => (channel.clone(), target.clone()).prop_map(|(c, s)| Step::Expire(c, s)),
         1 => channel.clone().prop_map(Step::DeleteChannel),
         1 => channel.prop_map(Step::Purge),
@@ -71,10 +91,29 @@ fn question() -> impl Strategy<Value = EventQuery> {
         option::weighted(0.3, at.clone()),
         option::weighted(0.3, at),
     );
-    let rest = (any::<bool>(), 1..9_u32, any::<bool>());
+    let user = || proptest::sample::select(vec!["ann", "bob", "nobody", "zoe"]);
+    let among = prop_oneof![
+        4 => Just(Among::All),
+        1 => (0..40_u64).prop_map(Among::RepliesTo),
+        1 => Just(Among::Pinned),
+        2 => user().prop_map(|user| Among::Mentioning(user.into())),
+    ];
+    let rest = (
+        any::<bool>(),
+        1..9_u32,
+        any::<bool>(),
+        among,
+        option::of(user()),
+    );
     (scope, filters, rest).prop_map(
-        |(scope, (after, before, author, contains, from, to), (newest_first, limit, deleted))| {
+        |(
+            scope,
+            (after, before, author, contains, from, to),
+            (newest_first, limit, deleted, among, viewer),
+        )| {
             EventQuery {
+                among,
+                viewer: viewer.map(Into::into),
                 after_seq: after.filter(|after| after % 2 == 0),
                 before_seq: before.filter(|before| before % 3 == 0),
                 author_id: author.map(Into::into),
@@ -104,6 +143,7 @@ struct Message {
     event: Event<'static>,
     versions: Vec<(u64, Millis, String, bool)>,
     reactions: Vec<(String, Vec<(String, u64)>)>,
+    pin: Option<Pin>,
 }
 
 impl Message {
@@ -115,6 +155,13 @@ impl Message {
             .find(|(_, _, _, deleted)| !deleted)
             .unwrap();
         ((*seq != self.event.seq).then_some(*at), content)
+    }
+
+    fn mentions(&self, user: &str) -> bool {
+        let (_, content) = self.now();
+        mentions(content, self.event.data.as_deref())
+            .iter()
+            .any(|mentioned| mentioned == user)
     }
 }
 
@@ -131,6 +178,7 @@ fn fold(channel: &Channel) -> BTreeMap<u64, Message> {
                     event: event.clone(),
                     versions: vec![(event.seq, event.created_at, content, false)],
                     reactions: Vec::new(),
+                    pin: None,
                 };
                 messages.insert(event.seq, message);
             }
@@ -145,7 +193,20 @@ fn fold(channel: &Channel) -> BTreeMap<u64, Message> {
                     react(message, &content, &author, event.seq, event.removed);
                 }
             }
-            EventKind::Pin => {}
+            EventKind::Pin => {
+                if let Some(message) = messages.get_mut(&target) {
+                    let pin = Pin {
+                        seq: event.seq,
+                        author_id: author.into(),
+                        at: event.created_at,
+                    };
+                    message.pin = match message.pin.take() {
+                        _ if event.removed => None,
+                        Some(pin) => Some(pin),
+                        None => Some(pin),
+                    };
+                }
+            }
             EventKind::Deletion => {
                 if let Some(message) = messages.get_mut(&target) {
                     message.event.deleted = true;
@@ -159,6 +220,7 @@ fn fold(channel: &Channel) -> BTreeMap<u64, Message> {
                         authors.retain(|(_, seq)| *seq != target);
                     }
                     message.reactions.retain(|(_, authors)| !authors.is_empty());
+                    message.pin.take_if(|pin| pin.seq == target);
                 }
             }
         }
@@ -197,10 +259,21 @@ fn expected(channels: &[Channel], query: &EventQuery) -> Vec<StoredEvent> {
         if !wanted || (channel.meta.deleted_at.is_some() && !query.with_deleted) {
             continue;
         }
-        for (seq, message) in fold(channel) {
+        let messages = fold(channel);
+        for (seq, message) in &messages {
+            let seq = *seq;
+            let replies = replies(&messages, seq);
+            let in_channel = matches!(query.scope, Scope::Channel(_));
+            let is_among = match &query.among {
+                Among::All => true,
+                Among::RepliesTo(of) => in_channel && message.event.reply_to == Some(*of),
+                Among::Pinned => in_channel && message.pin.is_some(),
+                Among::Mentioning(user) => message.mentions(user),
+            };
             let (edited_at, content) = message.now();
             let event = &message.event;
-            let holds = seq >= channel.meta.start
+            let holds = is_among
+                && seq >= channel.meta.start
                 && (query.with_deleted || !event.deleted)
                 && query.after_seq.is_none_or(|after| seq > after)
                 && query.before_seq.is_none_or(|before| seq < before)
@@ -227,6 +300,18 @@ fn expected(channels: &[Channel], query: &EventQuery) -> Vec<StoredEvent> {
                         .iter()
                         .map(|(name, authors)| (name.as_str().into(), authors.len() as u32))
                         .collect(),
+                    own_reactions: message
+                        .reactions
+                        .iter()
+                        .filter(|(_, authors)| {
+                            authors
+                                .iter()
+                                .any(|(name, _)| Some(name.as_str()) == query.viewer.as_deref())
+                        })
+                        .map(|(name, _)| name.as_str().into())
+                        .collect(),
+                    replies,
+                    pin: message.pin.clone(),
                     snippet: None,
                     rank: None,
                 });
@@ -234,6 +319,84 @@ fn expected(channels: &[Channel], query: &EventQuery) -> Vec<StoredEvent> {
         }
     }
     items
+}
+
+/// How many messages answer one.
+fn replies(messages: &BTreeMap<u64, Message>, seq: u64) -> u32 {
+    let events = messages.values().map(|message| &message.event);
+    let answers = events.filter(|event| event.reply_to == Some(seq) && !event.deleted);
+    answers.count() as u32
+}
+
+/// What the model has not seen a user read.
+fn unread(channel: &Channel, user: &str, after_seq: u64) -> Unread {
+    let messages = fold(channel);
+    let others = messages.iter().filter(|(seq, message)| {
+        let event = &message.event;
+        let is_there = **seq >= channel.meta.start && channel.meta.deleted_at.is_none();
+        is_there && **seq > after_seq && !event.deleted && event.author_id != user
+    });
+    Unread {
+        channel: channel.meta.id,
+        after_seq,
+        applied: channel.meta.head,
+        unread: others.clone().count() as u32,
+        mentions: others.filter(|(_, message)| message.mentions(user)).count() as u32,
+    }
+}
+
+/// Compares what is asked of one message, and what nobody has read, with the model.
+fn check_messages(reader: &Reader, channels: &[Channel]) {
+    for (user, after_seq) in [("ann", 0), ("bob", 7), ("zoe", 0), ("nobody", 20)] {
+        let query = UnreadQuery {
+            user: user.into(),
+            channels: channels
+                .iter()
+                .map(|channel| (channel.meta.id, after_seq))
+                .collect(),
+        };
+        let expected: Vec<_> = channels
+            .iter()
+            .map(|channel| unread(channel, user, after_seq))
+            .collect();
+        assert_eq!(reader.unread(&query).unwrap(), expected, "{user}");
+    }
+    for channel in channels {
+        let Some(applied) = reader.applied(channel.meta.id).unwrap() else {
+            continue;
+        };
+        for (seq, message) in fold(channel) {
+            let is_there = seq >= channel.meta.start
+                && channel.meta.deleted_at.is_none()
+                && !message.event.deleted;
+            let counts = message
+                .reactions
+                .iter()
+                .filter(|_| is_there)
+                .map(|(name, authors)| {
+                    let mut authors: Vec<Box<str>> = authors
+                        .iter()
+                        .map(|(author, _)| author.as_str().into())
+                        .collect();
+                    authors.sort_unstable();
+                    ReactionCount {
+                        reaction: name.as_str().into(),
+                        count: authors.len() as u32,
+                        authors,
+                    }
+                });
+            let expected = Reactions {
+                applied,
+                counts: counts.collect(),
+                are_all_named: true,
+            };
+            let mut found = reader.reactions(channel.meta.id, seq).unwrap().unwrap();
+            for count in &mut found.counts {
+                count.authors.sort_unstable();
+            }
+            assert_eq!(found, expected);
+        }
+    }
 }
 
 /// What the view answers, all pages one after another.
@@ -281,6 +444,22 @@ fn run(steps: &[Step], questions: &[EventQuery], options: Options) {
                 let channel = &mut channels[usize::from(channel)];
                 channel.delete(AUTHORS[usize::from(author)], u64::from(target));
             }
+            Step::Answer(channel, author, target, mentioned) => {
+                let channel = &mut channels[usize::from(channel)];
+                channel.say(AUTHORS[usize::from(author)], "yes");
+                let mentioned = AUTHORS[usize::from(mentioned)];
+                let event = channel.log.last_mut().unwrap();
+                event.reply_to = (1..event.seq)
+                    .contains(&u64::from(target))
+                    .then_some(target.into());
+                event.data = Some(format!(r#"{{"mentions":["{mentioned}"]}}"#).into());
+            }
+            Step::Pin(channel, author, target, removed) => {
+                let channel = &mut channels[usize::from(channel)];
+                let author = AUTHORS[usize::from(author)];
+                channel.push(EventKind::Pin, author, None, Some(target.into()));
+                channel.log.last_mut().unwrap().removed = removed;
+            }
             Step::Expire(channel, seq) => {
                 let meta = &mut channels[usize::from(channel)].meta;
                 let start = u64::from(seq).min(meta.head + 1);
@@ -327,6 +506,7 @@ fn run(steps: &[Step], questions: &[EventQuery], options: Options) {
         let known = reader.applied(channel.meta.id).unwrap();
         assert_eq!(known.unwrap_or(0), channel.meta.head);
     }
+    check_messages(&reader, &channels);
     for query in questions {
         let mut expected = expected(&channels, query);
         let mut answered = answered(&reader, query.clone());
@@ -335,6 +515,11 @@ fn run(steps: &[Step], questions: &[EventQuery], options: Options) {
             Scope::Channel(_) => {
                 if query.newest_first {
                     answered.reverse();
+                }
+                if query.among == Among::Pinned {
+                    let pins = answered.iter().map(|item| item.pin.as_ref().unwrap().seq);
+                    assert!(pins.is_sorted());
+                    answered.sort_by_key(|item| item.event.seq);
                 }
             }
             Scope::Namespace(_) => {

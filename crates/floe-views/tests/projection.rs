@@ -43,7 +43,7 @@ fn later_events_change_what_is_there_and_are_no_rows() {
     assert_eq!(page.items[1].event.content.as_deref(), Some("secret"));
 
     let (_, versions) = reader
-        .event(channel.meta.id, hello, false)
+        .event(channel.meta.id, hello, false, None)
         .unwrap()
         .unwrap();
     let versions: Vec<_> = versions
@@ -51,8 +51,16 @@ fn later_events_change_what_is_there_and_are_no_rows() {
         .map(|version| (version.seq, version.content.as_deref().unwrap()))
         .collect();
     assert_eq!(versions, [(1, "hello"), (3, "hello all")]);
-    assert_eq!(reader.event(channel.meta.id, gone, false).unwrap(), None);
-    assert!(reader.event(channel.meta.id, gone, true).unwrap().is_some());
+    assert_eq!(
+        reader.event(channel.meta.id, gone, false, None).unwrap(),
+        None
+    );
+    assert!(
+        reader
+            .event(channel.meta.id, gone, true, None)
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 
 use floe_proto::{
-    ChannelId, ChannelMeta, ChannelQuery, Code, Event, EventQuery, Page, Search, StoredEvent,
+    ChannelId, ChannelMeta, ChannelQuery, Code, Event, EventQuery, Page, Reactions, Search,
+    StoredEvent, Unread, UnreadQuery,
 };
 use floe_views::{QueryError, Reader};
 
@@ -28,7 +29,18 @@ pub enum Ask {
         seq: u64,
         /// Whether a deleted one is shown.
         with_deleted: bool,
+        /// Whose own reactions are told from others'.
+        viewer: Option<Box<str>>,
     },
+    /// For the reactions to a message, and who gives them.
+    Reactions {
+        /// Its channel.
+        channel: ChannelId,
+        /// Its place.
+        seq: u64,
+    },
+    /// For how much a user has not read.
+    Unread(UnreadQuery),
 }
 
 /// What the view says.
@@ -40,6 +52,10 @@ pub enum Answer {
     Channels(Page<ChannelMeta>),
     /// An event and its versions, oldest first; `None` when there is none to see.
     Event(Option<(StoredEvent, Vec<Event<'static>>)>),
+    /// Reactions; `None` for a channel that the view does not know.
+    Reactions(Option<Reactions>),
+    /// What is not read, in the order of the question.
+    Unread(Vec<Unread>),
 }
 
 /// A question on its way to a thread.
@@ -124,7 +140,10 @@ fn answer(
             channel,
             seq,
             with_deleted,
-        } => Answer::Event(reader.event(*channel, *seq, *with_deleted)?),
+            viewer,
+        } => Answer::Event(reader.event(*channel, *seq, *with_deleted, viewer.as_deref())?),
+        Ask::Reactions { channel, seq } => Answer::Reactions(reader.reactions(*channel, *seq)?),
+        Ask::Unread(query) => Answer::Unread(reader.unread(query)?),
     })
 }
 

@@ -279,7 +279,6 @@ impl Filter {
     #[must_use]
     pub fn into_query(self, scope: Scope, with_deleted: bool) -> EventQuery {
         EventQuery {
-            scope,
             after_seq: self.after_seq,
             before_seq: self.before_seq,
             author_id: self.author_id,
@@ -287,9 +286,9 @@ impl Filter {
             after_date: self.after_date,
             before_date: self.before_date,
             newest_first: self.newest_first,
-            limit: self.limit,
             page: self.page,
             with_deleted,
+            ..EventQuery::new(scope, self.limit)
         }
     }
 }

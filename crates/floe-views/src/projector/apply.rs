@@ -9,7 +9,9 @@ use crate::index::Pending;
 use crate::{ViewError, key};
 
 use super::channel::{self, ChannelState};
+use super::mentions::{self, Mentioning};
 use super::names::Names;
+use super::pins::{self, Pinning};
 use super::{Applied, Change, Projector, WATERMARK, trim};
 use crate::split::Split;
 
@@ -26,7 +28,8 @@ pub fn apply(projector: &mut Projector, changes: &[Change<'_>]) -> Result<Applie
     let mut applied = Applied::default();
     let mut pending = Pending::default();
     let mut insert = tx.prepare_cached(
-        "INSERT INTO events (row, ns, author, created_at, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO events (row, ns, author, created_at, content, reply_to, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let mut ordered: Vec<&Change<'_>> = changes.iter().collect();
     // Rows of one channel lie side by side in most indexes.
@@ -124,7 +127,7 @@ impl<'e> Applying<'_, '_, 'e> {
             (EventKind::Edit, Some(target)) => self.edit(event, author, target),
             (EventKind::Reaction, Some(target)) => self.reaction(&event, author, target),
             (EventKind::Deletion, Some(target)) => self.deletion(&event, author, target),
-            (EventKind::Pin, Some(_)) => Ok(()),
+            (EventKind::Pin, Some(target)) => self.pin(&event, author, target),
             (
                 EventKind::Edit | EventKind::Reaction | EventKind::Deletion | EventKind::Pin,
                 None,
@@ -141,10 +144,47 @@ impl<'e> Applying<'_, '_, 'e> {
             .max(self.state.last_at.saturating_sub(at));
         self.state.last_at = self.state.last_at.max(at);
         let content = event.content.unwrap_or_default();
+        let data = event.data.as_deref();
+        let ns = self.state.ns;
+        // A message can only answer one that was there before it.
+        let answered = event.reply_to.filter(|answered| *answered < event.seq);
+        let answered = answered.map(|answered| self.row(answered));
         self.insert
-            .execute((row, self.state.ns, author, at as i64, &*content))?;
-        self.pending.add(row, self.state.ns, at as i64, content);
+            .execute((row, ns, author, at as i64, &*content, answered, data))?;
+        if let Some(answered) = answered {
+            self.db
+                .prepare_cached(
+                    "INSERT INTO reply_counts (event, replies) VALUES (?1, 1)
+                     ON CONFLICT (event) DO UPDATE SET replies = replies + 1",
+                )?
+                .execute([answered])?;
+        }
+        let message = Mentioning {
+            row,
+            ns,
+            created_at: at as i64,
+            content: &content,
+            data,
+        };
+        message.note(self.db, self.names)?;
+        self.pending.add(row, ns, at as i64, content);
         Ok(())
+    }
+
+    fn pin(&mut self, event: &Event<'e>, author: i64, target: u64) -> rusqlite::Result<()> {
+        let target = self.row(target);
+        if self.message_at(target)?.is_none() {
+            return Ok(());
+        }
+        if event.removed {
+            return pins::unpin(self.db, target);
+        }
+        let by = Pinning {
+            row: self.row(event.seq),
+            author,
+            created_at: event.created_at.0 as i64,
+        };
+        pins::pin(self.db, target, by)
     }
 
     fn edit(&mut self, event: Event<'e>, author: i64, target: u64) -> rusqlite::Result<()> {
@@ -180,6 +220,7 @@ impl<'e> Applying<'_, '_, 'e> {
         self.db
             .prepare_cached("UPDATE events SET content = ?2, edited_at = ?3 WHERE row = ?1")?
             .execute((row, &*content, edited_at))?;
+        mentions::renew(self.db, self.names, row, &content)?;
         if message == Message::There {
             self.pending.change(row, Some(content));
         }
@@ -249,14 +290,25 @@ impl<'e> Applying<'_, '_, 'e> {
             return Ok(());
         }
         if self.message_at(target)?.is_some() {
-            self.db
-                .prepare_cached("UPDATE events SET deleted_at = ?2 WHERE row = ?1")?
-                .execute((target, at))?;
+            let answered: Option<i64> = self
+                .db
+                .prepare_cached(
+                    "UPDATE events SET deleted_at = ?2 WHERE row = ?1 RETURNING reply_to",
+                )?
+                .query_row((target, at), |found| found.get(0))?;
+            if let Some(answered) = answered {
+                self.db
+                    .prepare_cached(
+                        "UPDATE reply_counts SET replies = replies - 1 WHERE event = ?1",
+                    )?
+                    .execute([answered])?;
+            }
             self.pending.change(target, None);
             return Ok(());
         }
         self.delete_version(target, at)?;
-        self.delete_reaction(target)
+        self.delete_reaction(target)?;
+        pins::undo(self.db, target)
     }
 
     /// Takes an edit away: what was there before it is there again.

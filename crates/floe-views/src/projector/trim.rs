@@ -95,6 +95,16 @@ fn remove_rows(
             db.prepare_cached(sql)?.execute([row])?;
         }
     }
+    if let (Some((first, ..)), Some((last, ..))) = (rows.first(), rows.last()) {
+        // All that lay between them has gone with them.
+        for sql in [
+            "DELETE FROM reply_counts WHERE event >= ?1 AND event <= ?2",
+            "DELETE FROM mentions WHERE row >= ?1 AND row <= ?2",
+            "DELETE FROM pins WHERE event >= ?1 AND event <= ?2",
+        ] {
+            db.prepare_cached(sql)?.execute((first, last))?;
+        }
+    }
     Ok(rows.len() as i64)
 }
 

@@ -1,6 +1,6 @@
 //! Events by their place, author, time and content.
 
-use floe_proto::{EventQuery, Page, Scope, StoredEvent};
+use floe_proto::{Among, EventQuery, Page, Scope, StoredEvent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::filter::Filter;
@@ -10,7 +10,7 @@ use super::Reader;
 use super::documents::{self, Texts};
 use super::merge::{Part, merge};
 use super::page::{Filling, Place};
-use super::row::COLUMNS;
+use super::row::{COLUMNS, author_no};
 use super::scope::{Area, Known};
 
 /// Channels of a namespace that are looked at one by one where only some numbers are wanted.
@@ -35,24 +35,35 @@ pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, 
         return Ok(EMPTY);
     };
     if let Some(name) = &query.author_id {
-        filter.author = author(db, area.ns(), name)?;
+        filter.author = author_no(db, area.ns(), name)?;
         if filter.author.is_none() {
             return Ok(EMPTY);
         }
     }
+    let Some(among) = Lead::find(db, &area, &query.among)? else {
+        return Ok(EMPTY);
+    };
+    let viewer = match &query.viewer {
+        Some(name) => author_no(db, area.ns(), name)?,
+        None => None,
+    };
     let mut page = Filling::new(db, &reader.options, filter, query.limit);
     let looking = Looking {
         db,
         filter,
         newest_first: query.newest_first,
         from,
+        among,
     };
     match parts {
         Some(parts) => looking.by_parts(area, parts, &mut page)?,
         None => looking.look(area, &mut page)?,
     }
     let filled = page.end();
-    let items = filled.found.into_iter().map(|found| found.complete(db));
+    let items = filled
+        .found
+        .into_iter()
+        .map(|found| found.complete(db, viewer));
     Ok(Page {
         items: items.collect::<rusqlite::Result<_>>()?,
         next: filled
@@ -75,8 +86,11 @@ fn asked_parts(reader: &Reader, query: &EventQuery) -> Option<Vec<String>> {
     let text = query.content_contains.as_ref()?;
     let parts = terms::parts(text);
     let in_namespace = matches!(query.scope, Scope::Namespace(_));
-    let can_answer =
-        reader.options.trigrams && in_namespace && !query.with_deleted && !parts.is_empty();
+    let can_answer = reader.options.trigrams
+        && in_namespace
+        && !query.with_deleted
+        && query.among == Among::All
+        && !parts.is_empty();
     can_answer.then_some(parts)
 }
 
@@ -99,10 +113,22 @@ struct Looking<'a> {
     filter: Filter<'a>,
     newest_first: bool,
     from: Option<Place>,
+    among: Lead,
 }
 
 impl Looking<'_> {
     fn look(&self, area: Area, page: &mut Filling<'_>) -> rusqlite::Result<()> {
+        match (area, self.among) {
+            (Area::Channel(known), Lead::Answered(message)) => {
+                let from = "events INDEXED BY events_by_reply WHERE reply_to";
+                return self.listed(&known, from, message, page);
+            }
+            (Area::Channel(known), Lead::Mentioned(user)) => {
+                return self.listed(&known, "mentions WHERE user", user, page);
+            }
+            (Area::Channel(known), Lead::Pinned) => return self.pinned(&known, page),
+            (Area::Namespace(_), _) | (Area::Channel(_), Lead::Any) => {}
+        }
         match (area, self.filter.author) {
             (Area::Channel(known), None) => self.channel(&known, page),
             (Area::Channel(known), Some(author)) => self.author_in_channel(&known, author, page),
@@ -172,16 +198,58 @@ impl Looking<'_> {
         author: i64,
         page: &mut Filling<'_>,
     ) -> rusqlite::Result<()> {
+        let from = "events INDEXED BY events_by_author WHERE author";
+        self.listed(known, from, author, page)
+    }
+
+    /// Looks at the rows of a channel that an index lists under a key.
+    fn listed(
+        &self,
+        known: &Known,
+        from: &str,
+        key: i64,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<()> {
         let part = self.part(known, self.from)?;
         let order = self.order();
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT row FROM events INDEXED BY events_by_author
-             WHERE author = ?3 AND row > ?1 AND row < ?2 ORDER BY row {order}"
+            "SELECT row FROM {from} = ?3 AND row > ?1 AND row < ?2 ORDER BY row {order}"
         ))?;
-        let mut rows = statement.query((part.after, part.before, author))?;
+        let mut rows = statement.query((part.after, part.before, key))?;
         while let Some(row) = rows.next()? {
             let row = row.get(0)?;
             if !page.offer(Place { at: 0, row })? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is pinned, in the order in which it was.
+    fn pinned(&self, known: &Known, page: &mut Filling<'_>) -> rusqlite::Result<()> {
+        let mut after = key::row(known.no, 0);
+        let mut before = key::row(known.no + 1, 0);
+        // The channel may have another number since the view was made again.
+        let passed = self
+            .from
+            .map(|place| key::row(known.no, key::seq(place.at)));
+        match (passed, self.newest_first) {
+            (Some(row), true) => before = before.min(row),
+            (Some(row), false) => after = after.max(row),
+            (None, _) => {}
+        }
+        let order = self.order();
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT row, event FROM pins INDEXED BY pins_by_row WHERE row > ?1 AND row < ?2
+             ORDER BY row {order}"
+        ))?;
+        let mut rows = statement.query((after, before))?;
+        while let Some(row) = rows.next()? {
+            let place = Place {
+                at: row.get(0)?,
+                row: row.get(1)?,
+            };
+            if !page.offer(place)? {
                 break;
             }
         }
@@ -195,12 +263,15 @@ impl Looking<'_> {
         page: &mut Filling<'_>,
     ) -> rusqlite::Result<()> {
         let order = self.order();
-        let (from, key) = match author {
-            Some(author) => (
+        let (from, key) = match (self.among, author) {
+            (Lead::Mentioned(user), _) => {
+                ("mentions INDEXED BY mentions_by_time WHERE user = ?1", user)
+            }
+            (_, Some(author)) => (
                 "events INDEXED BY events_by_author_and_time WHERE author = ?1",
                 author,
             ),
-            None => ("events INDEXED BY events_by_time WHERE ns = ?1", ns),
+            (_, None) => ("events INDEXED BY events_by_time WHERE ns = ?1", ns),
         };
         let mut after = self.filter.after_date.map_or(-1, |date| number(date.0));
         let mut before = self
@@ -240,6 +311,7 @@ impl Looking<'_> {
     fn parts_of_channels(&self, ns: i64) -> rusqlite::Result<Option<Vec<Part>>> {
         // Authors and times narrow down better than numbers do.
         let is_narrow = self.filter.author.is_some()
+            || matches!(self.among, Lead::Mentioned(_))
             || self.filter.after_date.is_some()
             || self.filter.before_date.is_some();
         if is_narrow || !self.filter.bounds_seqs() {
@@ -390,14 +462,45 @@ fn row_from(db: &Connection, from: i64, before: i64) -> rusqlite::Result<Option<
     .optional()
 }
 
-fn author(db: &Connection, ns: i64, name: &str) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached("SELECT no FROM authors WHERE ns = ?1 AND name = ?2")?
-        .query_row((ns, name), |row| row.get(0))
-        .optional()
+/// Among which rows to look, in numbers of the file.
+#[derive(Debug, Clone, Copy)]
+enum Lead {
+    /// All of them.
+    Any,
+    /// Those that answer the message of this row.
+    Answered(i64),
+    /// Those that are pinned.
+    Pinned,
+    /// Those that mention the user of this number.
+    Mentioned(i64),
+}
+
+impl Lead {
+    /// Finds what a question names; `None` where that leaves nothing.
+    fn find(db: &Connection, area: &Area, among: &Among) -> rusqlite::Result<Option<Self>> {
+        Ok(match (among, area) {
+            (Among::All, _) => Some(Self::Any),
+            (Among::Pinned, Area::Channel(_)) => Some(Self::Pinned),
+            (Among::RepliesTo(seq), Area::Channel(known)) => {
+                Some(Self::Answered(key::row(known.no, *seq)))
+            }
+            (Among::Mentioning(user), _) => author_no(db, area.ns(), user)?.map(Self::Mentioned),
+            (Among::Pinned | Among::RepliesTo(_), Area::Namespace(_)) => None,
+        })
+    }
 }
 
 fn question(query: &EventQuery) -> cursor::Question {
+    let (among, replies_to, user) = match &query.among {
+        Among::All => (0, None, None),
+        Among::RepliesTo(seq) => (1, Some(*seq), None),
+        Among::Pinned => (2, None, None),
+        Among::Mentioning(user) => (3, None, Some(&**user)),
+    };
     cursor::Question::new(1)
+        .number(Some(among))
+        .number(replies_to)
+        .text(user)
         .scope(&query.scope)
         .number(query.after_seq)
         .number(query.before_seq)

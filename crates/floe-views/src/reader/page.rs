@@ -136,8 +136,9 @@ impl<'a> Filling<'a> {
             self.more = true;
             return Ok(false);
         }
-        self.bytes += candidate.content.len();
-        self.found.push(Found::read(row, channel)?);
+        let found = Found::read(row, channel)?;
+        self.bytes += found.content.len() + found.data.as_ref().map_or(0, String::len);
+        self.found.push(found);
         Ok(true)
     }
 

@@ -161,7 +161,7 @@ fn words(reader: &Reader, search: &Search) -> Result<Page<StoredEvent>, QueryErr
         page.items.push(StoredEvent {
             snippet: Some(snippet.into()),
             rank: Some(hit.rank),
-            ..hit.found.complete(db)?
+            ..hit.found.complete(db, None)?
         });
     }
     let next = if hits.peek().is_some() {
@@ -291,17 +291,10 @@ fn substring(reader: &Reader, search: &Search) -> Result<Page<StoredEvent>, Quer
         });
     }
     let query = EventQuery {
-        scope: search.scope.clone(),
-        after_seq: None,
-        before_seq: None,
-        author_id: None,
         content_contains: Some(search.text.clone()),
-        after_date: None,
-        before_date: None,
         newest_first: true,
-        limit: search.limit,
         page: search.page.clone(),
-        with_deleted: false,
+        ..EventQuery::new(search.scope.clone(), search.limit)
     };
     let mut page = events(reader, &query)?;
     for item in &mut page.items {

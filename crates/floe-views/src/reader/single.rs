@@ -18,6 +18,7 @@ pub fn event(
     channel: ChannelId,
     seq: u64,
     with_deleted: bool,
+    viewer: Option<&str>,
 ) -> Result<Option<(StoredEvent, Vec<Event<'static>>)>, QueryError> {
     let db = &reader.db;
     let Some(known) = Known::find(db, channel)? else {
@@ -39,7 +40,11 @@ pub fn event(
         return Ok(None);
     };
     let row = found.row;
-    let stored = found.complete(db)?;
+    let viewer = match viewer {
+        Some(name) => row::author_no(db, known.ns, name)?,
+        None => None,
+    };
+    let stored = found.complete(db, viewer)?;
     let mut versions = versions(db, row, with_deleted)?;
     for version in &mut versions {
         version.deleted |= stored.event.deleted;

@@ -143,19 +143,7 @@ pub fn apply(projector: &mut Projector, channels: &[&Channel]) -> Applied {
 }
 
 pub fn query(scope: Scope) -> EventQuery {
-    EventQuery {
-        scope,
-        after_seq: None,
-        before_seq: None,
-        author_id: None,
-        content_contains: None,
-        after_date: None,
-        before_date: None,
-        newest_first: false,
-        limit: 50,
-        page: None,
-        with_deleted: false,
-    }
+    EventQuery::new(scope, 50)
 }
 
 pub fn search(scope: Scope, text: &str) -> Search {

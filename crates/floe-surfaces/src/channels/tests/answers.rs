@@ -50,6 +50,9 @@ pub(super) fn found() -> StoredEvent {
         event: event(7, "newest"),
         edited_at: Some(Millis(3_000)),
         reactions: vec![("+1".into(), 2)],
+        own_reactions: vec!["+1".into()],
+        replies: 3,
+        pin: None,
         snippet: Some("the \u{2}new\u{3}est <b>".into()),
         rank: Some(1.5),
     }
