@@ -16,6 +16,7 @@ mod http1;
 mod limits;
 mod live;
 mod load;
+mod messages;
 mod output;
 mod page;
 mod parked;

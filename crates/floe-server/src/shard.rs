@@ -14,6 +14,7 @@ mod create;
 mod delete;
 mod fetch;
 mod live;
+mod reads;
 mod registry;
 mod replicated;
 mod tables;
@@ -47,6 +48,7 @@ pub use community::{Acted, Deed, is_community};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
+pub use reads::{Marked, READER_BYTES_MAX, READS_MAX};
 pub use registry::{
     AUDIT, REGISTRY, is_channel, is_internal, is_reserved, is_table_room, is_voice_room,
 };
@@ -103,6 +105,10 @@ pub enum Reply {
     Access(Box<Rules>),
     /// Something was done in a waddle, or was so already.
     Acted(Box<Acted>),
+    /// How far a user has read a channel is noted.
+    Marked(Marked),
+    /// How far a user has read, for each channel that is marked, the one moved last at the end.
+    Reads(Vec<(ChannelId, u64)>),
     /// The command failed.
     Failed(Failure),
 }

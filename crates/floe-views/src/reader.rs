@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use floe_proto::{
-    ChannelId, ChannelMeta, ChannelQuery, Event, EventQuery, Page, Reactions, Search, StoredEvent,
-    Unread, UnreadQuery,
+    ChannelId, ChannelMeta, ChannelQuery, Event, EventQuery, Page, Reactions, Scope, Search,
+    StoredEvent, Unread, UnreadQuery,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
+use self::scope::Known;
 use crate::projector::number_of;
 use crate::{Options, QueryError, schema};
 
@@ -78,6 +79,21 @@ impl Reader {
     /// See [`QueryError`].
     pub fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, QueryError> {
         self.limited(|| events::events(self, query))
+    }
+
+    /// Returns what [`events`](Self::events) does, and the newest event of the channel that the view
+    /// has, which is what the answer takes into account; 0 across a namespace.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn messages(&self, query: &EventQuery) -> Result<(Page<StoredEvent>, u64), QueryError> {
+        self.limited(|| {
+            let applied = match &query.scope {
+                Scope::Channel(id) => Known::find(&self.db, *id)?.map(|known| known.applied),
+                Scope::Namespace(_) => None,
+            };
+            Ok((events::events(self, query)?, applied.unwrap_or(0)))
+        })
     }
 
     /// Returns the messages that match a text.

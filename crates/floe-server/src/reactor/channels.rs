@@ -62,13 +62,15 @@ impl<D: Disk> Reactor<D> {
         credentials.query(query.unwrap_or_default());
         let wanted = Wanted::of(&ask);
         let by_token = credentials.token().is_some();
-        let for_anyone = wanted.deed == Deed::Nothing && !matches!(ask, Ask::Limits);
+        let is_known = matches!(ask, Ask::Limits | Ask::Reads(_));
+        let for_anyone = wanted.deed == Deed::Nothing && !is_known;
         let opened = if by_token || for_anyone {
             self.anonymous_session(at, named, by_token)
         } else {
             self.open_session(at, &credentials, named)
         };
         let granted = opened.and_then(|opened| {
+            let opened = self.speaking_as(opened, &ask)?;
             let grant = self.grant(&opened.session, credentials.token(), &wanted)?;
             Ok((opened, grant))
         });
@@ -86,7 +88,11 @@ impl<D: Disk> Reactor<D> {
                 return self.answer_channel_failure(at, context, form, &failure);
             }
         }
-        self.channel_ask(at, context, form, &opened, grant, ask, fields);
+        match ask {
+            Ask::Messages(id, ask) => self.message_ask(at, context, grant, id, ask),
+            Ask::Reads(ask) => self.reads_ask(at, context, &opened, credentials.token(), ask),
+            ask => self.channel_ask(at, context, form, &opened, grant, ask, fields),
+        }
     }
 
     #[expect(
@@ -105,6 +111,7 @@ impl<D: Disk> Reactor<D> {
     ) {
         let now = self.clock.wall;
         match ask {
+            Ask::Messages(..) | Ask::Reads(_) => unreachable!("messages are asked for elsewhere"),
             Ask::Preflight => self.show(at, context, |out, envelope| {
                 channels::write_preflight(out, envelope, form);
             }),
@@ -280,6 +287,7 @@ impl<D: Disk> Reactor<D> {
                     channel,
                     seq,
                     with_deleted: grant.rights.contains(floe_proto::Rights::READ_DELETED),
+                    viewer: None,
                 };
                 // An event that is there is not denied for want of a view that has it.
                 let is_there = self
@@ -382,7 +390,11 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Decides what a question waits for: nothing that lies behind the wall of its namespace.
-    fn wait_for(&mut self, grant: &Grant, wait_for: Option<WaitFor>) -> Result<Wait, Failure> {
+    pub(super) fn wait_for(
+        &mut self,
+        grant: &Grant,
+        wait_for: Option<WaitFor>,
+    ) -> Result<Wait, Failure> {
         let timeout_ms = self.limits.query_wait_ms;
         let Some(WaitFor { channel, seq }) = wait_for else {
             return Ok(Wait::Open { timeout_ms });
@@ -408,6 +420,11 @@ impl<D: Disk> Reactor<D> {
         wait: Wait,
     ) {
         let ticket = self.expect(at, context, form, shown);
+        self.ask_view_for(ticket, ask, wait);
+    }
+
+    /// Asks the view something that is answered under a ticket.
+    pub(super) fn ask_view_for(&mut self, ticket: Ticket, ask: ViewAsk, wait: Wait) {
         let mark = self.shard.next_view_mark();
         let asked = self
             .views
@@ -448,6 +465,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Refused(_)
             | Reply::Deleted
             | Reply::Access(_)
+            | Reply::Marked(_)
+            | Reply::Reads(_)
             | Reply::Acted(_) => {
                 unreachable!("a stream's reply goes to who asked about a stream")
             }
@@ -495,8 +514,14 @@ impl<D: Disk> Reactor<D> {
         let Some((context, Some(expect))) = self.take_expected(at) else {
             return;
         };
-        let Expect::Channel(form, shown) = *expect else {
-            unreachable!("only channels ask the view");
+        let (form, shown) = match *expect {
+            Expect::Channel(form, shown) => (form, shown),
+            Expect::Message(expect) => {
+                return self.answer_message_view(at, context, &expect, answer);
+            }
+            Expect::Location(_) | Expect::Rules(_) | Expect::Tables(_) => {
+                unreachable!("only channels ask the view")
+            }
         };
         let Lag { events, ms, .. } = self.views.lag(&self.shard, self.clock.wall);
         let lag = channels::Lag { events, ms };
@@ -516,6 +541,9 @@ impl<D: Disk> Reactor<D> {
                     channels::write_found(out, envelope, &event, &versions, lag);
                 });
             }
+            Ok(Answer::Messages { .. } | Answer::Reactions(_) | Answer::Unread(_)) => {
+                unreachable!("the view answers what it was asked")
+            }
             Ok(Answer::Event(None)) => {
                 let failure = Failure::new(Code::NotFound, "there is no such message");
                 self.answer_channel_failure(at, context, form, &failure);
@@ -525,7 +553,13 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Refuses a request, once all that the refusal tells of is durable.
-    fn refuse_channel(&mut self, at: usize, context: Context, form: Form, failure: Failure) {
+    pub(super) fn refuse_channel(
+        &mut self,
+        at: usize,
+        context: Context,
+        form: Form,
+        failure: Failure,
+    ) {
         if self.parks(at, context, &failure) {
             return;
         }
@@ -565,7 +599,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns the room of a channel, if it is there.
-    fn channel_room(&mut self, id: ChannelId) -> Option<&Room> {
+    pub(super) fn channel_room(&mut self, id: ChannelId) -> Option<&Room> {
         let slot = self.shard.find_channel(self.clock.wall, id).ok()??;
         Some(self.shard.room(slot))
     }

@@ -11,6 +11,8 @@ use super::caller::Opened;
 use super::http1::ChunkScan;
 use super::limits::Account;
 use super::live::{Live, PolledKind};
+use super::live::Live;
+use super::messages::MessageExpect;
 use super::output::Output;
 use super::page::Page;
 use super::parked::Parked;
@@ -163,6 +165,8 @@ pub enum Expect {
     Channel(Form, Shown),
     /// With the rules of the room that is called so.
     Rules(Box<str>),
+    /// About messages of a channel.
+    Message(MessageExpect),
     /// About a room with tables.
     Tables(TableExpect),
 }

@@ -450,7 +450,7 @@ impl<D: Disk> Reactor<D> {
         };
         let base = expect.map(|expect| match *expect {
             Expect::Location(base) => base.path,
-            Expect::Channel(..) | Expect::Rules(_) | Expect::Tables(_) => {
+            Expect::Channel(..) | Expect::Message(_) | Expect::Rules(_) | Expect::Tables(_) => {
                 unreachable!("a subscription is no room")
             }
         });
@@ -492,6 +492,9 @@ impl<D: Disk> Reactor<D> {
             Some(Expect::Channel(form, shown)) => {
                 return self.answer_channel(at, context, form, shown, reply);
             }
+            Some(Expect::Message(expect)) => {
+                return self.answer_message(at, context, expect, reply);
+            }
             Some(Expect::Rules(room)) => {
                 return match reply {
                     Reply::Access(rules) => self.answer_rules(at, context, &room, &rules),
@@ -502,6 +505,8 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Deleted
                     | Reply::Channel(_)
                     | Reply::Events(_)
+                    | Reply::Marked(_)
+                    | Reply::Reads(_)
                     | Reply::Acted(_) => unreachable!("rules were asked for"),
                 };
             }
@@ -517,6 +522,8 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Channel(_)
                     | Reply::Events(_)
                     | Reply::Access(_)
+                    | Reply::Marked(_)
+                    | Reply::Reads(_)
                     | Reply::Acted(_) => unreachable!("tables answer by themselves"),
                 };
             }
@@ -557,7 +564,12 @@ impl<D: Disk> Reactor<D> {
             }
             Reply::Deleted => streams::write_deleted(&mut self.out, &envelope),
             Reply::Failed(failure) => return self.answer_failure(at, context, &failure),
-            Reply::Channel(_) | Reply::Events(_) | Reply::Access(_) | Reply::Acted(_) => {
+            Reply::Channel(_)
+            | Reply::Events(_)
+            | Reply::Access(_)
+            | Reply::Marked(_)
+            | Reply::Reads(_)
+            | Reply::Acted(_) => {
                 unreachable!("a channel's reply goes to who asked about a channel")
             }
         }

@@ -600,6 +600,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Deleted
             | Reply::Channel(_)
             | Reply::Access(_)
+            | Reply::Marked(_)
+            | Reply::Reads(_)
             | Reply::Acted(_) => {
                 unreachable!("a WebSocket creates and deletes nothing")
             }

@@ -17,6 +17,8 @@ use crate::shard::{Failure, Ticket};
 pub enum Ask {
     /// For events.
     Events(EventQuery),
+    /// For events of one channel, and the newest that the answer takes into account.
+    Messages(EventQuery),
     /// For events by their words.
     Search(Search),
     /// For channels.
@@ -48,6 +50,13 @@ pub enum Ask {
 pub enum Answer {
     /// Events, best or first in order.
     Events(Page<StoredEvent>),
+    /// Events of one channel.
+    Messages {
+        /// The events.
+        page: Page<StoredEvent>,
+        /// The newest event of the channel that they take into account.
+        applied: u64,
+    },
     /// Channels.
     Channels(Page<ChannelMeta>),
     /// An event and its versions, oldest first; `None` when there is none to see.
@@ -134,6 +143,10 @@ fn answer(
     };
     Ok(match ask {
         Ask::Events(query) => Answer::Events(reader.events(query)?),
+        Ask::Messages(query) => {
+            let (page, applied) = reader.messages(query)?;
+            Answer::Messages { page, applied }
+        }
         Ask::Search(search) => Answer::Events(reader.search(search)?),
         Ask::Channels(query) => Answer::Channels(reader.channels(query)?),
         Ask::Event {

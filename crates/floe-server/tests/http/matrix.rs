@@ -163,7 +163,8 @@ fn need(method: &str, route: &str) -> Option<Need> {
             "/" | "/room" | "/board" | "/healthz" | "/v1/health" | "/ping" | "/v1/openapi.json",
         ) => Nothing,
         ("GET", "/metrics") => Operator,
-        ("GET", "/v1/whoami" | "/v1/limits") => GoodIfShown,
+        // What is told of is decided for each channel.
+        ("GET", "/v1/whoami" | "/v1/limits" | "/v1/reads") => GoodIfShown,
         ("PUT", "/v1/stream/{path}") => Stream(CREATE),
         ("POST", "/v1/stream/{path}") => Stream(APPEND),
         ("GET" | "HEAD", "/v1/stream/{path}") => Stream(READ),
@@ -194,11 +195,24 @@ fn need(method: &str, route: &str) -> Option<Need> {
             | "/v1/channels/{channelId}/query"
             | "/v1/channels/{channelId}/search"
             | "/v1/channels/{channelId}/presence"
+            | "/v1/channels/{channelId}/messages"
+            | "/v1/channels/{channelId}/messages/{sequence}/thread"
+            | "/v1/channels/{channelId}/messages/{sequence}/versions"
+            | "/v1/channels/{channelId}/pins"
             | "/v1/channels/{channelId}"
             | "/channel/subscribe"
             | "/log/subscribe",
         ) => Channel(READ),
-        ("POST", "/channel/read" | "/log/read") => Channel(READ),
+        ("POST", "/channel/read" | "/log/read" | "/v1/channels/{channelId}/read") => Channel(READ),
+        ("POST", "/v1/channels/{channelId}/messages") => Channel(APPEND),
+        ("PATCH", "/v1/channels/{channelId}/messages/{sequence}") => Channel(APPEND),
+        ("DELETE", "/v1/channels/{channelId}/messages/{sequence}") => Channel(DELETE),
+        ("PUT" | "DELETE", "/v1/channels/{channelId}/messages/{sequence}/reactions/{emoji}") => {
+            Channel(APPEND)
+        }
+        ("PUT" | "DELETE", "/v1/channels/{channelId}/messages/{sequence}/pin") => {
+            Channel(Rights::DELETE_ANY)
+        }
         ("GET", "/v1/channels/{channelId}/realtime") => Channel(ENTER),
         ("PATCH", "/v1/channels/{channelId}/events/{seq}") => Channel(APPEND),
         ("PUT" | "DELETE", "/v1/channels/{channelId}/events/{seq}/reactions/{reaction}") => {
@@ -309,6 +323,8 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         .replace("{path}", "news")
         .replace("{seq}", "1")
         .replace("{reaction}", "yes")
+        .replace("{sequence}", "1")
+        .replace("{emoji}", "yes")
         .replace("{user}", "mia")
         .replace("{namespace}", "acme")
         .replace("{id}", "nothing");
@@ -341,6 +357,9 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         | ("PATCH", "/v1/channels/{channelId}/events/{seq}") => {
             json!({"content": "x", "authorId": "a"})
         }
+        ("POST", "/v1/channels/{channelId}/messages")
+        | ("PATCH", "/v1/channels/{channelId}/messages/{sequence}") => json!({"content": "x"}),
+        ("POST", "/v1/channels/{channelId}/read") => json!({"sequence": 1}),
         ("POST", "/v1/channels/{channelId}/tokens") => json!({"rights": ["read"], "author": "a"}),
         ("PUT", "/v1/stream/__ds/subscriptions/{id}") => {
             json!({"type": "pull-wake", "wake_stream": "wakes", "pattern": "x/*"})

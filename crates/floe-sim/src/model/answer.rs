@@ -83,7 +83,12 @@ impl From<Reply> for Answer {
             Reply::Refused(refused) => Self::Refused(refused.code().as_str(), numbers(refused)),
             Reply::Deleted => Self::Deleted,
             Reply::Failed(failure) => Self::Refused(failure.code.as_str(), Vec::new()),
-            Reply::Channel(_) | Reply::Events(_) | Reply::Access(_) | Reply::Acted(_) => {
+            Reply::Channel(_)
+            | Reply::Events(_)
+            | Reply::Access(_)
+            | Reply::Marked(_)
+            | Reply::Reads(_)
+            | Reply::Acted(_) => {
                 unreachable!("the simulation asks about streams alone")
             }
         }

@@ -6,6 +6,7 @@ use floe_proto::{Code, Millis, Namespace, Rights};
 
 use super::caller::{Room, Session, Source};
 use crate::channels::Ask;
+use crate::channels::messages::Order;
 
 /// What a host knows of the room that is asked for.
 #[derive(Clone, Copy)]
@@ -56,6 +57,8 @@ pub enum Deed {
     Append,
     /// Delete events.
     Delete,
+    /// Pin messages.
+    Pin,
     /// Be seen in a room.
     Attend,
 }
@@ -73,6 +76,7 @@ impl Deed {
             Self::Enter => Rights::READ.with(Rights::APPEND),
             Self::Append => Rights::APPEND,
             Self::Delete => Rights::DELETE_OWN.with(Rights::DELETE_ANY),
+            Self::Pin => Rights::DELETE_ANY,
             Self::Attend => Rights::PRESENCE,
         }
     }
@@ -83,7 +87,7 @@ impl Deed {
             Self::Nothing | Self::Create | Self::Survey | Self::Manage | Self::Administer => None,
             // Whoever has come in may be seen.
             Self::Attend => Some(Rights::READ.with(Rights::APPEND)),
-            Self::Describe | Self::Enter | Self::Read | Self::Append | Self::Delete => {
+            Self::Describe | Self::Enter | Self::Read | Self::Append | Self::Delete | Self::Pin => {
                 Some(self.rights())
             }
         }
@@ -97,7 +101,15 @@ impl<'a> Wanted<'a> {
         let channel = ask.channel();
         let room = channel.map(Room::Channel);
         let deed = match ask {
+            // What of it is told is decided for each channel.
+            Ask::Reads(_) => Deed::Nothing,
             Ask::Preflight | Ask::Ping | Ask::OpenApi | Ask::Limits => Deed::Nothing,
+            Ask::Messages(_, ask) => match ask.order {
+                Order::Say { .. } | Order::Edit { .. } | Order::React { .. } => Deed::Append,
+                Order::Delete { .. } => Deed::Delete,
+                Order::Pin { .. } => Deed::Pin,
+                Order::Read { .. } | Order::List(_) | Order::Versions { .. } => Deed::Read,
+            },
             Ask::Create(_) => Deed::Create,
             Ask::List(_) => Deed::Survey,
             Ask::Query(_) | Ask::Search(_) if channel.is_none() => Deed::Survey,

@@ -314,7 +314,7 @@ const fn appended(form: Form, duplicate: bool) -> u16 {
     if duplicate { 200 } else { made(form) }
 }
 
-fn json(out: &mut Vec<u8>, envelope: &Envelope<'_>, status: u16, body: &[u8]) {
+pub(super) fn json(out: &mut Vec<u8>, envelope: &Envelope<'_>, status: u16, body: &[u8]) {
     finish(Answer::start(out, envelope, status), body);
 }
 
@@ -451,7 +451,7 @@ fn page_end(body: &mut Vec<u8>, cursor: Option<&str>, lag: Lag) {
     body.push(b'}');
 }
 
-fn next(body: &mut Vec<u8>, cursor: Option<&str>) {
+pub(super) fn next(body: &mut Vec<u8>, cursor: Option<&str>) {
     body.extend_from_slice(b",\"next\":");
     match cursor {
         Some(cursor) => text(body, cursor),
@@ -459,7 +459,7 @@ fn next(body: &mut Vec<u8>, cursor: Option<&str>) {
     }
 }
 
-fn lagging(body: &mut Vec<u8>, lag: Lag) {
+pub(super) fn lagging(body: &mut Vec<u8>, lag: Lag) {
     body.extend_from_slice(b",\"lag\":");
     // Numbers always serialize.
     let _ = serde_json::to_writer(&mut *body, &lag);
@@ -469,20 +469,20 @@ fn open_with_channel(body: &mut Vec<u8>, channel: ChannelId) {
     let _ = write!(body, "{{\"channelId\":\"{channel}\"");
 }
 
-fn flag(body: &mut Vec<u8>, name: &str, value: bool) {
+pub(super) fn flag(body: &mut Vec<u8>, name: &str, value: bool) {
     let _ = write!(body, ",\"{name}\":{value}");
 }
 
-fn moment(body: &mut Vec<u8>, name: &str, at: Millis) {
+pub(super) fn moment(body: &mut Vec<u8>, name: &str, at: Millis) {
     let _ = write!(body, ",\"{name}\":\"{}\"", at.rfc3339());
 }
 
-fn text(body: &mut Vec<u8>, text: &str) {
+pub(super) fn text(body: &mut Vec<u8>, text: &str) {
     // A string always has a JSON form, and writing to a vector cannot fail.
     let _ = serde_json::to_writer(&mut *body, text);
 }
 
-fn separated<T>(body: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+pub(super) fn separated<T>(body: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             body.push(b',');

@@ -11,6 +11,7 @@
 mod answer;
 mod bounds;
 mod members;
+pub mod messages;
 mod params;
 mod redact;
 mod reject;

@@ -8,6 +8,7 @@ use floe_proto::{
 };
 
 use super::bounds::Bounds;
+use super::messages::{self, MessageAsk, Order, ReadsAsk};
 use super::reject::{Fault, Reject};
 use super::route::{self, Form, Matched, Miss, Operation};
 use crate::access::Credentials;
@@ -15,6 +16,9 @@ use crate::http::{Method, decode};
 
 mod body;
 mod query;
+
+pub(super) use body::{content, said};
+pub(super) use query::{bounded, limit_of, wait_for};
 
 /// A request that was understood.
 #[derive(Debug)]
@@ -107,6 +111,10 @@ pub enum Ask<'a> {
         /// At most so many.
         limit: u32,
     },
+    /// Something about a channel's messages.
+    Messages(ChannelId, MessageAsk<'a>),
+    /// Count what a user has not read.
+    Reads(ReadsAsk<'a>),
 }
 
 /// A channel to make.
@@ -370,6 +378,7 @@ impl Ask<'_> {
             | Self::Secret(channel)
             | Self::Realtime(channel)
             | Self::Presence(channel, _)
+            | Self::Messages(channel, _)
             | Self::Remove { channel, .. }
             | Self::Event { channel, .. }
             | Self::Delete { channel, .. }
@@ -382,14 +391,36 @@ impl Ask<'_> {
             | Self::OpenApi
             | Self::Limits
             | Self::Create(_)
-            | Self::List(_) => None,
+            | Self::List(_)
+            | Self::Reads(_) => None,
         }
+    }
+
+    /// Returns the user in whose name the request is to be judged.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        if let Self::Messages(_, ask) = self {
+            ask.user.as_deref()
+        } else if let Self::Reads(ask) = self {
+            ask.user.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// Returns whether an app server may say for itself in whose name it asks, as it may say who is
+    /// the author of events: not for what is a user's own.
+    #[must_use]
+    pub fn names_its_author(&self) -> bool {
+        matches!(self, Self::Messages(_, ask) if !matches!(ask.order, Order::Read { .. }))
     }
 
     /// Returns the bytes of content that it brings.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        if let Self::Append(_, append) = self {
+        if let Self::Messages(_, ask) = self {
+            ask.order.bytes()
+        } else if let Self::Append(_, append) = self {
             append.messages.iter().map(Said::bytes).sum()
         } else if let Self::Edit(_, edit) = self {
             edit.content.len()
@@ -426,7 +457,9 @@ impl Ask<'_> {
             | Self::Realtime(_)
             | Self::Presence(..)
             | Self::Subscribe { .. }
-            | Self::Poll { .. } => None,
+            | Self::Poll { .. }
+            | Self::Messages(..)
+            | Self::Reads(_) => None,
         }
     }
 }
@@ -470,7 +503,12 @@ pub fn read_request<'a>(
         }
         let matched = matched(method, path)?;
         let query = query.unwrap_or_default();
-        let ask = if matched.endpoint.method == Method::Get {
+        let operation = matched.endpoint.operation;
+        let ask = if let Operation::Message(operation) = operation {
+            messages::read(operation, &matched, query, body, &fields, bounds)?
+        } else if operation == Operation::Reads {
+            messages::read_reads(&matched, query, &fields, bounds)?
+        } else if matched.endpoint.method == Method::Get {
             query::read(form, &matched, query, &mut fields, bounds)?
         } else {
             body::read(form, &matched, query, body, &fields, bounds)?
@@ -509,10 +547,10 @@ fn not_allowed() -> Fault {
 
 /// The fields that this surface reads, found in one pass.
 #[derive(Debug, Default)]
-struct Fields<'a> {
-    credentials: Credentials<'a>,
+pub(super) struct Fields<'a> {
+    pub credentials: Credentials<'a>,
     last_event_id: Option<&'a str>,
-    idempotency_key: Option<&'a str>,
+    pub idempotency_key: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -537,13 +575,13 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads the path's channel.
-fn channel(text: &str) -> Result<ChannelId, Fault> {
+pub(super) fn channel(text: &str) -> Result<ChannelId, Fault> {
     let id = text.parse::<ChannelId>();
     id.map_err(|why| Fault::invalid(why.to_string()))
 }
 
 /// Reads a sequence number of an event, which is never 0.
-fn event_seq(name: &str, seq: u64) -> Result<u64, Fault> {
+pub(super) fn event_seq(name: &str, seq: u64) -> Result<u64, Fault> {
     if seq == 0 {
         return Err(Fault::invalid(format!("{name} is 0; events count from 1")));
     }
@@ -551,7 +589,7 @@ fn event_seq(name: &str, seq: u64) -> Result<u64, Fault> {
 }
 
 /// Refuses a text that is too short or too long.
-fn chars<T: AsRef<str>>(name: &str, text: T, max: usize) -> Result<T, Fault> {
+pub(super) fn chars<T: AsRef<str>>(name: &str, text: T, max: usize) -> Result<T, Fault> {
     let len = text.as_ref().len();
     if len == 0 {
         return Err(Fault::invalid(format!("{name} is empty")));
@@ -583,7 +621,10 @@ fn limit(given: Option<u64>, default: u32, max: u32) -> Result<u32, Fault> {
         .ok_or_else(|| Fault::invalid(format!("limit is not 1 to {max}")))
 }
 
-fn page<'a>(given: Option<Cow<'a, str>>, bounds: &Bounds) -> Result<Option<Box<str>>, Fault> {
+pub(super) fn page<'a>(
+    given: Option<Cow<'a, str>>,
+    bounds: &Bounds,
+) -> Result<Option<Box<str>>, Fault> {
     match given {
         Some(page) if page.len() > bounds.page_bytes_max => Err(Fault::invalid(format!(
             "page is longer than {} bytes",
@@ -595,7 +636,7 @@ fn page<'a>(given: Option<Cow<'a, str>>, bounds: &Bounds) -> Result<Option<Box<s
 }
 
 /// Percent-decodes a segment of the path.
-fn segment(name: &str, raw: &str) -> Result<Box<str>, Fault> {
+pub(super) fn segment(name: &str, raw: &str) -> Result<Box<str>, Fault> {
     let bytes = decode(raw).ok_or_else(|| Fault::invalid(format!("{name} is not in the path")))?;
     let text =
         std::str::from_utf8(&bytes).map_err(|_| Fault::invalid(format!("{name} is not UTF-8")))?;

@@ -1,5 +1,6 @@
 //! The routes, in one table that the parser reads and the `OpenAPI` document is checked against.
 
+use super::messages::MessageOperation;
 use crate::http::Method;
 
 /// The form in which a request was asked, and in which it is answered.
@@ -47,7 +48,10 @@ pub fn owns(path: &str) -> bool {
         || path.starts_with("/log/")
         || path.strip_prefix("/v1/").is_some_and(|rest| {
             rest.strip_prefix("channels").is_some_and(under)
-                || matches!(rest, "query" | "search" | "limits" | "openapi.json")
+                || matches!(
+                    rest,
+                    "query" | "search" | "reads" | "limits" | "openapi.json"
+                )
         })
 }
 
@@ -92,6 +96,8 @@ pub(super) enum Operation {
     Presence,
     Subscribe,
     Poll,
+    Message(MessageOperation),
+    Reads,
 }
 
 /// One route.
@@ -187,6 +193,15 @@ const fn route(
     }
 }
 
+const fn message(
+    method: Method,
+    path: &'static str,
+    operation: MessageOperation,
+    params: &'static [&'static str],
+) -> Endpoint {
+    route(method, path, Operation::Message(operation), params)
+}
+
 pub(super) const PING: Endpoint = route(Method::Get, "ping", Operation::Ping, &[]);
 
 /// Routes under `/channel/`, and the same under `/log/`.
@@ -205,7 +220,8 @@ pub(super) const KEPT: [Endpoint; 8] = {
 };
 
 /// Routes under `/v1/`, the busiest first.
-pub(super) const V1: [Endpoint; 24] = {
+pub(super) const V1: [Endpoint; 37] = {
+    use MessageOperation as Of;
     use Method::{Delete, Get, Patch, Post, Put};
     [
         route(Post, "channels/{channelId}/events", Operation::Append, &[]),
@@ -254,6 +270,29 @@ pub(super) const V1: [Endpoint; 24] = {
             Operation::Unreact,
             AUTHOR,
         ),
+        message(Post, "channels/{channelId}/messages", Of::Say, &[]),
+        message(Get, "channels/{channelId}/messages", Of::List, MESSAGES),
+        message(Patch, MESSAGE, Of::Edit, &[]),
+        message(Delete, MESSAGE, Of::Delete, USER),
+        message(Put, REACTION, Of::React, USER),
+        message(Delete, REACTION, Of::Unreact, USER),
+        message(Put, PIN, Of::Pin, USER),
+        message(Delete, PIN, Of::Unpin, USER),
+        message(
+            Get,
+            "channels/{channelId}/messages/{sequence}/thread",
+            Of::Thread,
+            MESSAGES,
+        ),
+        message(
+            Get,
+            "channels/{channelId}/messages/{sequence}/versions",
+            Of::Versions,
+            &["waitFor", "userId"],
+        ),
+        message(Get, "channels/{channelId}/pins", Of::Pins, MESSAGES),
+        message(Post, "channels/{channelId}/read", Of::Read, &[]),
+        route(Get, "reads", Operation::Reads, &["channels", "userId"]),
         route(Post, "channels", Operation::Create, &[]),
         route(Get, "channels", Operation::List, LIST),
         route(Get, "channels/{channelId}", Operation::Describe, &[]),
@@ -280,6 +319,13 @@ pub(super) const V1: [Endpoint; 24] = {
     ]
 };
 
+const MESSAGE: &str = "channels/{channelId}/messages/{sequence}";
+const REACTION: &str = "channels/{channelId}/messages/{sequence}/reactions/{emoji}";
+const PIN: &str = "channels/{channelId}/messages/{sequence}/pin";
+const USER: &[&str] = &["userId"];
+const MESSAGES: &[&str] = &[
+    "after", "before", "limit", "order", "page", "deleted", "waitFor", "userId",
+];
 const KEPT_SUBSCRIBE: &[&str] = &["channelId", "logId", "afterSeq", "token"];
 const READ: &[&str] = &["afterSeq", "beforeSeq", "limit", "order"];
 const POLL: &[&str] = &["afterSeq", "limit", "token"];

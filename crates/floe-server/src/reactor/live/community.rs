@@ -283,6 +283,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Deleted
             | Reply::Channel(_)
             | Reply::Access(_)
+            | Reply::Marked(_)
+            | Reply::Reads(_)
             | Reply::Acted(_) => None,
             Reply::Refused(refused) => {
                 let failure = Failure::new(refused.code(), refused.to_string());

@@ -9,6 +9,7 @@ mod edit;
 mod hidden;
 mod kept;
 mod live;
+mod messages;
 mod model;
 mod query;
 mod read;

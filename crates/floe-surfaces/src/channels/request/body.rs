@@ -142,7 +142,9 @@ impl Source<'_> {
             | Operation::Realtime
             | Operation::Presence
             | Operation::Subscribe
-            | Operation::Poll => return Err(super::not_allowed()),
+            | Operation::Poll
+            | Operation::Message(_)
+            | Operation::Reads => return Err(super::not_allowed()),
         })
     }
 
@@ -318,39 +320,11 @@ impl Source<'_> {
                 data: None,
             });
         }
-        let data = members.value("data").map(RawValue::get);
-        if let Some(data) = data {
-            data_within(data, self.bounds)?;
-        }
-        let reply_to = members.whole("replyTo")?;
-        let reply_to = reply_to.map(|seq| event_seq("replyTo", seq)).transpose()?;
-        // A picture needs no words.
-        let is_wordless = data.is_some() && members.has_no_text("content");
-        let content = if is_wordless {
-            members.value("content");
-            Cow::Borrowed("")
-        } else {
-            self.content(members)?
-        };
-        Ok(Said {
-            content,
-            reply_to,
-            data,
-        })
+        said(members, self.bounds)
     }
 
     fn content<'a>(self, members: &mut Members<'a>) -> Result<Cow<'a, str>, Fault> {
-        let content = members.text("content")?;
-        let content = content.ok_or_else(|| Fault::missing("content"))?;
-        let max = self.bounds.content_chars_max;
-        if content.is_empty() {
-            return Err(Fault::invalid("content is empty"));
-        }
-        if content.len() > max && content.chars().count() > max {
-            let message = format!("content is longer than {max} characters");
-            return Err(Fault::new(Code::EventTooLarge, message));
-        }
-        Ok(content)
+        content(members, self.bounds)
     }
 
     fn author<'a>(self, members: &mut Members<'a>) -> Result<Option<Cow<'a, str>>, Fault> {
@@ -448,6 +422,50 @@ impl Source<'_> {
             expires_in_seconds: seconds,
         })
     }
+}
+
+/// Reads what a message says.
+pub(in crate::channels) fn said<'a>(
+    members: &mut Members<'a>,
+    bounds: &Bounds,
+) -> Result<Said<'a>, Fault> {
+    let data = members.value("data").map(RawValue::get);
+    if let Some(data) = data {
+        data_within(data, bounds)?;
+    }
+    let reply_to = members.whole("replyTo")?;
+    let reply_to = reply_to.map(|seq| event_seq("replyTo", seq)).transpose()?;
+    // A picture needs no words.
+    let is_wordless = data.is_some() && members.has_no_text("content");
+    let content = if is_wordless {
+        members.value("content");
+        Cow::Borrowed("")
+    } else {
+        content(members, bounds)?
+    };
+    Ok(Said {
+        content,
+        reply_to,
+        data,
+    })
+}
+
+/// Reads the text of a message.
+pub(in crate::channels) fn content<'a>(
+    members: &mut Members<'a>,
+    bounds: &Bounds,
+) -> Result<Cow<'a, str>, Fault> {
+    let content = members.text("content")?;
+    let content = content.ok_or_else(|| Fault::missing("content"))?;
+    let max = bounds.content_chars_max;
+    if content.is_empty() {
+        return Err(Fault::invalid("content is empty"));
+    }
+    if content.len() > max && content.chars().count() > max {
+        let message = format!("content is longer than {max} characters");
+        return Err(Fault::new(Code::EventTooLarge, message));
+    }
+    Ok(content)
 }
 
 /// Refuses data that is too large, too deep or no object.

@@ -91,7 +91,9 @@ pub(super) fn read<'a>(
         | Operation::Unreact
         | Operation::Delete
         | Operation::Token
-        | Operation::Secret => return Err(super::not_allowed()),
+        | Operation::Secret
+        | Operation::Message(_)
+        | Operation::Reads => return Err(super::not_allowed()),
     })
 }
 
@@ -163,7 +165,11 @@ fn seek<'a>(place: Place, params: &mut Params<'a>, bounds: &Bounds) -> Result<As
     }))
 }
 
-fn bounded(params: &mut Params<'_>, name: &str, max: usize) -> Result<Option<Box<str>>, Fault> {
+pub(in crate::channels) fn bounded(
+    params: &mut Params<'_>,
+    name: &str,
+    max: usize,
+) -> Result<Option<Box<str>>, Fault> {
     let text = params.text(name).map(|text| chars(name, text, max));
     Ok(text.transpose()?.map(Cow::into))
 }
@@ -173,7 +179,10 @@ fn namespace_of(params: &mut Params<'_>, bounds: &Bounds) -> Result<Option<Box<s
     Ok(text.transpose()?.map(Cow::into))
 }
 
-fn limit_of(params: &mut Params<'_>, bounds: &Bounds) -> Result<u32, Fault> {
+pub(in crate::channels) fn limit_of(
+    params: &mut Params<'_>,
+    bounds: &Bounds,
+) -> Result<u32, Fault> {
     limit(
         params.whole("limit")?,
         bounds.limit_default,
@@ -190,7 +199,10 @@ fn newest_first(params: &mut Params<'_>) -> Result<bool, Fault> {
 }
 
 /// Reads the event to wait for: a sequence number where the channel is known, or an event's id.
-fn wait_for(params: &mut Params<'_>, known: Option<ChannelId>) -> Result<Option<WaitFor>, Fault> {
+pub(in crate::channels) fn wait_for(
+    params: &mut Params<'_>,
+    known: Option<ChannelId>,
+) -> Result<Option<WaitFor>, Fault> {
     let Some(text) = params.text("waitFor") else {
         return Ok(None);
     };

@@ -412,6 +412,66 @@ fn answers_are_as_the_document_says() {
     check("get", &path("/events/{seq}"), &|out| {
         write_found(out, &ENVELOPE, &found(), &[event(7, "x")], LAG);
     });
+    let message = event(7, "x");
+    let edit = floe_proto::Event {
+        kind: floe_proto::EventKind::Edit,
+        target_seq: Some(3),
+        ..event(8, "y")
+    };
+    let of_messages = path("/messages");
+    let of_message = path("/messages/{sequence}");
+    for duplicate in [false, true] {
+        check("post", &of_messages, &|out| {
+            messages::write_said(out, &ENVELOPE, CHANNEL, &message, Some("n"), duplicate);
+        });
+    }
+    let lists = [
+        of_messages.clone(),
+        path("/messages/{sequence}/thread"),
+        path("/pins"),
+    ];
+    for path in &lists {
+        check("get", path, &|out| {
+            messages::write_messages(out, &ENVELOPE, &page, 9, LAG);
+        });
+    }
+    check("patch", &of_message, &|out| {
+        messages::write_acted(out, &ENVELOPE, &edit);
+    });
+    for (kind, method, rest) in [
+        (floe_proto::EventKind::Deletion, "delete", ""),
+        (floe_proto::EventKind::Reaction, "put", "/reactions/{emoji}"),
+        (floe_proto::EventKind::Pin, "put", "/pin"),
+    ] {
+        let event = floe_proto::Event {
+            kind,
+            ..edit.clone()
+        };
+        check(method, &format!("{of_message}{rest}"), &|out| {
+            messages::write_acted(out, &ENVELOPE, &event);
+        });
+    }
+    check("get", &path("/messages/{sequence}/versions"), &|out| {
+        messages::write_message_versions(out, &ENVELOPE, &found(), &[], LAG);
+    });
+    check("post", &path("/read"), &|out| {
+        messages::write_marked(out, &ENVELOPE, CHANNEL, 7);
+    });
+    check("get", "/v1/reads", &|out| {
+        let counts = [floe_proto::Unread {
+            channel: CHANNEL,
+            after_seq: 3,
+            applied: 9,
+            unread: 2,
+            mentions: 1,
+        }];
+        let unreads = messages::Unreads {
+            user: "ann",
+            counts: &counts,
+            lag: LAG,
+        };
+        messages::write_unreads(out, &ENVELOPE, &unreads);
+    });
     for root in ["/v1", channel] {
         check("get", &format!("{root}/query"), &|out| {
             write_queried(out, &ENVELOPE, &page, LAG);
