@@ -22,6 +22,7 @@ mod memory;
 mod metrics;
 mod proxy;
 mod quotas;
+pub mod reaction_counts;
 mod reactor;
 mod reload;
 mod replica;

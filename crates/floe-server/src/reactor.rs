@@ -20,6 +20,7 @@ mod messages;
 mod output;
 mod page;
 mod parked;
+mod reactions;
 mod readers;
 mod receive;
 mod recognised;
@@ -66,6 +67,7 @@ use crate::live_queries::LiveQueries;
 use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
+use crate::reaction_counts::ReactionCounts;
 use crate::reload::{ReloadSlot, Reloader};
 use crate::replica::ReplicaHost;
 use crate::room_schemas::RoomSchemas;
@@ -125,6 +127,7 @@ pub struct Reactor<D: Disk> {
     buffers: RoomBuffers,
     replicas: ReplicaHost<D::File>,
     live_queries: LiveQueries,
+    reaction_counts: ReactionCounts,
     room_schemas: RoomSchemas,
     sync_callers: live::SyncCallers,
     workers: Workers<D>,
@@ -293,6 +296,7 @@ impl<D: Disk> Reactor<D> {
             views: ViewHost::start(views, &waker, metrics.clone())?,
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             live_queries: LiveQueries::default(),
+            reaction_counts: ReactionCounts::default(),
             room_schemas: RoomSchemas::default(),
             sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
@@ -901,6 +905,9 @@ impl<D: Disk> Reactor<D> {
     fn answer_views(&mut self) {
         let (now, uptime_ms) = (self.clock.wall, self.clock.uptime_ms);
         for (ticket, answer) in self.views.turn(&mut self.shard, now, uptime_ms) {
+            let Some(answer) = self.take_reactions(ticket, answer) else {
+                continue;
+            };
             let Place { at, generation, .. } = Place::of(ticket);
             if self
                 .conns

@@ -11,7 +11,6 @@ use super::caller::Opened;
 use super::http1::ChunkScan;
 use super::limits::Account;
 use super::live::{Live, PolledKind};
-use super::live::Live;
 use super::messages::MessageExpect;
 use super::output::Output;
 use super::page::Page;
@@ -352,6 +351,8 @@ const GENERATION_BITS: u32 = 64 - AT_BITS - COMMAND_BITS;
 impl Place {
     /// Connections that tickets can name.
     pub const CONNECTIONS_MAX: usize = 1 << AT_BITS;
+    /// Last of the generations.
+    pub const GENERATION_MAX: u32 = (1 << GENERATION_BITS) - 1;
 
     /// Packs the place into a ticket.
     pub fn ticket(self) -> Ticket {
