@@ -26,6 +26,7 @@ mod receive;
 mod recognised;
 mod reload;
 mod rules;
+mod shards;
 mod socket;
 mod standing;
 mod tables;
@@ -163,6 +164,7 @@ pub struct Reactor<D: Disk> {
     received_held: usize,
     /// Fan-outs under way.
     passes: VecDeque<readers::Pass>,
+    waddle_shards: shards::WaddleShards,
     fan_out: fanout::FanOut,
     load: load::LoadWatch,
     /// Why the WebSocket that ends next does, where that is known.
@@ -326,6 +328,7 @@ impl<D: Disk> Reactor<D> {
             sockets: 0,
             received_held: 0,
             passes: VecDeque::new(),
+            waddle_shards: shards::WaddleShards::default(),
             fan_out: fanout::FanOut::new(settings.limits.fanout_threads),
             load: load::LoadWatch::new(&settings.limits),
             ending: None,

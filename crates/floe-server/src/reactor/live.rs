@@ -46,7 +46,7 @@ use super::{Reactor, envelope};
 use crate::metrics::{ENDED_BY_CLIENT, ENDED_LOST};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
-use community::CommunitySession;
+use community::{CommunityRoom, CommunitySession};
 use table::TableSession;
 use table_calls::TableCall;
 pub(super) use table_sync::SyncCallers;
@@ -479,7 +479,12 @@ impl<D: Disk> Reactor<D> {
             self.leave_room(ticket, join, leave);
         }
         match live.purpose {
-            Purpose::Rooms | Purpose::Community(_) => {}
+            Purpose::Rooms => {}
+            Purpose::Community(session) => {
+                if let CommunityRoom::Waddle(waddle) = session.room {
+                    self.leave_shard_seat(waddle.seat);
+                }
+            }
             Purpose::Table(session) => self.end_table_session(*session),
         }
     }

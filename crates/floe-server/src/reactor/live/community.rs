@@ -262,8 +262,8 @@ impl<D: Disk> Reactor<D> {
         }
         let (form, mut out) = (live.wire(), Vec::new());
         form.carrier
-            .message(&mut out, None, |out| match session.room {
-                CommunityRoom::Waddle(_) => self.welcome_to_waddle(out, join),
+            .message(&mut out, None, |out| match &session.room {
+                CommunityRoom::Waddle(waddle) => self.welcome_to_waddle(out, join, waddle),
                 CommunityRoom::Channel(_) => self.welcome_to_channel(out, join),
                 CommunityRoom::Voice(_) => self.welcome_to_voice(out, join),
             });

@@ -16,6 +16,7 @@ use floe_surfaces::community::{Incoming, Welcome, write_pong, write_welcome};
 use super::super::caller::full_name;
 use super::super::channels::no_channel;
 use super::super::conn::{Context, Place};
+use super::super::shards::ShardSeat;
 use super::commands::forbidden;
 use super::community::{Begun, CommunityRoom, Opened, join_of};
 use super::telling::NOTHING_SEEN;
@@ -29,6 +30,8 @@ pub(in crate::reactor) struct WaddleSession {
     pub waddle: WaddleId,
     /// What it missed that is gone: the oldest message that is kept, and the newest.
     pub reload: Option<(u64, u64)>,
+    /// Its place in one of the waddle's shards.
+    pub seat: ShardSeat,
     /// The version of the statuses that it has seen.
     pub statuses_seen: u64,
     /// The version of the newest broadcast that it has got.
@@ -126,8 +129,10 @@ impl<D: Disk> Reactor<D> {
         let gone = after.is_some_and(|after| after + 1 < oldest || after > head);
         let mut join = join_of(grant, slot, opened.id);
         join.next = after.filter(|_| !gone).unwrap_or(head);
+        let seat = self.take_shard_seat(slot, join.user.as_deref())?;
         let session = WaddleSession {
             waddle,
+            seat,
             reload: gone.then_some((oldest, head)),
             statuses_seen: NOTHING_SEEN,
             // What was told before is for those who were there.
@@ -167,8 +172,14 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Writes the welcome to a waddle.
-    pub(super) fn welcome_to_waddle(&self, out: &mut Vec<u8>, join: &Join) {
+    pub(super) fn welcome_to_waddle(
+        &self,
+        out: &mut Vec<u8>,
+        join: &Join,
+        session: &WaddleSession,
+    ) {
         let limits = &self.limits;
+        let shard = self.shard_name(session.waddle.as_str(), session.seat);
         let welcome = Welcome {
             room: &join.room,
             user: join.user.as_deref(),
@@ -178,6 +189,7 @@ impl<D: Disk> Reactor<D> {
                 ("frameBytes", limits.live_message_bytes_max.into()),
                 ("presenceTold", limits.presence_told_max as u64),
             ],
+            shard: shard.as_deref(),
             ..Welcome::default()
         };
         write_welcome(out, &welcome);
