@@ -74,7 +74,7 @@ use crate::replica::ReplicaHost;
 use crate::room_schemas::RoomSchemas;
 use crate::settings::Limits;
 use crate::settings::Settings;
-use crate::shard::{Failure, Shard, SlotId};
+use crate::shard::{Failure, Marked, Reply, Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
 use crate::tables::{TableBounds, TableHost, TableSettings};
 use crate::tls::Certificates;
@@ -186,6 +186,8 @@ pub struct Reactor<D: Disk> {
     scratch: Scratch,
     /// A frame in another form than it came.
     frame_scratch: Vec<u8>,
+    /// Who has read how far, for the same users' other connections.
+    marks_moved: Vec<(usize, Marked)>,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -342,6 +344,7 @@ impl<D: Disk> Reactor<D> {
             out: Vec::with_capacity(4 << 10),
             scratch: Scratch::default(),
             frame_scratch: Vec::new(),
+            marks_moved: Vec::new(),
         };
         reactor.keep_directory();
         Ok((reactor, waker))
@@ -852,6 +855,9 @@ impl<D: Disk> Reactor<D> {
         // The WebSocket whose answers gather in `self.out`.
         let mut gathering = None;
         while let Some((ticket, reply)) = self.shard.poll_reply() {
+            if let Reply::Events(appended) = &reply {
+                self.note_reaction(appended);
+            }
             let Place {
                 at,
                 generation,
@@ -880,6 +886,7 @@ impl<D: Disk> Reactor<D> {
             self.answer_live(at, command, reply);
         }
         self.send_gathered(gathering);
+        self.tell_marks();
     }
 
     fn send_gathered(&mut self, gathered: Option<usize>) {
@@ -911,12 +918,18 @@ impl<D: Disk> Reactor<D> {
             let Some(answer) = self.take_reactions(ticket, answer) else {
                 continue;
             };
-            let Place { at, generation, .. } = Place::of(ticket);
-            if self
-                .conns
-                .get(at)
-                .is_some_and(|conn| conn.generation == generation)
-            {
+            let Place {
+                at,
+                generation,
+                command,
+            } = Place::of(ticket);
+            let conn = self.conns.get(at);
+            let Some(conn) = conn.filter(|conn| conn.generation == generation) else {
+                continue;
+            };
+            if conn.live().is_some() {
+                self.answer_recent(at, command, answer);
+            } else {
                 self.answer_view(at, answer);
                 self.resume(at);
             }

@@ -563,6 +563,11 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if let Purpose::Community(_) = live.purpose {
+            if let Reply::Marked(marked) = &reply
+                && marked.moved
+            {
+                self.marks_moved.push((at, *marked));
+            }
             return self.answer_community(&awaited.label, &reply);
         }
         let format = live.format;
@@ -626,8 +631,7 @@ impl<D: Disk> Reactor<D> {
         let generation = self.conns[at].generation;
         let mut command = 0;
         if let Some(live) = self.live_mut(at) {
-            command = live.next_command;
-            live.next_command = command.wrapping_add(1);
+            command = live.take_command();
             live.awaited.push(Awaited {
                 command,
                 label: label.into_owned(),
@@ -667,6 +671,13 @@ impl Live {
             Purpose::Table(session) => Some(session),
             Purpose::Rooms | Purpose::Community(_) => None,
         }
+    }
+
+    /// Returns the number of the next command.
+    const fn take_command(&mut self) -> u16 {
+        let command = self.next_command;
+        self.next_command = command.wrapping_add(1);
+        command
     }
 
     /// Returns the one room of a community that it is for.

@@ -20,10 +20,6 @@ impl<D: Disk> Reactor<D> {
     ///
     /// Whoever tells readers of the channel's events calls it for each such event, as often as it
     /// likes; a channel that nobody watches costs nothing.
-    #[expect(
-        dead_code,
-        reason = "sockets of channels, which tell of reactions, call it"
-    )]
     pub(in crate::reactor) fn count_reactions(
         &mut self,
         channel: ChannelId,

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use floe_proto::{ChannelId, Event, EventKind, Millis};
+use floe_proto::{ChannelId, Event, EventKind, StoredEvent};
 
 use super::common::{Carrier, Incoming, Refusal};
+use crate::channels::messages::{reactions_json, stored_message_json};
 use crate::channels::split_events;
 use crate::tables::fields::{Fields, invalid, need};
 use crate::tables::object::{Object, json};
@@ -53,6 +54,11 @@ pub enum Action<'a> {
     },
     /// That the user is writing something, for 3 seconds from now on, or is not any more.
     Typing(bool),
+    /// That the user has read the channel as far as this.
+    Read {
+        /// The last event that was read.
+        sequence: u64,
+    },
 }
 
 /// Reads what a frame asks of a channel.
@@ -95,6 +101,7 @@ pub fn read_action<'a>(incoming: &Incoming<'a>) -> Result<Action<'a>, Refusal<'a
         "typing" => fields
             .boolean("isTyping")
             .map(|typing| Action::Typing(typing.unwrap_or(true))),
+        "read" => sequence(fields).map(|sequence| Action::Read { sequence }),
         _ => return Err(incoming.unknown()),
     };
     action.map_err(|error| incoming.refuse(error))
@@ -194,26 +201,11 @@ fn write_said(object: &mut Object<'_>, channel: ChannelId, event: &Event<'_>) {
     }
 }
 
-/// A message as it is by now, for somebody who comes.
-#[derive(Debug, Clone, Copy)]
-pub struct Recent<'a> {
-    /// The message with its newest text.
-    pub event: &'a Event<'a>,
-    /// When it was given that.
-    pub edited_at: Option<Millis>,
-    /// Reactions, how many users gave each, and whether the reader is one of them.
-    pub reactions: &'a [(Box<str>, u32, bool)],
-    /// How many messages answer it.
-    pub replies: u64,
-    /// Whether it is pinned.
-    pub pinned: bool,
-}
-
 /// The newest messages of a channel.
 #[derive(Debug, Clone, Copy)]
 pub struct Messages<'a> {
     /// The messages, oldest first.
-    pub messages: &'a [Recent<'a>],
+    pub messages: &'a [&'a StoredEvent],
     /// The last event of the log that is in them; frames go on from there.
     pub sequence: u64,
     /// Whether there are older ones.
@@ -221,38 +213,14 @@ pub struct Messages<'a> {
 }
 
 /// Writes `messages`: what a channel shows to somebody who comes.
-pub fn write_messages(out: &mut Vec<u8>, channel: ChannelId, page: &Messages<'_>) {
+pub fn write_messages(out: &mut Vec<u8>, page: &Messages<'_>) {
     Object::typed(out, "messages", |object| {
-        object.list("messages", page.messages.iter(), |out, recent| {
-            write_recent(out, channel, recent);
+        let messages = page.messages.iter();
+        object.list("messages", messages, |out, stored| {
+            stored_message_json(out, stored);
         });
         object.number("sequence", page.sequence);
         object.boolean("hasMore", page.has_more);
-    });
-}
-
-fn write_recent(out: &mut Vec<u8>, channel: ChannelId, recent: &Recent<'_>) {
-    Object::write(out, |object| {
-        write_said(object, channel, recent.event);
-        if let Some(at) = recent.edited_at {
-            object.text("editedAt", &at.rfc3339());
-        }
-        if !recent.reactions.is_empty() {
-            object.list("reactions", recent.reactions.iter(), |out, one| {
-                let (emoji, count, by_me) = one;
-                Object::write(out, |object| {
-                    object.text("emoji", emoji);
-                    object.number("count", u64::from(*count));
-                    object.boolean("byMe", *by_me);
-                });
-            });
-        }
-        if recent.replies > 0 {
-            object.number("replyCount", recent.replies);
-        }
-        if recent.pinned {
-            object.boolean("pinned", true);
-        }
     });
 }
 
@@ -297,33 +265,37 @@ pub fn write_participants_update<'a>(
     });
 }
 
-/// How often a message was reacted to.
+/// How often a message was reacted to, besides the counts themselves.
 #[derive(Debug, Clone, Copy)]
 pub struct Reactions<'a> {
     /// Which message.
     pub sequence: u64,
-    /// Reactions, and how many users gave each.
-    pub counts: &'a [(Box<str>, u32)],
-    /// Those that the reader gave.
-    pub by_me: &'a [Box<str>],
+    /// Those that the reader gave; `None` where nobody knows any more.
+    pub by_me: Option<&'a [&'a str]>,
     /// The last event of the log that is counted.
     pub at: u64,
 }
 
 /// Writes `reactions`: how often a message was reacted to by now.
-pub fn write_reactions(out: &mut Vec<u8>, reactions: &Reactions<'_>) {
+pub fn write_reactions<'a>(
+    out: &mut Vec<u8>,
+    reactions: &Reactions<'a>,
+    counts: impl Iterator<Item = (&'a str, u32)>,
+) {
     Object::typed(out, "reactions", |object| {
         object.number("sequence", reactions.sequence);
-        object.written("counts", |out| {
-            Object::write(out, |object| {
-                for (emoji, count) in reactions.counts {
-                    object.named_number(emoji, u64::from(*count));
-                }
-            });
-        });
-        object.list("byMe", reactions.by_me.iter(), |out, emoji| {
-            json(out, &**emoji)
-        });
+        let mut members = Vec::new();
+        let mine = reactions.by_me.unwrap_or_default().iter().copied();
+        reactions_json(&mut members, counts, mine);
+        object.those(&members);
         object.number("at", reactions.at);
+    });
+}
+
+/// Writes `read`: how far the user has read a channel, for the user's other connections.
+pub fn write_read(out: &mut Vec<u8>, channel: ChannelId, sequence: u64) {
+    Object::typed(out, "read", |object| {
+        object.text("channelId", &channel.to_string());
+        object.number("sequence", sequence);
     });
 }

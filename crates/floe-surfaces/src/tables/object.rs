@@ -58,17 +58,6 @@ impl<'o> Object<'o> {
             .extend_from_slice(digits.get(at..).unwrap_or_default());
     }
 
-    /// Adds a number under a name that is data.
-    pub fn named_number(&mut self, name: &str, value: u64) {
-        self.comma();
-        json(self.out, name);
-        self.out.push(b':');
-        let mut digits = [0; 20];
-        let at = decimal(value, &mut digits);
-        self.out
-            .extend_from_slice(digits.get(at..).unwrap_or_default());
-    }
-
     pub fn maybe_number(&mut self, name: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.number(name, value);

@@ -8,13 +8,13 @@ use floe_core::Start;
 use floe_log::Disk;
 use floe_proto::{ChannelId, Code, EventKind, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Wanted};
-use floe_surfaces::community::channel::{self, Action};
+use floe_surfaces::community::channel::{self, Action, write_read};
 use floe_surfaces::community::common::param;
 use floe_surfaces::community::{Incoming, Label, Welcome, write_pong, write_welcome};
 use floe_surfaces::live::{Draft, PresenceMode};
 
 use super::super::channels::no_channel;
-use super::super::conn::Context;
+use super::super::conn::{Context, Place};
 use super::commands::{forbidden, memory_failure};
 use super::community::{Begun, CommunityRoom, Opened, join_of};
 use super::{Admitted, Join, Reactor};
@@ -29,6 +29,8 @@ pub(in crate::reactor) struct ChannelSession {
     pub stage: Stage,
     /// Messages that it shows to somebody who comes.
     pub recent: u32,
+    /// The revision of the counted reactions that it has been told.
+    pub reactions_seen: u64,
 }
 
 /// How far a WebSocket of a channel has come.
@@ -43,6 +45,11 @@ pub(in crate::reactor) enum Stage {
     },
     /// The newest messages come next.
     Recent,
+    /// The view has been asked for them.
+    Asked {
+        /// Which question that is among the connection's commands.
+        command: u16,
+    },
     /// Who is there comes next.
     Others,
     /// Only the log and what changes.
@@ -123,6 +130,7 @@ impl<D: Disk> Reactor<D> {
             channel,
             stage,
             recent,
+            reactions_seen: self.reaction_counts.revision(),
         };
         Ok((join, session))
     }
@@ -167,6 +175,9 @@ impl<D: Disk> Reactor<D> {
             match action {
                 Action::Ping => Ok(()),
                 Action::Typing(typing) => self.type_in_channel(slot, &grant, &user, typing),
+                Action::Read { sequence } => {
+                    self.read_channel(at, label, channel, &grant, &user, sequence)
+                }
                 Action::Message {
                     content,
                     reply_to,
@@ -252,6 +263,57 @@ impl<D: Disk> Reactor<D> {
             self.shard.refuse_cold(ticket, failure);
         }
         Ok(())
+    }
+
+    /// Notes how far a user has read a channel; the answer comes once that is durable.
+    fn read_channel(
+        &mut self,
+        at: usize,
+        label: &Label<'_>,
+        channel: ChannelId,
+        grant: &Grant,
+        user: &str,
+        sequence: u64,
+    ) -> Result<(), Failure> {
+        if !grant.rights.contains(Rights::READ) {
+            return Err(forbidden());
+        }
+        let slot = self.shard.find_channel(self.clock.wall, channel)?;
+        let tail = slot.map_or(0, |slot| self.shard.room(slot).visible().tail);
+        if sequence > tail {
+            let message = "the channel has no such event";
+            return Err(Failure::new(Code::NotFound, message));
+        }
+        let ticket = self.await_command(at, label.clone(), "", 0);
+        let now = self.clock.wall;
+        self.shard
+            .mark_read(now, ticket, &grant.namespace, user, channel, sequence);
+        Ok(())
+    }
+
+    /// Tells the other connections of users how far they have read.
+    pub(in crate::reactor) fn tell_marks(&mut self) {
+        for (at, marked) in std::mem::take(&mut self.marks_moved) {
+            let Some(join) = self.live_ref(at).and_then(|live| live.joins.first()) else {
+                continue;
+            };
+            let (slot, user) = (join.slot, join.user.clone());
+            let readers = self.shard.readers(slot).iter();
+            let places: Vec<usize> = readers.map(|reader| Place::of(*reader).at).collect();
+            for other in places {
+                let live = self.live_ref(other).filter(|_| other != at);
+                let is_own = live.is_some_and(|live| {
+                    let mut joins = live.joins.iter();
+                    live.community().is_some()
+                        && joins.any(|join| join.slot == slot && join.user == user)
+                });
+                if is_own {
+                    self.tell_message(other, |out| {
+                        write_read(out, marked.channel, marked.seq);
+                    });
+                }
+            }
+        }
     }
 
     /// Notes that a user is writing something in a channel, or is not any more.

@@ -4,19 +4,21 @@
 use bytes::Bytes;
 use floe_core::live::{Changes, Live as LiveState, Memory, Told};
 use floe_log::Disk;
-use floe_proto::ChannelId;
-use floe_surfaces::channels::Hidden;
+use floe_proto::{ChannelId, Event, EventKind, EventQuery, Scope};
+use floe_surfaces::channels::{Hidden, split_events};
 use floe_surfaces::community::Carrier;
 use floe_surfaces::community::channel::{
-    Messages, write_events, write_messages, write_participants, write_participants_update,
-    write_reload, write_typing,
+    Messages, Reactions, write_events, write_messages, write_participants,
+    write_participants_update, write_reactions, write_reload, write_typing,
 };
 
+use super::super::conn::Place;
 use super::channel::{ChannelSession, Stage};
 use super::community::CommunityRoom;
 use super::telling::{NOTHING_SEEN, Next, SharedFrames, TYPING_MAX, Wire, is_typing};
 use super::{Join, Live, Reactor};
-use crate::shard::{Failure, SlotId};
+use crate::shard::{Appended, Failure, SlotId};
+use crate::views::{Answer, Ask, Wait};
 
 /// A frame of a channel or waddle, for all who stand at the same place.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub(super) enum Of {
     Participants,
     /// Who writes in it.
     Typing,
+    /// How often messages were reacted to.
+    Reactions,
     /// Changes of a waddle, bans among them or not.
     Changes(bool),
     /// How the users of a waddle are.
@@ -45,6 +49,8 @@ pub(super) enum Of {
     Broadcasts,
 }
 
+/// Milliseconds that somebody who comes waits for the view.
+const RECENT_WAIT_MS: u64 = 2_000;
 /// Frames of each room that one pass keeps.
 const KEPT_MAX: usize = 8;
 
@@ -102,7 +108,8 @@ impl<D: Disk> Reactor<D> {
                     session.stage = stage;
                 }))
             }
-            Stage::Recent => self.recent_of_log(at, place),
+            Stage::Recent => self.ask_recent(at, place),
+            Stage::Asked { .. } => Ok(Next::Nothing),
             Stage::Others => {
                 let (out, seen) = self.others(join, form.carrier);
                 let bytes = self.pack(out, form);
@@ -139,12 +146,94 @@ impl<D: Disk> Reactor<D> {
         Next::Send(bytes)
     }
 
+    /// Asks the view for the newest messages, and the log where there is no view to be asked.
+    fn ask_recent(&mut self, at: usize, place: usize) -> Result<Next, Failure> {
+        let Some((session, join, _)) = self.of_channel(at, place) else {
+            return Ok(Next::Nothing);
+        };
+        let (channel, seq) = (session.channel, self.shard.room(join.slot).visible().tail);
+        if seq == 0 {
+            return self.recent_of_log(at, place);
+        }
+        let query = EventQuery {
+            newest_first: true,
+            viewer: join.user.clone(),
+            ..EventQuery::new(Scope::Channel(channel), session.recent)
+        };
+        let command = self.live_mut(at).map_or(0, Live::take_command);
+        let ticket = Place {
+            at,
+            generation: self.conns[at].generation,
+            command,
+        };
+        let wait = Wait::Seq {
+            channel,
+            seq,
+            timeout_ms: RECENT_WAIT_MS,
+        };
+        let mark = self.shard.next_view_mark();
+        let (ask, uptime_ms) = (Ask::Messages(query), self.clock.uptime_ms);
+        let asked = self.views.ask(ticket.ticket(), ask, wait, mark, uptime_ms);
+        if asked.is_err() {
+            return self.recent_of_log(at, place);
+        }
+        Ok(self.moved_channel(at, place, Bytes::new(), |session, _| {
+            session.stage = Stage::Asked { command };
+        }))
+    }
+
+    /// Shows what the view has said of the newest messages, and goes on from there.
+    pub(in crate::reactor) fn answer_recent(
+        &mut self,
+        at: usize,
+        command: u16,
+        answer: Result<Answer, Failure>,
+    ) {
+        let Some((session, join, form)) = self.of_channel(at, 0) else {
+            return;
+        };
+        if session.stage != (Stage::Asked { command }) {
+            return;
+        }
+        let (slot, start) = (join.slot, self.shard.room(join.slot).start());
+        let told = match answer {
+            Ok(Answer::Messages { page, applied }) if applied >= start => {
+                let mut messages: Vec<_> = page.items.iter().collect();
+                messages.reverse();
+                let shown = Messages {
+                    messages: &messages,
+                    sequence: applied,
+                    has_more: page.next.is_some(),
+                };
+                let mut out = Vec::new();
+                form.carrier
+                    .message(&mut out, None, |out| write_messages(out, &shown));
+                let bytes = self.pack(out, form);
+                Ok(self.moved_channel(at, 0, bytes, |session, join| {
+                    join.next = applied;
+                    session.stage = Stage::Others;
+                }))
+            }
+            Ok(_) | Err(_) => self.recent_of_log(at, 0),
+        };
+        match told {
+            Ok(Next::Send(bytes)) => {
+                self.out.clear();
+                self.out.extend_from_slice(&bytes);
+                self.send(at);
+                self.tell_room(at, slot, &mut SharedFrames::default());
+            }
+            Ok(Next::Nothing | Next::Close(..)) => {}
+            Err(failure) => self.dismiss(at, failure.code, &failure.message),
+        }
+    }
+
     /// Shows the newest messages as they stand in the log: what has become of them follows.
     fn recent_of_log(&mut self, at: usize, place: usize) -> Result<Next, Failure> {
         let Some((session, join, form)) = self.of_channel(at, place) else {
             return Ok(Next::Nothing);
         };
-        let (channel, room) = (session.channel, self.shard.room(join.slot));
+        let room = self.shard.room(join.slot);
         let tail = room.visible().tail;
         let sequence = tail.saturating_sub(session.recent.into()).max(room.start());
         let page = Messages {
@@ -154,7 +243,7 @@ impl<D: Disk> Reactor<D> {
         };
         let mut out = Vec::new();
         form.carrier
-            .message(&mut out, None, |out| write_messages(out, channel, &page));
+            .message(&mut out, None, |out| write_messages(out, &page));
         let bytes = self.pack(out, form);
         Ok(self.moved_channel(at, place, bytes, |session, join| {
             join.next = sequence;
@@ -196,6 +285,15 @@ impl<D: Disk> Reactor<D> {
             })?;
             return Ok(self.moved_channel(at, place, frame.bytes, |_, join| join.next = frame.to));
         }
+        let from = session.reactions_seen;
+        let newest = self.reaction_counts.since(channel, from).last();
+        if let Some(revision) = newest.map(|counted| counted.revision) {
+            let user = join.user.as_deref();
+            let bytes = self.reactions_frame(channel, from, user, form, shared)?;
+            return Ok(self.moved_channel(at, place, bytes, |session, _| {
+                session.reactions_seen = revision;
+            }));
+        }
         let Some(versions) = self.shard.live(slot).map(LiveState::versions) else {
             return Ok(Next::Nothing);
         };
@@ -235,6 +333,66 @@ impl<D: Disk> Reactor<D> {
         let mut out = Vec::new();
         write_events(&mut out, form.carrier, channel, &events);
         Ok((next, self.pack(out, form)))
+    }
+
+    /// Writes how often messages were reacted to; few readers are among those who did.
+    fn reactions_frame(
+        &self,
+        channel: ChannelId,
+        from: u64,
+        reader: Option<&str>,
+        form: Wire,
+        shared: &mut SharedFrames,
+    ) -> Result<Bytes, Failure> {
+        let counted = || self.reaction_counts.since(channel, from);
+        let make = |reader: Option<&str>| {
+            let mut out = Vec::new();
+            for one in counted() {
+                let mine: Option<Vec<&str>> = match reader {
+                    Some(reader) => one.by(reader).map(Iterator::collect),
+                    None => Some(Vec::new()),
+                };
+                let reactions = Reactions {
+                    sequence: one.target,
+                    by_me: mine.as_deref(),
+                    at: one.at,
+                };
+                form.carrier.message(&mut out, None, |out| {
+                    write_reactions(out, &reactions, one.counts());
+                });
+            }
+            self.pack(out, form)
+        };
+        let own = reader.filter(|reader| {
+            let mut all = counted();
+            all.any(|one| one.by(reader).is_none_or(|mut mine| mine.next().is_some()))
+        });
+        if own.is_some() {
+            return Ok(make(own));
+        }
+        let frame = shared.room_frame::<Failure>((form, Of::Reactions, from), || {
+            Ok((self.reaction_counts.revision(), make(None)))
+        })?;
+        Ok(frame.bytes)
+    }
+
+    /// Has the reactions to a message counted, if an event that is durable now is about them and
+    /// somebody is in the channel.
+    pub(in crate::reactor) fn note_reaction(&mut self, appended: &Appended) {
+        if appended.duplicate || appended.count != 1 {
+            return;
+        }
+        let mut events = split_events(&appended.events);
+        let event = events.next().and_then(|(_, event)| Event::parse(event));
+        let Some(event) = event.filter(|event| event.kind == EventKind::Reaction) else {
+            return;
+        };
+        let slot = self.shard.find_channel(self.clock.wall, appended.channel);
+        if let (Ok(Some(slot)), Some(target)) = (slot, event.target_seq)
+            && !self.shard.readers(slot).is_empty()
+        {
+            self.count_reactions(appended.channel, target, event.seq);
+        }
     }
 
     fn participants(&self, slot: SlotId, from: u64, carrier: Carrier) -> Vec<u8> {

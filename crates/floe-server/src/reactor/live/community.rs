@@ -278,12 +278,12 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn answer_community(&mut self, label: &Label<'_>, reply: &Reply) {
         let sequence = match reply {
             Reply::Events(appended) => Some(appended.first_seq + appended.count - 1),
+            Reply::Marked(marked) => Some(marked.seq),
             Reply::Appended { .. }
             | Reply::Created { .. }
             | Reply::Deleted
             | Reply::Channel(_)
             | Reply::Access(_)
-            | Reply::Marked(_)
             | Reply::Reads(_)
             | Reply::Acted(_) => None,
             Reply::Refused(refused) => {

@@ -1,8 +1,10 @@
 //! Communities: WebSockets of one room each.
 
 mod channel;
+mod fallback;
 mod opening;
 mod voice;
+mod waddle;
 
 use serde_json::{Value, json};
 
