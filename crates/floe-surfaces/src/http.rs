@@ -61,6 +61,8 @@ pub enum Route<'a> {
     Root,
     /// `/room`
     Room,
+    /// `/chat`
+    Chat,
     /// `/board`
     Board,
     /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
@@ -103,6 +105,7 @@ impl<'a> Route<'a> {
             "/" => Self::Root,
             "/room" => Self::Room,
             "/board" => Self::Board,
+            "/chat" => Self::Chat,
             _ => Self::Unknown,
         }
     }

@@ -143,6 +143,7 @@ impl<D: Disk> Reactor<D> {
             Route::Root => self.answer_text(at, context, method, HTML_TYPE, DEMO),
             Route::Room => self.answer_text(at, context, method, HTML_TYPE, ROOM),
             Route::Board => self.answer_text(at, context, method, HTML_TYPE, BOARD),
+            Route::Chat => self.answer_text(at, context, method, HTML_TYPE, CHAT),
         }
     }
 
@@ -804,6 +805,8 @@ const ROOM: &str = include_str!("../../assets/room.html");
 
 /// The page that shows a room with tables at work.
 const BOARD: &str = include_str!("../../../../examples/board.html");
+/// The page of a community.
+const CHAT: &str = include_str!("../../../../examples/chat.html");
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");

@@ -160,7 +160,8 @@ fn need(method: &str, route: &str) -> Option<Need> {
     let need = match (method, route) {
         (
             "GET",
-            "/" | "/room" | "/board" | "/healthz" | "/v1/health" | "/ping" | "/v1/openapi.json",
+            "/" | "/room" | "/board" | "/chat" | "/healthz" | "/v1/health" | "/ping"
+            | "/v1/openapi.json",
         ) => Nothing,
         ("GET", "/metrics") => Operator,
         // What is told of is decided for each channel.
@@ -192,6 +193,7 @@ fn need(method: &str, route: &str) -> Option<Need> {
             | "/v1/channels/{channelId}/events/{seq}"
             | "/v1/channels/{channelId}/subscribe"
             | "/v1/channels/{channelId}/poll"
+            | "/v1/channels/{channelId}/live"
             | "/v1/channels/{channelId}/query"
             | "/v1/channels/{channelId}/search"
             | "/v1/channels/{channelId}/presence"
@@ -268,6 +270,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         ("GET", "/"),
         ("GET", "/room"),
         ("GET", "/board"),
+        ("GET", "/chat"),
         ("GET", "/healthz"),
         ("GET", "/v1/health"),
         ("GET", "/metrics"),
@@ -394,6 +397,7 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         {
             "?authorId=a".to_owned()
         }
+        route if route.ends_with("/live") => "?poll=true".to_owned(),
         _ => String::new(),
     };
     let request = Request::new(method, &format!("{path}{query}"));

@@ -77,7 +77,7 @@ impl<'a> RoomPath<'a> {
     /// Every route, with its method.
     pub const ROUTES: [(Method, &'static str); 4] = [
         (Method::Get, "/v1/waddles/{waddle}/live"),
-        (Method::Get, "/v1/channels/{id}/live"),
+        (Method::Get, "/v1/channels/{channelId}/live"),
         (Method::Get, "/v1/waddles/{waddle}/presence"),
         (Method::Post, "/v1/waddles/{waddle}/broadcast"),
     ];

@@ -113,11 +113,11 @@ impl<D: Disk> Reactor<D> {
         let session = &Arc::clone(&admitted.opened).session;
         let path = waddle.path();
         let name = full_name(session, path.as_bytes()).into_owned();
-        let slot = self.shard.waddle(self.clock.wall, &name)?;
-        if joins {
+        if joins && session.caller().user.is_some() {
             self.join_waddle(at, session, &name)?;
         }
-        let grant = self.admit_stream(session, path.as_bytes(), Deed::Read)?;
+        // Whether it is there is for those to know who may see it.
+        let (slot, grant) = self.known_waddle(session, &waddle, Deed::Read)?;
         self.settle_live(at, &grant.namespace, grant.author.as_deref())?;
         self.admit_reader(at, slot)?;
         let room = self.shard.room(slot);
@@ -305,8 +305,8 @@ impl<D: Disk> Reactor<D> {
     ) -> Result<(SlotId, Grant), Failure> {
         let path = waddle.path();
         let name = full_name(session, path.as_bytes()).into_owned();
-        let slot = self.shard.waddle(self.clock.wall, &name)?;
         let grant = self.admit_stream(session, path.as_bytes(), deed)?;
+        let slot = self.shard.waddle(self.clock.wall, &name)?;
         Ok((slot, grant))
     }
 

@@ -160,6 +160,7 @@ fn without_a_good_key_nothing_is_there() {
         "/",
         "/room",
         "/board",
+        "/chat",
     ] {
         server.expect(200, get(open));
     }

@@ -4,7 +4,6 @@ mod channel;
 mod fallback;
 mod opening;
 mod voice;
-mod waddle;
 
 use serde_json::{Value, json};
 
