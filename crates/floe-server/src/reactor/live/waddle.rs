@@ -190,7 +190,6 @@ impl<D: Disk> Reactor<D> {
                 ("presenceTold", limits.presence_told_max as u64),
             ],
             shard: shard.as_deref(),
-            ..Welcome::default()
         };
         write_welcome(out, &welcome);
     }
@@ -226,9 +225,11 @@ impl<D: Disk> Reactor<D> {
         let changed = self.shard.change_live(slot, now, |live, _| {
             live.statuses.update(ticket.0, status, now)
         });
-        changed.map_err(|error| match error.code() {
-            Code::NotJoined => forbidden(),
-            code => Failure::new(code, error.to_string()),
+        changed.map_err(|error| {
+            if error.code() == Code::NotJoined {
+                return forbidden();
+            }
+            Failure::new(error.code(), error.to_string())
         })
     }
 
