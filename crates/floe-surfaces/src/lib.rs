@@ -8,7 +8,7 @@
 //! - [`access`]: API keys and channel tokens, and what they allow.
 //! - [`admin`]: namespaces, API keys, tokens, revocations and tickets over HTTP.
 //! - [`channels`]: channels and logs over HTTP, as REST and in the kept form.
-//! - [`community`]: waddles, their channels and voice rooms, over WebSockets of their own.
+//! - [`community`]: waddles, their members, channels and voice rooms, over HTTP and WebSockets of their own.
 //! - [`http`]: routes, the frame every answer shares, error bodies, CORS.
 //! - [`json`]: bodies of JSON streams, split into messages as they were sent.
 //! - [`limits`]: what limits are called and how they are told.

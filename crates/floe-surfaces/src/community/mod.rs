@@ -6,10 +6,13 @@
 //! `write_*` functions append one JSON object, the same on every transport; [`message`] makes it a message
 //! of a WebSocket.
 //!
+//! [`http`] is waddles, members, bans, rooms and search over plain HTTP.
+//!
 //! The surface is described in `docs/COMMUNITY.md`.
 
 pub mod channel;
 pub mod common;
+pub mod http;
 pub mod polled;
 pub mod voice;
 pub mod waddle;
