@@ -9,6 +9,13 @@ pub enum Scope {
     Channel(ChannelId),
     /// Those of all channels of a namespace.
     Namespace(Box<str>),
+    /// Those of some channels of a namespace.
+    Channels {
+        /// The namespace.
+        owner: Box<str>,
+        /// The channels, ascending.
+        channels: Box<[ChannelId]>,
+    },
 }
 
 /// A question for events; every filter may stand alone, and all that are set must hold.

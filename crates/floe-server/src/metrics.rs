@@ -84,6 +84,7 @@ pub struct Metrics {
     tables: TableMetrics,
     replica: ReplicaMetrics,
     rooms: RoomMetrics,
+    waddle_acts: Family<ActLabel, Counter>,
 }
 
 const METHODS: [(Method, &str); 8] = [
@@ -113,6 +114,11 @@ struct CodeLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActLabel {
+    act: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabel {
     part: &'static str,
 }
@@ -133,6 +139,12 @@ impl Metrics {
             "Disk space of the log by part",
             Unit::Bytes,
             log.clone(),
+        );
+        let waddle_acts = Family::<ActLabel, Counter>::default();
+        registry.register(
+            "waddle_acts",
+            "Acts in waddles by kind",
+            waddle_acts.clone(),
         );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
@@ -221,6 +233,7 @@ impl Metrics {
             tables: TableMetrics::register(&mut registry),
             replica: ReplicaMetrics::register(&mut registry),
             rooms: RoomMetrics::register(&mut registry),
+            waddle_acts,
             registry: Arc::new(registry),
             appends,
             append_bytes,
@@ -264,6 +277,11 @@ impl Metrics {
     /// Counts a failure.
     pub fn error(&self, code: Code) {
         self.errors[code as usize].inc();
+    }
+
+    /// Counts an act in a waddle.
+    pub fn waddle_act(&self, act: &'static str) {
+        self.waddle_acts.get_or_create(&ActLabel { act }).inc();
     }
 
     /// Counts an append.

@@ -8,6 +8,7 @@ mod admin;
 mod caller;
 mod channels;
 mod cold;
+mod community;
 mod conn;
 mod dispatch;
 mod ending;
@@ -99,6 +100,10 @@ pub struct Reactor<D: Disk> {
     refusals: admin::RefusalsLogged,
     /// When the first of the connections' credentials ends, or earlier.
     ends_next: Millis,
+    /// When the first time-out ends that was met, or earlier.
+    standing_next: Millis,
+    /// Waddles on their way out.
+    waddles_ending: VecDeque<community::Ending>,
     /// Base of the server's absolute addresses, where the operator has set one.
     public_url: Option<String>,
     /// The address listened on.
@@ -285,6 +290,8 @@ impl<D: Disk> Reactor<D> {
             tickets: tickets::Tickets::default(),
             refusals: admin::RefusalsLogged::default(),
             ends_next: Millis(u64::MAX),
+            standing_next: Millis(u64::MAX),
+            waddles_ending: VecDeque::new(),
             public_url: settings.public_url.clone(),
             address,
             origins: settings.origins.clone(),
@@ -381,6 +388,7 @@ impl<D: Disk> Reactor<D> {
                 polled => polled?,
             }
             self.clock.turn();
+            self.end_time_outs();
             self.events = events.iter().count();
             let now = Instant::now();
             self.load.turns.wakes(now, self.events < EVENTS_STEP);
@@ -395,6 +403,7 @@ impl<D: Disk> Reactor<D> {
             self.notify();
             self.answer_directory();
             self.clear_namespaces();
+            self.end_waddles();
             self.answer_views();
             self.flush_due();
             self.answer_tables();
@@ -421,7 +430,7 @@ impl<D: Disk> Reactor<D> {
             || self
                 .directory
                 .is_busy(self.shard.durable(), self.clock.wall);
-        if !self.passes.is_empty() || busy {
+        if !self.passes.is_empty() || !self.waddles_ending.is_empty() || busy {
             return Duration::ZERO;
         }
         let mut wake_ms = self.deadline_ms.min(self.uptime_of(self.ends_next));

@@ -44,7 +44,7 @@ use crate::settings::Limits;
 
 pub use access::Rules;
 pub use channels::{Appended, ChangeChannel, NewEvent, NewEvents};
-pub use community::{Acted, Deed, is_community};
+pub use community::{Acted, Deed, is_community, waddle_room_name};
 pub use create::{ForkOf, NewRoom};
 pub use fetch::{Fetched, ReadPlan, read_parts};
 pub use live::MemoryTotals;
@@ -109,6 +109,8 @@ pub enum Reply {
     Marked(Marked),
     /// How far a user has read, for each channel that is marked, the one moved last at the end.
     Reads(Vec<(ChannelId, u64)>),
+    /// What was read of rooms and is told is durable.
+    Told,
     /// The command failed.
     Failed(Failure),
 }

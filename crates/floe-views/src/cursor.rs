@@ -63,6 +63,8 @@ impl Question {
         match scope {
             Scope::Channel(id) => self.flag(true).bytes(&id.0),
             Scope::Namespace(name) => self.flag(false).text(Some(name)),
+            // Which channels they are may change from page to page, and what was shown stays shown.
+            Scope::Channels { owner, .. } => self.flag(false).flag(true).text(Some(owner)),
         }
     }
 

@@ -90,7 +90,7 @@ impl Reader {
         self.limited(|| {
             let applied = match &query.scope {
                 Scope::Channel(id) => Known::find(&self.db, *id)?.map(|known| known.applied),
-                Scope::Namespace(_) => None,
+                Scope::Namespace(_) | Scope::Channels { .. } => None,
             };
             Ok((events::events(self, query)?, applied.unwrap_or(0)))
         })

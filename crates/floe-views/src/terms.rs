@@ -76,14 +76,20 @@ fn for_each_part(text: &str, mut each: impl FnMut(&[char; PART_LEN])) {
     }
 }
 
-/// Returns the question to the index for documents that have all of `all`, and one of `any` unless
-/// that is empty.
-pub fn question(all: &[String], any: &[String]) -> String {
+/// Returns the question to the index for documents that have one of `place`, all of `all`, and one of
+/// `any` unless that is empty.
+pub fn question(place: &[String], all: &[String], any: &[String]) -> String {
     let quote = |term: &String| format!("\"{}\"", term.replace('"', ""));
-    let mut question = all.iter().map(quote).collect::<Vec<_>>().join(" AND ");
+    let one_of = |terms: &[String]| {
+        let terms: Vec<_> = terms.iter().map(quote).collect();
+        format!("({})", terms.join(" OR "))
+    };
+    let mut question = one_of(place);
+    for term in all {
+        let _ = write!(question, " AND {}", quote(term));
+    }
     if !any.is_empty() {
-        let any = any.iter().map(quote).collect::<Vec<_>>().join(" OR ");
-        let _ = write!(question, " AND ({any})");
+        let _ = write!(question, " AND {}", one_of(any));
     }
     question
 }
@@ -107,9 +113,13 @@ mod tests {
 
     #[test]
     fn a_question_is_made_of_quoted_terms() {
-        let all = [channel(7), "or".to_owned()];
-        assert_eq!(question(&all, &[]), "\"\u{e000}c7\" AND \"or\"");
+        let (place, all) = ([channel(7)], ["or".to_owned()]);
+        assert_eq!(question(&place, &all, &[]), "(\"\u{e000}c7\") AND \"or\"");
         let any = ["near".to_owned(), "x\"y".to_owned()];
-        assert_eq!(question(&all[1..], &any), "\"or\" AND (\"near\" OR \"xy\")");
+        let place = [channel(7), channel(8)];
+        assert_eq!(
+            question(&place, &[], &any),
+            "(\"\u{e000}c7\" OR \"\u{e000}c8\") AND (\"near\" OR \"xy\")"
+        );
     }
 }

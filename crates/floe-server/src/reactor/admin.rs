@@ -297,7 +297,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Returns lowercase hexadecimal digits of random bytes.
-    fn random_text<const N: usize>(&self) -> String {
+    pub(super) fn random_text<const N: usize>(&self) -> String {
         let bytes = self.random_bytes::<N>();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }

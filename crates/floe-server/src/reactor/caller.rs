@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_core::access::Role;
 use floe_log::Disk;
-use floe_proto::{Code, Millis, Namespace, Rights};
+use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{
     Caller, Credentials, Deed, Denied, Grant, Known, NAMESPACE_DEFAULT, Room, Session, Source,
     Wanted, authorize,
@@ -15,7 +15,7 @@ use floe_surfaces::streams::Request;
 
 use super::Reactor;
 use super::channels::known;
-use crate::shard::{AUDIT, Failure, REGISTRY, SlotId, is_community, is_internal};
+use crate::shard::{AUDIT, Failure, REGISTRY, is_community, is_internal};
 
 /// A session with what it was opened with, so that the same is not looked up again.
 #[derive(Debug)]
@@ -337,18 +337,6 @@ impl<D: Disk> Reactor<D> {
         let grant = authorize(session, token, wanted, known, now).map_err(refused)?;
         self.check_stands(grant.namespace.as_str())?;
         Ok(grant)
-    }
-
-    /// Returns what the waddle that a room is of lets a session's user do there.
-    fn standing(
-        &mut self,
-        session: &Session,
-        slot: Option<SlotId>,
-    ) -> Result<Option<Rights>, Failure> {
-        match (slot, session.caller().user.as_deref()) {
-            (Some(slot), Some(user)) => self.shard.waddle_rights(self.clock.wall, slot, user),
-            (Some(_), None) | (None, _) => Ok(None),
-        }
     }
 
     /// Returns what decides who may do something with a stream, if it is there.

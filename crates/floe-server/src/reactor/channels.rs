@@ -154,6 +154,12 @@ impl<D: Disk> Reactor<D> {
                 let ticket = self.expect(at, context, form, Shown::Channel);
                 self.shard.change_channel(now, ticket, id, &change);
             }
+            Ask::Remove { channel, .. } if self.is_of_a_waddle(channel) => {
+                self.refuse_channel(at, context, form, of_a_waddle("is deleted there"));
+            }
+            Ask::Token(channel, _) if self.is_of_a_waddle(channel) => {
+                self.refuse_channel(at, context, form, of_a_waddle("takes no tokens"));
+            }
             Ask::Remove { channel, .. } => {
                 let grace_ms = self.limits.channel_purge_after_ms;
                 let ticket = self.expect(at, context, form, Shown::Success);
@@ -467,7 +473,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Access(_)
             | Reply::Marked(_)
             | Reply::Reads(_)
-            | Reply::Acted(_) => {
+            | Reply::Acted(_)
+            | Reply::Told => {
                 unreachable!("a stream's reply goes to who asked about a stream")
             }
         }
@@ -514,17 +521,21 @@ impl<D: Disk> Reactor<D> {
         let Some((context, Some(expect))) = self.take_expected(at) else {
             return;
         };
+        let Lag { events, ms, .. } = self.views.lag(&self.shard, self.clock.wall);
+        let lag = channels::Lag { events, ms };
+        let answer = answer.map(|answer| self.within_standing(at, answer));
         let (form, shown) = match *expect {
             Expect::Channel(form, shown) => (form, shown),
             Expect::Message(expect) => {
                 return self.answer_message_view(at, context, &expect, answer);
             }
-            Expect::Location(_) | Expect::Rules(_) | Expect::Tables(_) => {
-                unreachable!("only channels ask the view")
+            Expect::Sought(sought) => {
+                return self.answer_sought(at, context, &sought, answer, lag);
+            }
+            Expect::Location(_) | Expect::Rules(_) | Expect::Tables(_) | Expect::Waddle(_) => {
+                unreachable!("only channels ask the view");
             }
         };
-        let Lag { events, ms, .. } = self.views.lag(&self.shard, self.clock.wall);
-        let lag = channels::Lag { events, ms };
         match answer {
             Ok(Answer::Events(page)) => self.show(at, context, |out, envelope| {
                 if shown == Shown::Hits {
@@ -656,11 +667,16 @@ pub(super) fn no_channel() -> Failure {
     Failure::new(Code::NotFound, "there is no such channel")
 }
 
+fn of_a_waddle(what: &str) -> Failure {
+    let message = format!("the channel is of a waddle, and {what}");
+    Failure::new(Code::MethodNotAllowed, message)
+}
+
 fn no_author() -> Failure {
     Failure::new(Code::InvalidRequest, "authorId is required")
 }
 
-fn new_secret(bytes: &[u8; 32]) -> Secret {
+pub(super) fn new_secret(bytes: &[u8; 32]) -> Secret {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Secret::new(&digits)
 }

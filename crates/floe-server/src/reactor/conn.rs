@@ -8,6 +8,7 @@ use floe_surfaces::limits::Pace;
 use floe_surfaces::streams::SseStyle;
 
 use super::caller::Opened;
+use super::community::{Sought, Told};
 use super::http1::ChunkScan;
 use super::limits::Account;
 use super::live::{Live, PolledKind};
@@ -168,6 +169,10 @@ pub enum Expect {
     Message(MessageExpect),
     /// About a room with tables.
     Tables(TableExpect),
+    /// With this, once what it tells of is durable.
+    Waddle(Told),
+    /// With messages of a waddle's channels, as far as they may be seen by then.
+    Sought(Box<Sought>),
 }
 
 /// What an answer about a channel shows.

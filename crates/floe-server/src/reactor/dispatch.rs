@@ -87,6 +87,9 @@ impl<D: Disk> Reactor<D> {
         if room_access::owns(path) {
             return self.access_request(at, context, method, path, named, query, fields, body);
         }
+        if community::http::owns(path) {
+            return self.waddle_request(at, context, method, path, named, query, fields, body);
+        }
         match Route::parse(path) {
             Route::Stream(name) => {
                 if name.len() > self.limits.stream_path_bytes_max {
@@ -451,7 +454,12 @@ impl<D: Disk> Reactor<D> {
         };
         let base = expect.map(|expect| match *expect {
             Expect::Location(base) => base.path,
-            Expect::Channel(..) | Expect::Message(_) | Expect::Rules(_) | Expect::Tables(_) => {
+            Expect::Channel(..)
+            | Expect::Message(_)
+            | Expect::Rules(_)
+            | Expect::Tables(_)
+            | Expect::Waddle(_)
+            | Expect::Sought(_) => {
                 unreachable!("a subscription is no room")
             }
         });
@@ -508,7 +516,27 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Events(_)
                     | Reply::Marked(_)
                     | Reply::Reads(_)
-                    | Reply::Acted(_) => unreachable!("rules were asked for"),
+                    | Reply::Acted(_)
+                    | Reply::Told => unreachable!("rules were asked for"),
+                };
+            }
+            Some(Expect::Waddle(told)) => {
+                return self.answer_waddle(at, context, &told, reply);
+            }
+            Some(Expect::Sought(_)) => {
+                return match reply {
+                    Reply::Failed(failure) => self.answer_failure(at, context, &failure),
+                    Reply::Created { .. }
+                    | Reply::Appended { .. }
+                    | Reply::Refused(_)
+                    | Reply::Deleted
+                    | Reply::Channel(_)
+                    | Reply::Events(_)
+                    | Reply::Access(_)
+                    | Reply::Marked(_)
+                    | Reply::Reads(_)
+                    | Reply::Acted(_)
+                    | Reply::Told => unreachable!("the view was asked"),
                 };
             }
             Some(Expect::Tables(expect)) => {
@@ -525,7 +553,8 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Access(_)
                     | Reply::Marked(_)
                     | Reply::Reads(_)
-                    | Reply::Acted(_) => unreachable!("tables answer by themselves"),
+                    | Reply::Acted(_)
+                    | Reply::Told => unreachable!("tables answer by themselves"),
                 };
             }
             Some(Expect::Location(location)) => Some(location),
@@ -570,7 +599,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Access(_)
             | Reply::Marked(_)
             | Reply::Reads(_)
-            | Reply::Acted(_) => {
+            | Reply::Acted(_)
+            | Reply::Told => {
                 unreachable!("a channel's reply goes to who asked about a channel")
             }
         }

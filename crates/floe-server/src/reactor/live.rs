@@ -612,7 +612,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Access(_)
             | Reply::Marked(_)
             | Reply::Reads(_)
-            | Reply::Acted(_) => {
+            | Reply::Acted(_)
+            | Reply::Told => {
                 unreachable!("a WebSocket creates and deletes nothing")
             }
         }
@@ -722,6 +723,17 @@ impl Live {
     pub(super) fn follows_by_token(&self, slot: SlotId) -> bool {
         let mut joins = self.joins.iter();
         joins.any(|join| join.slot == slot && join.by_token)
+    }
+
+    /// Returns who the connection speaks for.
+    pub(super) fn session(&self) -> &floe_surfaces::access::Session {
+        &self.opened.session
+    }
+
+    /// Returns the rooms that it follows because of who that is.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = SlotId> {
+        let joins = self.joins.iter().filter(|join| !join.by_token);
+        joins.map(|join| join.slot)
     }
 
     fn join(&self, room: &str) -> Option<&Join> {

@@ -99,6 +99,15 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    /// Judges somebody who listens to a room anew: what they may there has changed.
+    pub(super) fn judge_listener(&mut self, at: usize, slot: SlotId) {
+        match self.conns.get(at).map(|conn| &conn.state) {
+            Some(State::Live(_)) => self.judge_live(at, Some(slot)),
+            Some(_) => self.judge_reader(at, slot),
+            None => {}
+        }
+    }
+
     /// Judges a long-poll or an event stream.
     fn judge_reader(&mut self, at: usize, slot: SlotId) {
         let Some(opened) = self.conns[at].session.clone() else {

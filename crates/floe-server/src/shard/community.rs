@@ -5,11 +5,11 @@ use floe_core::community::{Act, By, Community, CommunityError};
 use floe_core::{ContentType, Create, DataRecord, Lifetime, Record};
 use floe_log::{Disk, Payload};
 use floe_proto::community::{
-    About, Change, Signed, VOICE_ROOMS, WADDLES, WaddleId, encode_changes, write_messages,
+    About, Change, RoomKind, Signed, VOICE_ROOMS, WADDLES, WaddleId, encode_changes, write_messages,
 };
 use floe_proto::{ChannelId, Code, Millis, Namespace, Rights};
 
-use super::{Failure, Reply, Shard, SlotId, Ticket};
+use super::{Failure, Pending, Reply, Shard, SlotId, Ticket};
 
 /// What was done in a waddle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,18 +65,7 @@ impl<D: Disk> Shard<D> {
         about: About,
         owner: &str,
     ) -> Result<Acted, Failure> {
-        if self.find(now, name)?.is_some() {
-            return Err(Failure::new(Code::Exists, "the waddle is there already"));
-        }
-        let changes = Community::found(about, owner, now).map_err(|error| refused(&error))?;
-        let (namespace, _) = Namespace::split(name);
-        let namespace = namespace.to_owned();
-        self.check_joined(now, &namespace, owner)?;
-        if self.log.len() >= self.limits.streams_max {
-            let message = "the server has streams.max streams";
-            return Err(Failure::new(Code::LimitReached, message));
-        }
-        self.check_new_room(&namespace, 0)?;
+        let changes = self.would_create_waddle(now, name, &about, owner)?;
         let create = Create {
             community: Some(changes.clone().into()),
             ..Create::new(ContentType::new("application/json"), Lifetime::Unlimited)
@@ -88,6 +77,33 @@ impl<D: Disk> Shard<D> {
         self.list_joined(now, name, &changes);
         let seq = self.room(slot).staged().tail;
         Ok(Acted { slot, seq, changes })
+    }
+
+    /// Returns with what a new waddle would begin, without making it.
+    ///
+    /// # Errors
+    /// Why it may not be made.
+    pub fn would_create_waddle(
+        &mut self,
+        now: Millis,
+        name: &[u8],
+        about: &About,
+        owner: &str,
+    ) -> Result<Vec<Change>, Failure> {
+        if self.find(now, name)?.is_some() {
+            return Err(Failure::new(Code::Exists, "the waddle is there already"));
+        }
+        let changes = Community::found(about.clone(), owner, now);
+        let changes = changes.map_err(|error| refused(&error))?;
+        let (namespace, _) = Namespace::split(name);
+        let namespace = namespace.to_owned();
+        self.check_joined(now, &namespace, owner)?;
+        if self.log.len() >= self.limits.streams_max {
+            let message = "the server has streams.max streams";
+            return Err(Failure::new(Code::LimitReached, message));
+        }
+        self.check_new_room(&namespace, 0)?;
+        Ok(changes)
     }
 
     /// Does something in a waddle; replies [`Reply::Acted`].
@@ -134,12 +150,7 @@ impl<D: Disk> Shard<D> {
             .community()
             .ok_or_else(|| refused(&CommunityError::NoCommunity))?;
         let changes = community.decide(deed.act, deed.by, now, &limits);
-        changes.map_err(|error| refused(&error))
-    }
-
-    fn stage_act(&mut self, now: Millis, name: &[u8], deed: &Deed<'_>) -> Result<Acted, Failure> {
-        let changes = self.would_act(now, name, deed)?;
-        let slot = self.waddle(now, name)?;
+        let changes = changes.map_err(|error| refused(&error))?;
         let (namespace, _) = Namespace::split(name);
         let namespace = namespace.to_owned();
         for change in &changes {
@@ -153,6 +164,12 @@ impl<D: Disk> Shard<D> {
                 self.check_joined(now, &namespace, user)?;
             }
         }
+        Ok(changes)
+    }
+
+    fn stage_act(&mut self, now: Millis, name: &[u8], deed: &Deed<'_>) -> Result<Acted, Failure> {
+        let changes = self.would_act(now, name, deed)?;
+        let slot = self.waddle(now, name)?;
         let seq = self.room(slot).staged().tail;
         if changes.is_empty() {
             return Ok(Acted { slot, seq, changes });
@@ -230,6 +247,99 @@ impl<D: Disk> Shard<D> {
         self.stage_create(now, name, &create, true, Payload::NONE)
     }
 
+    /// Replies [`Reply::Told`] once all that is staged is durable, and with it whatever was read of
+    /// rooms.
+    pub fn tell_durable(&mut self, ticket: Ticket) {
+        let lsn = self.log.staged();
+        if lsn > self.log.durable() {
+            self.pending.push_back(Pending {
+                lsn,
+                staged: None,
+                reply: Some((ticket, Reply::Told)),
+            });
+        } else {
+            self.ready.push_back((ticket, Reply::Told));
+        }
+    }
+
+    /// Finds a room of a waddle that is in the log.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn find_waddle_room(
+        &mut self,
+        now: Millis,
+        waddle: SlotId,
+        id: ChannelId,
+    ) -> Result<Option<SlotId>, Failure> {
+        let Some(kind) = self
+            .community_of(waddle)?
+            .rooms()
+            .get(&id)
+            .map(|room| room.kind)
+        else {
+            return Ok(None);
+        };
+        let (namespace, _) = Namespace::split(self.room(waddle).name());
+        let namespace: Namespace = namespace.parse().unwrap_or_default();
+        self.find(now, &waddle_room_name(&namespace, id, kind))
+    }
+
+    /// Stages the end of a room of a waddle: a channel's with its grace, a voice room's at once. One
+    /// that is gone already stays gone.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the log has no space.
+    pub fn end_waddle_room(
+        &mut self,
+        now: Millis,
+        namespace: &Namespace,
+        id: ChannelId,
+        kind: RoomKind,
+    ) -> Result<(), Failure> {
+        let name = waddle_room_name(namespace, id, kind);
+        let Some(slot) = self.find(now, &name)? else {
+            return Ok(());
+        };
+        let room = &self.slots[slot.0 as usize].room;
+        if room.is_gone() {
+            return Ok(());
+        }
+        match kind {
+            RoomKind::Voice => self.remove(slot, now),
+            RoomKind::Text => {
+                let grace_ms = self.limits.channel_purge_after_ms;
+                let record = room.decide_channel_end(now, grace_ms);
+                let record =
+                    record.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+                let lsn = self.stage(slot, &record, Payload::NONE, now)?;
+                self.queue(lsn, slot, None);
+                self.note_wake(slot);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns when what a user may do in a waddle's room changes by itself next.
+    ///
+    /// # Errors
+    /// When the waddle cannot be read.
+    pub fn rights_change_at(
+        &mut self,
+        now: Millis,
+        slot: SlotId,
+        user: &str,
+    ) -> Result<Option<Millis>, Failure> {
+        let waddle = match self.slots[slot.0 as usize].room.community() {
+            Some(_) => Some(slot),
+            None => self.waddle_of(now, slot)?,
+        };
+        let Some(waddle) = waddle else {
+            return Ok(None);
+        };
+        Ok(self.community_of(waddle)?.changes_at(user, now))
+    }
+
     /// Returns what a user may do in a room as far as its waddle says; `None` for a room that is
     /// neither a waddle's own nor one of its rooms.
     ///
@@ -294,10 +404,36 @@ impl<D: Disk> Shard<D> {
         Ok(value.lines().filter_map(|id| id.parse().ok()).collect())
     }
 
+    /// Returns the waddles that a user is a member of, oldest first: those that they are listed for,
+    /// each looked up.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn verified_waddles(
+        &mut self,
+        now: Millis,
+        namespace: &str,
+        user: &str,
+    ) -> Result<Vec<WaddleId>, Failure> {
+        let mut verified = Vec::new();
+        for id in self.joined_waddles(now, namespace, user)? {
+            let name = full_name(namespace, id.path().as_bytes());
+            let slot = match self.waddle(now, &name) {
+                Err(failure) if failure.code == Code::NotFound => continue,
+                found => found?,
+            };
+            if self.community_of(slot)?.role_of(user).is_some() {
+                verified.push(id);
+            }
+        }
+        Ok(verified)
+    }
+
     /// Refuses a user who has joined as many waddles as a user may.
     fn check_joined(&mut self, now: Millis, namespace: &str, user: &str) -> Result<(), Failure> {
-        let joined = self.joined_waddles(now, namespace, user)?;
-        if joined.len() >= self.limits.waddle_joined_max {
+        let max = self.limits.waddle_joined_max;
+        let listed = self.joined_waddles(now, namespace, user)?.len();
+        if listed >= max && self.verified_waddles(now, namespace, user)?.len() >= max {
             let message = "the user has joined waddle.joined_max waddles";
             return Err(Failure::new(Code::LimitReached, message));
         }
@@ -328,6 +464,11 @@ impl<D: Disk> Shard<D> {
                 continue;
             };
             let mut joined = self.joined_waddles(now, &namespace, user)?;
+            if joined.len() >= self.limits.waddle_joined_max {
+                joined = self.verified_waddles(now, &namespace, user)?;
+                // The new one is put where it belongs, at the end.
+                joined.retain(|other| *other != id || member.is_none());
+            }
             let place = joined.iter().position(|other| *other == id);
             match (place, member) {
                 (None, Some(_)) => joined.push(id.clone()),
@@ -346,6 +487,17 @@ impl<D: Disk> Shard<D> {
 pub fn is_community(name: &[u8]) -> bool {
     let (_, path) = Namespace::split(name);
     path.starts_with(WADDLES.as_bytes()) || path.starts_with(VOICE_ROOMS.as_bytes())
+}
+
+/// Returns the full name of the room of a waddle that has an identity.
+pub fn waddle_room_name(namespace: &Namespace, id: ChannelId, kind: RoomKind) -> Vec<u8> {
+    match kind {
+        RoomKind::Text => id.room_name().into_bytes(),
+        RoomKind::Voice => {
+            let path = format!("{VOICE_ROOMS}{id}");
+            namespace.qualify(path.as_bytes()).into_owned()
+        }
+    }
 }
 
 /// Returns the identity of a channel or voice room by the full name of its room.

@@ -41,5 +41,6 @@ mod subscriptions;
 mod tables;
 mod tls;
 mod tokens;
+mod waddles;
 mod websocket;
 mod websocket_http2;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use floe_proto::Rights;
 use floe_surfaces::http::Method;
-use floe_surfaces::{admin, channels, room_access, tables};
+use floe_surfaces::{admin, channels, community, room_access, tables};
 use serde_json::{Value, json};
 
 use crate::harness::{Channel, Request, TestServer, post, put};
@@ -45,6 +45,12 @@ enum Need {
     Operator,
     /// The token of a wake, which nobody here has: never a key.
     Wake,
+    /// One of these rights for the waddle, of who is no user; a user is a stranger there.
+    Waddle(Rights),
+    /// To be a user, or to manage the waddle.
+    Membership,
+    /// To be a user, or to manage the namespace.
+    Joined,
 }
 
 /// What comes of it.
@@ -230,6 +236,25 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ("POST", "/channel/token/create" | "/log/token/create") => Channel(MANAGE),
         ("GET" | "PUT" | "PATCH", "/v1/access/{room}") => Stream(MANAGE),
         ("DELETE", "/v1/access/{room}/members/{user}") => Stream(MANAGE),
+        ("POST", "/v1/waddles") => Namespace(CREATE),
+        // Whose waddles: the user's own, or those of whom an operator names.
+        ("GET", "/v1/waddles") => Need::Joined,
+        ("POST", "/v1/waddles/{waddle}/join" | "/v1/waddles/{waddle}/leave") => Need::Membership,
+        (
+            "GET",
+            "/v1/waddles/{waddle}"
+            | "/v1/waddles/{waddle}/members"
+            | "/v1/waddles/{waddle}/channels"
+            | "/v1/waddles/{waddle}/channels/{channel}"
+            | "/v1/waddles/{waddle}/search",
+        ) => Need::Waddle(READ),
+        ("GET", "/v1/waddles/{waddle}/bans")
+        | ("PATCH" | "DELETE", "/v1/waddles/{waddle}")
+        | ("PUT" | "DELETE", "/v1/waddles/{waddle}/members/{user}")
+        | ("PUT" | "DELETE", "/v1/waddles/{waddle}/bans/{user}")
+        | ("PUT" | "DELETE", "/v1/waddles/{waddle}/timeouts/{user}")
+        | ("POST", "/v1/waddles/{waddle}/channels")
+        | ("PATCH" | "DELETE", "/v1/waddles/{waddle}/channels/{channel}") => Need::Waddle(MANAGE),
         ("GET", "/connect" | "/websocket" | "/manifest" | "/v1/rooms/{room}/manifest") => {
             AnyTables(READ)
         }
@@ -301,12 +326,14 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let channels = channels::routes().map(|(method, path)| (word(method), path));
     let rules = room_access::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let tables = tables::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
+    let waddles = community::http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let admin = admin::ROUTES.map(|route| (word(route.method), route.path.to_owned()));
     fixed
         .into_iter()
         .chain(channels)
         .chain(rules)
         .chain(tables)
+        .chain(waddles)
         .chain(admin)
         .collect()
 }
@@ -330,6 +357,8 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         .replace("{emoji}", "yes")
         .replace("{user}", "mia")
         .replace("{namespace}", "acme")
+        .replace("{waddle}", "birds")
+        .replace("{channel}", "000000000000")
         .replace("{id}", "nothing");
     let id = &channel.id;
     let kept = |mut body: Value| {
@@ -354,7 +383,11 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         ("POST", "/token/create") => kept(json!({
             "namespace": "acme", "permissions": ["read"], "displayName": "a",
         })),
-        ("POST", "/v1/channels" | "/v1/namespaces") => json!({"name": "n"}),
+        ("POST", "/v1/waddles") => json!({"name": "n", "owner": "mia"}),
+        ("POST", "/v1/channels" | "/v1/namespaces" | "/v1/waddles/{waddle}/channels") => {
+            json!({"name": "n"})
+        }
+        ("PUT", "/v1/waddles/{waddle}/timeouts/{user}") => json!({"seconds": 5}),
         ("PATCH", "/v1/channels/{channelId}") => json!({"slow": "conflate"}),
         ("POST", "/v1/channels/{channelId}/events")
         | ("PATCH", "/v1/channels/{channelId}/events/{seq}") => {
@@ -390,7 +423,9 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         "/channel/subscribe" => format!("?channelId={id}"),
         "/log/subscribe" => format!("?logId={id}"),
         "/v1/channels/{channelId}/events/{seq}" if method == "GET" => "?waitFor=1".to_owned(),
-        "/v1/search" | "/v1/channels/{channelId}/search" => "?q=x".to_owned(),
+        "/v1/search" | "/v1/channels/{channelId}/search" | "/v1/waddles/{waddle}/search" => {
+            "?q=x".to_owned()
+        }
         route
             if route.contains("/reactions/")
                 || method == "DELETE" && route.contains("/events/") =>
@@ -413,6 +448,7 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
     use Verdict::{Forbidden, NotThere, Served, Unauthorized};
     let foreign = who.namespace.is_some_and(|namespace| namespace != "acme");
     let is_bearer = matches!(who.shows, Shows::Bearer(_) | Shows::Share(_));
+    let is_user = who.name == "user of a signed token";
     match need {
         Need::Nothing => return Served,
         // Whoever has no wake's token is refused, whoever they are.
@@ -450,6 +486,17 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
         Need::AnyTables(rights) => (who.rights.intersects(rights), true),
         Need::Namespace(rights) => (who.rights.intersects(rights), true),
         Need::Named(rights) => (who.rights.intersects(rights) && !foreign, true),
+        // A user is judged by what they are in the waddle, and here they are nothing.
+        Need::Waddle(_) if is_user => (true, false),
+        Need::Waddle(rights) => {
+            let there = named || who.namespace == Some("acme");
+            (who.rights.intersects(rights), there)
+        }
+        Need::Membership => {
+            let there = named || who.namespace == Some("acme");
+            (is_user || who.rights.contains(MANAGE), there)
+        }
+        Need::Joined => (is_user || who.rights.contains(MANAGE), true),
         Need::All(rights) => (who.rights.contains(rights), true),
         Need::Operator => (who.namespace.is_none() && who.rights.contains(ADMIN), true),
         // The invitation that is shown is none.
@@ -528,6 +575,11 @@ fn ask(
     if matches!(need, Need::Stream(_)) {
         server.send(put("/n/acme/v1/stream/news").text("x").key("k-admin"));
     }
+    if community::http::owns(route) {
+        // Nobody who asks is a member of it.
+        let invite = json!({"id": "birds", "name": "n", "owner": "zoe", "join": "invite"});
+        server.send(post("/v1/waddles").value(&invite).key("k-admin"));
+    }
     if tables::owns(route) {
         let call = json!({"method": "listTasks"});
         let call = post("/n/acme/v1/rooms/board/rpc").value(&call);
@@ -573,6 +625,7 @@ fn ask(
         let of_channels =
             !is_tables && (is_kept || !admin::owns(route) && !route.starts_with("/v1/stream/"));
         // Who shows a channel's token is judged by it, and it opens no namespace.
+        let of_channels = of_channels && !community::http::owns(route);
         if of_channels && matches!(who.shows, Shows::Token | Shows::OtherToken) {
             expected = Verdict::Forbidden;
         }
@@ -586,9 +639,16 @@ fn ask(
         403 => Verdict::Forbidden,
         404 if expected == Verdict::NotThere => Verdict::NotThere,
         // What a request names beside rooms need not be there.
-        404 if ["{id}", "{namespace}", "__audit__"]
-            .iter()
-            .any(|part| route.contains(part)) =>
+        404 if [
+            "{id}",
+            "{namespace}",
+            "__audit__",
+            "{user}",
+            "{channel}",
+            "/leave",
+        ]
+        .iter()
+        .any(|part| route.contains(part)) =>
         {
             Verdict::Served
         }

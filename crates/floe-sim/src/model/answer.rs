@@ -88,7 +88,8 @@ impl From<Reply> for Answer {
             | Reply::Access(_)
             | Reply::Marked(_)
             | Reply::Reads(_)
-            | Reply::Acted(_) => {
+            | Reply::Acted(_)
+            | Reply::Told => {
                 unreachable!("the simulation asks about streams alone")
             }
         }

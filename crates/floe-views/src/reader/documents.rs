@@ -30,11 +30,12 @@ pub struct Span {
 }
 
 impl Area {
-    /// Returns the term that all documents of the area have.
-    pub fn term(&self) -> String {
+    /// Returns the terms of which all documents of the area have one.
+    pub fn terms(&self) -> Vec<String> {
         match self {
-            Self::Channel(known) => terms::channel(known.no),
-            Self::Namespace(no) => terms::namespace(*no),
+            Self::Channel(known) => vec![terms::channel(known.no)],
+            Self::Namespace(no) => vec![terms::namespace(*no)],
+            Self::Channels(_, all) => all.iter().map(|known| terms::channel(known.no)).collect(),
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn events(reader: &Reader, query: &EventQuery) -> Result<Page<StoredEvent>, 
         Some(name) => author_no(db, area.ns(), name)?,
         None => None,
     };
-    let mut page = Filling::new(db, &reader.options, filter, query.limit);
+    let mut page = Filling::new(db, &reader.options, filter, area.clone(), query.limit);
     let looking = Looking {
         db,
         filter,
@@ -85,7 +85,7 @@ const EMPTY: Page<StoredEvent> = Page {
 fn asked_parts(reader: &Reader, query: &EventQuery) -> Option<Vec<String>> {
     let text = query.content_contains.as_ref()?;
     let parts = terms::parts(text);
-    let in_namespace = matches!(query.scope, Scope::Namespace(_));
+    let in_namespace = !matches!(query.scope, Scope::Channel(_));
     let can_answer = reader.options.trigrams
         && in_namespace
         && !query.with_deleted
@@ -118,20 +118,22 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     fn look(&self, area: Area, page: &mut Filling<'_>) -> rusqlite::Result<()> {
-        match (area, self.among) {
+        match (&area, self.among) {
             (Area::Channel(known), Lead::Answered(message)) => {
                 let from = "events INDEXED BY events_by_reply WHERE reply_to";
-                return self.listed(&known, from, message, page);
+                return self.listed(known, from, message, page);
             }
             (Area::Channel(known), Lead::Mentioned(user)) => {
-                return self.listed(&known, "mentions WHERE user", user, page);
+                return self.listed(known, "mentions WHERE user", user, page);
             }
-            (Area::Channel(known), Lead::Pinned) => return self.pinned(&known, page),
-            (Area::Namespace(_), _) | (Area::Channel(_), Lead::Any) => {}
+            (Area::Channel(known), Lead::Pinned) => return self.pinned(known, page),
+            (Area::Namespace(_) | Area::Channels(..), _) | (Area::Channel(_), Lead::Any) => {}
         }
         match (area, self.filter.author) {
             (Area::Channel(known), None) => self.channel(&known, page),
             (Area::Channel(known), Some(author)) => self.author_in_channel(&known, author, page),
+            // What is not of these channels is passed over.
+            (Area::Channels(ns, _), author) => self.by_time(ns, author, page),
             (Area::Namespace(ns), author) => match self.parts_of_channels(ns)? {
                 Some(parts) => merge(self.db, parts, self.newest_first, page),
                 None => self.by_time(ns, author, page),
@@ -146,8 +148,6 @@ impl Looking<'_> {
         parts: Vec<String>,
         page: &mut Filling<'_>,
     ) -> rusqlite::Result<()> {
-        let mut terms = vec![area.term()];
-        terms.extend(parts);
         let after = self.filter.after_date.map_or(0, |date| number(date.0));
         let before = self
             .filter
@@ -159,7 +159,7 @@ impl Looking<'_> {
             (Some(place), false) => span.after = span.after.max(place.at),
             (None, _) => {}
         }
-        let question = terms::question(&terms, &[]);
+        let question = terms::question(&area.terms(), &parts, &[]);
         let db = self.db;
         documents::find(
             db,
@@ -485,7 +485,7 @@ impl Lead {
                 Some(Self::Answered(key::row(known.no, *seq)))
             }
             (Among::Mentioning(user), _) => author_no(db, area.ns(), user)?.map(Self::Mentioned),
-            (Among::Pinned | Among::RepliesTo(_), Area::Namespace(_)) => None,
+            (Among::Pinned | Among::RepliesTo(_), Area::Namespace(_) | Area::Channels(..)) => None,
         })
     }
 }

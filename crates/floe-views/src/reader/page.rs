@@ -8,7 +8,7 @@ use crate::filter::{Candidate, Filter};
 use crate::{Options, key};
 
 use super::row::{COLUMNS, Found};
-use super::scope::ChannelsSeen;
+use super::scope::{Area, ChannelsSeen};
 
 /// Rows on their way into a page, in the order in which they are offered.
 pub struct Filling<'a> {
@@ -17,6 +17,7 @@ pub struct Filling<'a> {
     filter: Filter<'a>,
     limit: usize,
     channels: ChannelsSeen,
+    area: Area,
     found: Vec<Found>,
     bytes: usize,
     effort: u32,
@@ -50,8 +51,15 @@ const EFFORT_FETCH: u32 = 8;
 
 impl<'a> Filling<'a> {
     /// Starts an empty page.
-    pub fn new(db: &'a Connection, options: &'a Options, filter: Filter<'a>, limit: u32) -> Self {
+    pub fn new(
+        db: &'a Connection,
+        options: &'a Options,
+        filter: Filter<'a>,
+        area: Area,
+        limit: u32,
+    ) -> Self {
         Self {
+            area,
             db,
             options,
             filter,
@@ -114,6 +122,7 @@ impl<'a> Filling<'a> {
     fn is_visible(&mut self, row: i64) -> rusqlite::Result<bool> {
         let with_deleted = self.filter.with_deleted;
         Ok(self.filter.holds_for_seq(key::seq(row))
+            && self.area.has_channel(key::channel(row))
             && self.channels.of_row(self.db, row, with_deleted)?.is_some())
     }
 

@@ -9,12 +9,14 @@ use crate::key;
 use crate::projector::{id_of, number_of};
 
 /// Where a question looks, in numbers of the file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Area {
     /// One channel.
     Channel(Known),
     /// The namespace of this number.
     Namespace(i64),
+    /// These channels of the namespace of this number, ascending by number.
+    Channels(i64, Vec<Known>),
 }
 
 /// What a question must know of a channel.
@@ -41,18 +43,37 @@ impl Area {
     pub fn find(db: &Connection, scope: &Scope) -> rusqlite::Result<Option<Self>> {
         match scope {
             Scope::Channel(id) => Ok(Known::find(db, *id)?.map(Self::Channel)),
-            Scope::Namespace(name) => db
-                .prepare_cached("SELECT no FROM namespaces WHERE name = ?1")?
-                .query_row([name], |row| Ok(Self::Namespace(row.get(0)?)))
-                .optional(),
+            Scope::Namespace(name) => Ok(namespace(db, name)?.map(Self::Namespace)),
+            Scope::Channels { owner, channels } => {
+                let Some(ns) = namespace(db, owner)? else {
+                    return Ok(None);
+                };
+                let mut all = Vec::with_capacity(channels.len());
+                for id in channels {
+                    // What is not there yet has nothing to find.
+                    all.extend(Known::find(db, *id)?.filter(|known| known.ns == ns));
+                }
+                all.sort_by_key(|known| known.no);
+                Ok((!all.is_empty()).then_some(Self::Channels(ns, all)))
+            }
         }
     }
 
     /// Whether a channel belongs to the area.
-    pub const fn has(&self, channel: &Known) -> bool {
+    pub fn has(&self, channel: &Known) -> bool {
         match self {
             Self::Channel(known) => known.no == channel.no,
             Self::Namespace(no) => *no == channel.ns,
+            Self::Channels(_, all) => is_among(all, channel.no),
+        }
+    }
+
+    /// Whether the channel of this number may belong to the area, as far as its number says.
+    pub fn has_channel(&self, no: i64) -> bool {
+        match self {
+            Self::Channel(known) => known.no == no,
+            Self::Namespace(_) => true,
+            Self::Channels(_, all) => is_among(all, no),
         }
     }
 
@@ -60,6 +81,7 @@ impl Area {
     pub fn has_row(&self, db: &Connection, row: i64) -> rusqlite::Result<bool> {
         match self {
             Self::Channel(known) => Ok(known.no == key::channel(row)),
+            Self::Channels(_, all) => Ok(is_among(all, key::channel(row))),
             Self::Namespace(no) => db
                 .prepare_cached("SELECT 1 FROM events WHERE row = ?1 AND ns = ?2")?
                 .exists((row, no)),
@@ -70,9 +92,19 @@ impl Area {
     pub const fn ns(&self) -> i64 {
         match self {
             Self::Channel(known) => known.ns,
-            Self::Namespace(no) => *no,
+            Self::Namespace(no) | Self::Channels(no, _) => *no,
         }
     }
+}
+
+fn is_among(all: &[Known], no: i64) -> bool {
+    all.binary_search_by_key(&no, |known| known.no).is_ok()
+}
+
+fn namespace(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT no FROM namespaces WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
 }
 
 impl Known {

@@ -86,7 +86,7 @@ impl Window {
                     scanned: true,
                 }
             }
-            Area::Channel(_) | Area::Namespace(_) => Self {
+            Area::Channel(_) | Area::Namespace(_) | Area::Channels(..) => Self {
                 span: Span {
                     after: -1,
                     before: i64::MAX,
@@ -191,9 +191,9 @@ fn window(
         channels: ChannelsSeen::default(),
         found: Vec::new(),
     };
-    match (window.scanned, area) {
+    match (window.scanned, hits.area.clone()) {
         (true, Area::Channel(known)) => hits.scan(known.no, window.span)?,
-        (true, Area::Namespace(_)) => return Err(QueryError::Page),
+        (true, Area::Namespace(_) | Area::Channels(..)) => return Err(QueryError::Page),
         (false, _) => {
             let candidates_max = reader.options.candidates_max.max(1) as usize;
             window.span = hits.ask(window.span, candidates_max)?;
@@ -234,10 +234,10 @@ impl Hits<'_> {
     /// Asks the index for the newest documents; returns what part of the span they cover.
     fn ask(&mut self, mut span: Span, candidates_max: usize) -> rusqlite::Result<Span> {
         let db = self.db;
-        let mut all = vec![self.area.term()];
-        all.extend(self.wanted.whole_words().into_iter().take(WORDS_ASKED));
+        let words = self.wanted.whole_words().into_iter();
+        let all: Vec<_> = words.take(WORDS_ASKED).collect();
         let any = words_beginning(db, self.area.ns(), self.wanted.beginning())?;
-        let asked = terms::question(&all, &any);
+        let asked = terms::question(&self.area.terms(), &all, &any);
         let mut candidates = Vec::new();
         find(db, Texts::Words, &asked, span, true, |doc, row| {
             candidates.push((doc, row));
@@ -281,7 +281,7 @@ impl Hits<'_> {
 
 /// Shows what contains the text, newest first.
 fn substring(reader: &Reader, search: &Search) -> Result<Page<StoredEvent>, QueryError> {
-    if matches!(search.scope, Scope::Namespace(_)) && !reader.options.trigrams {
+    if !matches!(search.scope, Scope::Channel(_)) && !reader.options.trigrams {
         return Err(QueryError::IndexOff { index: "trigrams" });
     }
     if search.text.is_empty() {

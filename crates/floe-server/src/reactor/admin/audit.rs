@@ -77,7 +77,22 @@ impl<D: Disk> Reactor<D> {
         log: &Namespace,
         target: Value,
     ) -> Result<(), Failure> {
-        let mut record = self.describe_act(at, caller, Some("room.rules"));
+        self.log_done(at, caller, log, "room.rules", target)
+    }
+
+    /// Stages the record of something that somebody does in a namespace.
+    ///
+    /// # Errors
+    /// When the log has no space.
+    pub(in crate::reactor) fn log_done(
+        &mut self,
+        at: usize,
+        caller: &Caller,
+        log: &Namespace,
+        act: &str,
+        target: Value,
+    ) -> Result<(), Failure> {
+        let mut record = self.describe_act(at, caller, Some(act));
         record["target"] = target;
         record["outcome"] = "done".into();
         self.log_record(log, &record)
@@ -138,7 +153,7 @@ impl<D: Disk> Reactor<D> {
         self.describe_act(office.at, caller, word(office.operation))
     }
 
-    fn describe_act(&self, at: usize, caller: &Caller, act: Option<&'static str>) -> Value {
+    fn describe_act(&self, at: usize, caller: &Caller, act: Option<&str>) -> Value {
         let peer = self.conns.get(at);
         json!({
             "at": self.clock.wall.rfc3339(),

@@ -285,7 +285,8 @@ impl<D: Disk> Reactor<D> {
             | Reply::Channel(_)
             | Reply::Access(_)
             | Reply::Reads(_)
-            | Reply::Acted(_) => None,
+            | Reply::Acted(_)
+            | Reply::Told => None,
             Reply::Refused(refused) => {
                 let failure = Failure::new(refused.code(), refused.to_string());
                 return self.write_failure_of(label, &failure);

@@ -41,7 +41,11 @@ fn every_route_is_read() {
         );
     }
     assert!(!owns("/v1/waddlesx"));
-    for path in ["/v1/waddles/", "/v1/waddles/a/b", "/v1/waddles/a/members/b/c"] {
+    for path in [
+        "/v1/waddles/",
+        "/v1/waddles/a/b",
+        "/v1/waddles/a/members/b/c",
+    ] {
         let refused = ask(Method::Get, path, "").unwrap_err();
         assert!(
             matches!(refused, Code::UnknownRoute | Code::InvalidRequest),
@@ -95,7 +99,10 @@ fn an_end_is_seconds_or_a_moment() {
         Err(code) => Err(code),
     };
     assert_eq!(end(r#"{"seconds":2}"#), Ok(Millis(3_000)));
-    assert_eq!(end(r#"{"until":"1970-01-01T00:00:09Z"}"#), Ok(Millis(9_000)));
+    assert_eq!(
+        end(r#"{"until":"1970-01-01T00:00:09Z"}"#),
+        Ok(Millis(9_000))
+    );
     for body in [
         "{}",
         r#"{"seconds":0}"#,
@@ -119,16 +126,51 @@ fn what_cannot_be_meant_is_refused() {
     let refused: [(Method, &str, &str, Code); 12] = [
         (Method::Post, "/v1/waddles", "{", Code::InvalidJson),
         (Method::Post, "/v1/waddles", "{}", Code::InvalidRequest),
-        (Method::Post, "/v1/waddles", r#"{"name":"n","id":"a b"}"#, Code::InvalidRequest),
-        (Method::Post, "/v1/waddles", r#"{"name":"n","who":1}"#, Code::InvalidRequest),
+        (
+            Method::Post,
+            "/v1/waddles",
+            r#"{"name":"n","id":"a b"}"#,
+            Code::InvalidRequest,
+        ),
+        (
+            Method::Post,
+            "/v1/waddles",
+            r#"{"name":"n","who":1}"#,
+            Code::InvalidRequest,
+        ),
         (Method::Get, "/v1/waddles/a?x=1", "", Code::InvalidRequest),
-        (Method::Get, "/v1/waddles/a/members?limit=0", "", Code::InvalidRequest),
-        (Method::Get, "/v1/waddles/a/members?role=king", "", Code::InvalidRequest),
-        (Method::Get, "/v1/waddles/a/search", "", Code::InvalidRequest),
-        (Method::Post, "/v1/waddles/a/join?user=b", r#"{"userId":"c"}"#, Code::InvalidRequest),
+        (
+            Method::Get,
+            "/v1/waddles/a/members?limit=0",
+            "",
+            Code::InvalidRequest,
+        ),
+        (
+            Method::Get,
+            "/v1/waddles/a/members?role=king",
+            "",
+            Code::InvalidRequest,
+        ),
+        (
+            Method::Get,
+            "/v1/waddles/a/search",
+            "",
+            Code::InvalidRequest,
+        ),
+        (
+            Method::Post,
+            "/v1/waddles/a/join?user=b",
+            r#"{"userId":"c"}"#,
+            Code::InvalidRequest,
+        ),
         (Method::Delete, &reason, "", Code::InvalidRequest),
         (Method::Delete, &user, "", Code::InvalidRequest),
-        (Method::Get, "/v1/waddles/a/channels/xyz", "", Code::InvalidRequest),
+        (
+            Method::Get,
+            "/v1/waddles/a/channels/xyz",
+            "",
+            Code::InvalidRequest,
+        ),
     ];
     for (method, target, body, code) in refused {
         assert_eq!(ask(method, target, body), Err(code), "{target} {body}");
