@@ -133,8 +133,8 @@ fn token(user: &str) -> String {
     let rights = [
         "read",
         "append",
-        "delete-own",
-        "delete-any",
+        "delete:own",
+        "delete:any",
         "presence",
         "create",
     ];

@@ -11,6 +11,7 @@ use super::*;
 use crate::admin;
 use crate::channels::answer::OPENAPI;
 use crate::channels::route::{Endpoint, KEPT, PING, V1};
+use crate::community::http;
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
@@ -72,7 +73,9 @@ fn every_route_is_in_the_document_and_nothing_else() {
     let channels = channels.map(|(path, _, endpoint)| (path, word(endpoint.method).to_owned()));
     let others = admin::ROUTES.iter();
     let others = others.map(|route| (route.path.to_owned(), word(route.method).to_owned()));
-    let routes: BTreeSet<_> = channels.chain(others).collect();
+    let waddles = http::ROUTES.iter();
+    let waddles = waddles.map(|(method, path)| ((*path).to_owned(), word(*method).to_owned()));
+    let routes: BTreeSet<_> = channels.chain(others).chain(waddles).collect();
     let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
@@ -144,6 +147,48 @@ fn administration_is_documented_as_it_is_read() {
         let fields = std::iter::empty();
         let asked = admin::read_request(route.method, &target, None, fields, body.as_bytes());
         assert!(asked.is_ok(), "{target} {body}: {asked:?}");
+    }
+}
+
+/// Routes of waddles: their parameters, names and examples.
+#[test]
+fn waddles_are_documented_as_they_are_read() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    for (method, path) in http::ROUTES {
+        let operation = &document["paths"][path][word(method)];
+        assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()));
+        let mut target = path.to_owned();
+        for parameter in parameters(&document, operation, "path") {
+            let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+            target = target.replace(&name, parameter["example"].as_str().unwrap());
+        }
+        assert!(!target.contains('{'), "{target}");
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let body = content.get("example").map(Value::to_string);
+        let body = body.unwrap_or_default();
+        if !body.is_empty() {
+            conforms(&document, &content["schema"], &content["example"], path);
+        }
+        let named: Vec<_> = parameters(&document, operation, "query")
+            .into_iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let example = |name: &str| match name {
+            "limit" => "5",
+            "role" => "admin",
+            _ => "x",
+        };
+        let query: Vec<_> = named
+            .iter()
+            .filter(|name| **name != "user" || body.is_empty())
+            .map(|name| format!("{name}={}", example(name)))
+            .collect();
+        let query = query.join("&");
+        let fields = std::iter::empty();
+        let asked = http::read_request(method, &target, &query, fields, body.as_bytes());
+        assert!(asked.is_ok(), "{target}?{query} {body}: {asked:?}");
+        references(&document, operation);
     }
 }
 
