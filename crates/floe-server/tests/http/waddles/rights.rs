@@ -112,9 +112,9 @@ fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
     town.send("ann", channel.says("ann", "hello")).expect(201);
     let subscribe = channel.at("/subscribe?afterSeq=0");
     let sse = |who: &str, target: &str| town.server.connect().follow(&by(who, get(target)));
-    let poll = |who: &str| {
+    let poll = |who: &str, head: u64| {
         let mut connection = town.server.connect();
-        let request = get(&channel.at("/poll?afterSeq=1"));
+        let request = get(&channel.at(&format!("/poll?afterSeq={head}")));
         connection.write(by(who, request).bytes());
         connection
     };
@@ -138,6 +138,7 @@ fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
             town.send("ann", change).expect(200);
         }),
     ];
+    let mut head = 1;
     for (what, take) in takes {
         town.send("ann", delete("/v1/waddles/birds/bans/bob"));
         town.join("bob", "birds");
@@ -148,7 +149,7 @@ fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
         }
         let mut log = sse("bob", &format!("{LOG}?offset=now&live=sse"));
         log.step().unwrap();
-        let mut polled = poll("bob");
+        let mut polled = poll("bob", head);
         let (mut out, mut stays) = (town.client("bob"), town.client("cat"));
         for client in [&mut out, &mut stays] {
             client.join(&room, json!({ "events": true }));
@@ -177,8 +178,8 @@ fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
             .send("cat", channel.says("cat", what))
             .expect(201)
             .json();
-        let seq = said["event"]["seq"].as_u64().unwrap();
-        stays.events_until(&room, seq);
+        head = said["event"]["seq"].as_u64().unwrap();
+        stays.events_until(&room, head);
     }
 }
 

@@ -45,7 +45,11 @@ fn a_search_finds_what_the_caller_may_read_and_nothing_else() {
     let hit = &page["events"][0];
     assert_eq!(hit["channelId"], json!(general.id));
     assert_eq!((&hit["authorId"], &hit["seq"]), (&json!("ann"), &json!(1)));
-    let snippet = json!([{"text": "a "}, {"text": "fish", "match": true}, {"text": " in the sea"}]);
+    let snippet = json!([
+        { "match": false, "text": "a " },
+        { "match": true, "text": "fish" },
+        { "match": false, "text": " in the sea" },
+    ]);
     assert_eq!(hit["snippet"], snippet, "{hit}");
     // Rights are what they are when it is asked.
     town.put("bob", "birds", "moderator");
