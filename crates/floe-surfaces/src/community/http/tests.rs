@@ -35,10 +35,8 @@ fn every_route_is_read() {
             ask(Method::Options, &target, ""),
             Ok((Ask::Preflight, None))
         );
-        assert_eq!(
-            ask(Method::Other, &target, body),
-            Err(Code::MethodNotAllowed)
-        );
+        let (path, _) = target.split_once('?').unwrap_or((&target, ""));
+        assert_eq!(ask(Method::Other, path, body), Err(Code::MethodNotAllowed));
     }
     assert!(!owns("/v1/waddlesx"));
     for path in [
