@@ -77,6 +77,17 @@ fn question() -> impl Strategy<Value = EventQuery> {
     let scope = prop_oneof![
         (0..CHANNELS).prop_map(|number| Scope::Channel(Channel::new(number, "").meta.id)),
         (0..2_u8).prop_map(|number| Scope::Namespace(owner(number).into())),
+        (
+            0..2_u8,
+            proptest::sample::subsequence((0..CHANNELS).collect::<Vec<_>>(), 0..4)
+        )
+            .prop_map(|(number, some)| Scope::Channels {
+                owner: owner(number).into(),
+                channels: some
+                    .iter()
+                    .map(|number| Channel::new(*number, "").meta.id)
+                    .collect(),
+            }),
     ];
     let seq = 0..40_u64;
     let at = 10_000..11_000_u64;
@@ -255,6 +266,9 @@ fn expected(channels: &[Channel], query: &EventQuery) -> Vec<StoredEvent> {
         let wanted = match &query.scope {
             Scope::Channel(id) => *id == channel.meta.id,
             Scope::Namespace(name) => *name == channel.meta.owner,
+            Scope::Channels { owner, channels } => {
+                *owner == channel.meta.owner && channels.contains(&channel.meta.id)
+            }
         };
         if !wanted || (channel.meta.deleted_at.is_some() && !query.with_deleted) {
             continue;
@@ -522,7 +536,7 @@ fn run(steps: &[Step], questions: &[EventQuery], options: Options) {
                     answered.sort_by_key(|item| item.event.seq);
                 }
             }
-            Scope::Namespace(_) => {
+            Scope::Namespace(_) | Scope::Channels { .. } => {
                 assert!(times.is_sorted_by(|a, b| match query.newest_first {
                     true => a >= b,
                     false => a <= b,
