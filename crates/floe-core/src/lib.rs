@@ -45,6 +45,7 @@ mod record;
 mod room;
 pub mod shards;
 pub mod subscription;
+pub mod voice;
 
 pub use append::{Append, AppendError, Decision, Producer};
 pub use content::ContentType;

@@ -1,4 +1,5 @@
-//! What a room knows while somebody is there, and forgets when nobody is: presence and memory.
+//! What a room knows while somebody is there, and forgets when nobody is: presence, memory, and who takes
+//! part where it is a voice room.
 //!
 //! All of it is keyed state with versions, never durable. A reader says which version it has seen
 //! and is told what has changed since; so it can be as slow as it likes, and nothing is queued for
@@ -36,6 +37,8 @@ pub use statuses::{Shown, Status, StatusChanges, Statuses, ToldStatuses};
 pub use timers::{Timer, TimerKind, Timers};
 pub use wheel::{TimerId, Wheel};
 
+use crate::voice::{Voice, VoiceLimits};
+
 /// Presence and memory of one room.
 ///
 /// The host makes it with the first join or value, and drops it once it is
@@ -50,6 +53,11 @@ pub struct Live {
     pub broadcasts: Broadcasts,
     /// What is remembered for a while.
     pub memory: Memory,
+    /// Who takes part, where it is a voice room that somebody came to.
+    voice: Option<Box<Voice>>,
+    voice_limits: VoiceLimits,
+    /// The version before the first of the voice room.
+    version: u64,
 }
 
 /// Bounds of a [`Live`].
@@ -59,6 +67,8 @@ pub struct LiveLimits {
     pub presence: PresenceLimits,
     /// Those of what is remembered.
     pub memory: MemoryLimits,
+    /// Those of who takes part.
+    pub voice: VoiceLimits,
 }
 
 /// What a reader of a live room has seen.
@@ -72,6 +82,8 @@ pub struct LiveVersions {
     pub broadcasts: u64,
     /// Version of the memory.
     pub memory: u64,
+    /// Version of the participants; 0 before anybody came.
+    pub voice: u64,
 }
 
 impl Live {
@@ -87,6 +99,9 @@ impl Live {
             statuses: Statuses::new(limits.presence, version),
             broadcasts: Broadcasts::new(version),
             memory: Memory::new(limits.memory, version),
+            voice: None,
+            voice_limits: limits.voice,
+            version,
         }
     }
 
@@ -95,23 +110,49 @@ impl Live {
         self.presence.set_limits(limits.presence);
         self.statuses.set_limits(limits.presence);
         self.memory.set_limits(limits.memory);
+        self.voice_limits = limits.voice;
+        if let Some(voice) = &mut self.voice {
+            voice.set_limits(limits.voice);
+        }
     }
 
     /// What a reader has seen that has seen everything.
     #[must_use]
-    pub const fn versions(&self) -> LiveVersions {
+    pub fn versions(&self) -> LiveVersions {
         LiveVersions {
             presence: self.presence.version(),
             statuses: self.statuses.version(),
             broadcasts: self.broadcasts.version(),
             memory: self.memory.version(),
+            voice: self.voice.as_ref().map_or(0, |voice| voice.version()),
         }
+    }
+
+    /// Who takes part, where somebody ever did.
+    #[must_use]
+    pub fn seen_voice(&self) -> Option<&Voice> {
+        self.voice.as_deref()
+    }
+
+    /// Who takes part, to change it.
+    pub fn voice(&mut self) -> &mut Voice {
+        let (limits, version) = (self.voice_limits, self.version);
+        self.voice
+            .get_or_insert_with(|| Box::new(Voice::new(limits, version)))
+    }
+
+    /// Whether something of the voice room is there for the host to act on.
+    #[must_use]
+    pub fn has_voice_effects(&self) -> bool {
+        self.voice.as_ref().is_some_and(|voice| voice.has_effects())
     }
 
     /// Whether dropping it loses nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.presence.is_empty() && self.statuses.is_empty() && self.memory.is_empty()
+        let nobody = self.voice.as_ref().is_none_or(|voice| voice.is_empty());
+        let still = self.presence.is_empty() && self.statuses.is_empty();
+        still && self.memory.is_empty() && nobody
     }
 
     /// Handles a timer of this room that is due; [`versions`](Self::versions) tells what changed.
@@ -120,6 +161,11 @@ impl Live {
             TimerKind::Memory => self.memory.handle_timer(&timer.key, now, timers),
             TimerKind::Presence => self.presence.handle_timer(&timer.key),
             TimerKind::Status => self.statuses.handle_timer(&timer.key),
+            TimerKind::VoiceGrace | TimerKind::VoiceQuiet => {
+                if let Some(voice) = &mut self.voice {
+                    voice.handle_timer(timer.kind, &timer.key, timers);
+                }
+            }
         }
     }
 
@@ -128,6 +174,9 @@ impl Live {
         self.presence.cancel_timers(timers);
         self.statuses.cancel_timers(timers);
         self.memory.cancel_timers(timers);
+        if let Some(voice) = &mut self.voice {
+            voice.cancel_timers(timers);
+        }
     }
 }
 

@@ -119,6 +119,8 @@ pub enum Code {
     ReplicaUnavailable,
     /// The namespace is being deleted, and takes nothing any more.
     NamespaceDeleting,
+    /// The server carries no media.
+    MediaUnavailable,
 }
 
 /// What a caller should do after a failure.
@@ -134,7 +136,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -191,6 +193,7 @@ impl Code {
         Self::UnknownAction,
         Self::ReplicaUnavailable,
         Self::NamespaceDeleting,
+        Self::MediaUnavailable,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -452,6 +455,11 @@ impl Code {
                 410,
                 "The namespace is being deleted with all that is in it; its name is free once that is done.",
             ),
+            Self::MediaUnavailable => (
+                "MEDIA_UNAVAILABLE",
+                501,
+                "The server carries no sound or picture; who takes part in a voice room is told all the same.",
+            ),
         }
     }
 
@@ -539,7 +547,8 @@ impl Code {
             | Self::SqlRejected
             | Self::QueryTooLarge
             | Self::UnknownAction
-            | Self::NamespaceDeleting => Retry::Never,
+            | Self::NamespaceDeleting
+            | Self::MediaUnavailable => Retry::Never,
         }
     }
 }

@@ -30,6 +30,7 @@ use self::replica::ReplicaMetrics;
 use self::rooms::RoomMetrics;
 pub use self::rooms::{ENDED_BY_CLIENT, ENDED_LOST};
 pub use self::tables::TableMetrics;
+use self::voice::VoiceMetrics;
 use crate::memory;
 use crate::replica::SyncStatus;
 use crate::shard::Shard;
@@ -45,6 +46,7 @@ mod live;
 mod replica;
 mod rooms;
 mod tables;
+mod voice;
 
 /// All metrics of one server.
 #[derive(Debug, Clone)]
@@ -82,6 +84,7 @@ pub struct Metrics {
     config: ConfigMetrics,
     live: LiveMetrics,
     tables: TableMetrics,
+    voice: VoiceMetrics,
     replica: ReplicaMetrics,
     rooms: RoomMetrics,
     waddle_acts: Family<ActLabel, Counter>,
@@ -230,6 +233,7 @@ impl Metrics {
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
             live: LiveMetrics::register(&mut registry),
+            voice: VoiceMetrics::register(&mut registry),
             tables: TableMetrics::register(&mut registry),
             replica: ReplicaMetrics::register(&mut registry),
             rooms: RoomMetrics::register(&mut registry),
@@ -282,6 +286,16 @@ impl Metrics {
     /// Counts an act in a waddle.
     pub fn waddle_act(&self, act: &'static str) {
         self.waddle_acts.get_or_create(&ActLabel { act }).inc();
+    }
+
+    /// Counts a session of a voice room.
+    pub fn voice_session(&self) {
+        self.voice.session();
+    }
+
+    /// Counts a join that a voice room refused.
+    pub fn voice_refused(&self, code: Code) {
+        self.voice.refused(code);
     }
 
     /// Counts an append.
@@ -468,6 +482,7 @@ impl Metrics {
         }
         self.cold.show(&shard.cold_stats());
         self.live.show(&shard.memory_totals());
+        self.voice.show(shard.voice_totals());
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -32,6 +32,7 @@ mod socket;
 mod standing;
 mod tables;
 mod tickets;
+mod voice;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use floe_core::voice::{Media, NoMedia};
 use floe_log::{Disk, Progress};
 use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Access, KeyRing};
@@ -134,6 +136,8 @@ pub struct Reactor<D: Disk> {
     replicas: ReplicaHost<D::File>,
     live_queries: LiveQueries,
     reaction_counts: ReactionCounts,
+    /// What carries the media of voice rooms.
+    media: Box<dyn Media>,
     room_schemas: RoomSchemas,
     sync_callers: live::SyncCallers,
     workers: Workers<D>,
@@ -308,6 +312,7 @@ impl<D: Disk> Reactor<D> {
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             live_queries: LiveQueries::default(),
             reaction_counts: ReactionCounts::default(),
+            media: Box::new(NoMedia),
             room_schemas: RoomSchemas::default(),
             sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
@@ -409,6 +414,8 @@ impl<D: Disk> Reactor<D> {
             self.answer_tables();
             self.feed_replicas();
             self.shard.advance_live(self.clock.wall);
+            self.look_after_media();
+            self.settle_voice(None);
             self.deliver();
             self.look_after_cold();
             self.look_after_access();
@@ -453,6 +460,9 @@ impl<D: Disk> Reactor<D> {
             wake_ms = wake_ms.min(at_ms);
         }
         if let Some(at) = self.shard.live_wake() {
+            wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
+        }
+        if let Some(at) = self.media.poll_timeout() {
             wake_ms = wake_ms.min(self.clock.uptime_ms + at.since(self.clock.wall));
         }
         if let Some(at) = self.subscriptions.poll_wake(self.clock.wall) {

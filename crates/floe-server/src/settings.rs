@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use floe_core::buffer::BufferLimits;
 use floe_core::community::CommunityLimits;
 use floe_core::live::{KeyedLimits, LiveLimits, MemoryLimits, PresenceLimits};
+use floe_core::voice::VoiceLimits;
 use floe_proto::Retention;
 use floe_surfaces::access::KeyRing;
 
@@ -242,6 +243,16 @@ pub struct Limits {
     pub waddle_rooms_max: usize,
     /// Waddles that one user may join; 200. Above: 429 `LIMIT_REACHED`.
     pub waddle_joined_max: usize,
+    /// Participants of one voice room; 100. Above: 429 `LIMIT_REACHED`. A waddle may allow fewer in a
+    /// room of its own.
+    pub voice_participants_max: usize,
+    /// Milliseconds that a participant of a voice room keeps the seat whose connection is lost; 15 s.
+    pub voice_grace_ms: u64,
+    /// Milliseconds that a participant of a voice room speaks after saying so; 5 s.
+    pub voice_speaking_ms: u64,
+    /// Messages that the log of a voice room keeps; 100 000. Above: the oldest are dropped. 0 is no
+    /// bound.
+    pub voice_log_messages_max: u64,
     /// Keys in the memory of one room; 1 024. Above: those used longest ago go.
     pub memory_keys_max: usize,
     /// Bytes of a value in the memory; 4 KiB. Above: 413 `BODY_TOO_LARGE`.
@@ -366,6 +377,10 @@ impl Default for Limits {
             waddle_bans_max: 10_000,
             waddle_rooms_max: 500,
             waddle_joined_max: 200,
+            voice_participants_max: 100,
+            voice_grace_ms: 15_000,
+            voice_speaking_ms: 5_000,
+            voice_log_messages_max: 100_000,
             memory_keys_max: 1_024,
             memory_value_bytes_max: 4 << 10,
             memory_bytes_max: 256 << 10,
@@ -479,6 +494,10 @@ impl Limits {
             ("waddle.bans_max", self.waddle_bans_max as u64),
             ("waddle.rooms_max", self.waddle_rooms_max as u64),
             ("waddle.joined_max", self.waddle_joined_max as u64),
+            ("voice.participants_max", self.voice_participants_max as u64),
+            ("voice.grace_ms", self.voice_grace_ms),
+            ("voice.speaking_ms", self.voice_speaking_ms),
+            ("voice.log_messages_max", self.voice_log_messages_max),
             ("memory.keys_max", self.memory_keys_max as u64),
             ("memory.value_bytes_max", self.memory_value_bytes_max as u64),
             ("memory.bytes_max", self.memory_bytes_max as u64),
@@ -547,7 +566,11 @@ impl Limits {
     /// Returns the bounds of presence and memory in one room.
     #[must_use]
     pub fn live(&self) -> LiveLimits {
-        let LiveLimits { presence, memory } = LiveLimits::default();
+        let LiveLimits {
+            presence,
+            memory,
+            voice,
+        } = LiveLimits::default();
         LiveLimits {
             presence: PresenceLimits {
                 keyed: KeyedLimits {
@@ -569,6 +592,12 @@ impl Limits {
                 ttl_ms_max: self.memory_ttl_ms_max,
                 typing_ttl_ms: self.typing_ttl_ms,
                 ..memory
+            },
+            voice: VoiceLimits {
+                participants_max: self.voice_participants_max,
+                grace_ms: self.voice_grace_ms,
+                speaking_ms: self.voice_speaking_ms,
+                ..voice
             },
         }
     }

@@ -55,6 +55,7 @@ pub use registry::{
 pub use replicated::{Messages, Moved, ReplicaRoom, Replicated};
 pub use tables::{TablePlace, TablesMoved};
 pub use viewed::Handed;
+pub use voice::{VoiceTotals, Voiced};
 
 /// Who asked, in the host's own terms; handed back with the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -235,6 +236,8 @@ struct Slot {
     applied: u64,
     /// Since when there is something that a pass over the readers must tell.
     since: Since,
+    /// Whether the log of a voice room is known to say all up to now.
+    voice_logged: bool,
     /// Whether readers are to be told of a change of live state.
     live_changed: bool,
     /// Presence and memory, while there is any.
@@ -668,6 +671,7 @@ impl<D: Disk> Shard<D> {
             unviewed: false,
             viewed: viewed::UNKNOWN,
             applied: viewed::UNKNOWN,
+            voice_logged: false,
             live_changed: false,
             since: Since::default(),
             live: None,

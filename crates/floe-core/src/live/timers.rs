@@ -26,6 +26,10 @@ pub enum TimerKind {
     Presence,
     /// The status of a user whose last connection is gone.
     Status,
+    /// The seat of a participant of a voice room whose connection is gone.
+    VoiceGrace,
+    /// A participant of a voice room who said that they speak.
+    VoiceQuiet,
 }
 
 /// The wheel of a shard, as one room uses it.
@@ -42,12 +46,12 @@ impl<'a> Timers<'a> {
         Self { wheel, room }
     }
 
-    pub(super) fn set(&mut self, at: Millis, kind: TimerKind, key: Arc<str>) -> TimerId {
+    pub(crate) fn set(&mut self, at: Millis, kind: TimerKind, key: Arc<str>) -> TimerId {
         let room = self.room;
         self.wheel.insert(at, Timer { room, kind, key })
     }
 
-    pub(super) fn cancel(&mut self, timer: TimerId) {
+    pub(crate) fn cancel(&mut self, timer: TimerId) {
         self.wheel.cancel(timer);
     }
 }

@@ -75,6 +75,9 @@ impl<D: Disk> Reactor<D> {
         if let Some(path) = community::RoomPath::parse(path) {
             return self.room_request(at, context, method, path, named, query, fields, body);
         }
+        if community::voice_http::owns(path) {
+            return self.voice_request(at, context, method, path, named, query, fields, body);
+        }
         if admin::owns(path) {
             return self.admin_request(at, context, method, path, named, query, fields, body);
         }

@@ -25,6 +25,7 @@ mod waddle_telling;
 pub(super) use self::events::PolledKind;
 pub(super) use self::memory::page as memory_page;
 pub(super) use self::telling::{entry, is_typing};
+pub(super) use self::voice::voice_failure;
 
 use std::sync::Arc;
 
@@ -475,6 +476,10 @@ impl<D: Disk> Reactor<D> {
         self.metrics.websockets(self.sockets);
         let reason = self.ending.take().unwrap_or(ENDED_LOST);
         self.metrics.websocket_ended(reason);
+        // A room that is gone may leave memory with its last reader.
+        if let Purpose::Community(session) = &live.purpose {
+            self.end_community(ticket, &live.joins, session, leave);
+        }
         for join in &live.joins {
             self.leave_room(ticket, join, leave);
         }

@@ -232,6 +232,7 @@ impl<D: Disk> Reactor<D> {
             join.rights = grant.rights;
             join.ends_at = grant.ends_at;
             join.hidden = hidden(grant.rights);
+            self.limit_voice(at, slot, grant.rights);
         }
     }
 

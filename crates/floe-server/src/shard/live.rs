@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use floe_core::channel::SlowPolicy;
 use floe_core::live::{Leave, Live, LiveLimits, Memory, MemoryUsage, Timer, Timers, Wheel};
+use floe_core::voice::Voice;
 use floe_log::Disk;
 use floe_proto::{Millis, RoomId};
 
-use super::{Shard, SlotId};
+use super::{Shard, SlotId, VoiceTotals};
 use crate::settings::Limits;
 
 /// The live state of all rooms of a shard, as far as it is not each room's own.
@@ -18,11 +19,15 @@ pub(super) struct LiveRooms {
     wheel: Wheel<Timer>,
     due: Vec<Timer>,
     /// Where the rooms are that have live state.
-    places: HashMap<RoomId, SlotId>,
+    pub(super) places: HashMap<RoomId, SlotId>,
     /// Rooms whose live state changed, and when their readers are told.
     changed: VecDeque<(Millis, SlotId)>,
     /// What all memories hold.
     memory: MemoryTotals,
+    /// Voice rooms of which something came that nobody has acted on.
+    pub(super) voiced: VecDeque<SlotId>,
+    /// What all voice rooms hold.
+    pub(super) voice: VoiceTotals,
 }
 
 /// What the memories of all rooms hold together.
@@ -53,6 +58,8 @@ impl LiveRooms {
             places: HashMap::new(),
             changed: VecDeque::new(),
             memory: MemoryTotals::default(),
+            voiced: VecDeque::new(),
+            voice: VoiceTotals::default(),
         }
     }
 }
@@ -107,8 +114,14 @@ impl<D: Disk> Shard<D> {
         });
         let before = live.versions();
         let used_before = live.memory.usage();
+        let participants = |live: &Live| live.seen_voice().map_or(0, Voice::count);
+        let took_part = participants(live);
         let changed = change(live, &mut timers);
         rooms.memory.note(&used_before, &live.memory.usage());
+        rooms.voice.note(took_part, participants(live));
+        if live.has_voice_effects() {
+            rooms.voiced.push_back(id);
+        }
         if live.versions() != before && !slot.live_changed {
             slot.live_changed = true;
             if slot.queued || !slot.readers.is_empty() {
@@ -227,6 +240,8 @@ impl<D: Disk> Shard<D> {
         if let Some(live) = slot.live.take() {
             self.live_rooms.places.remove(&slot.room.id());
             let used = live.memory.usage();
+            let took_part = live.seen_voice().map_or(0, Voice::count);
+            self.live_rooms.voice.note(took_part, 0);
             self.live_rooms.memory.entries -= used.entries;
             self.live_rooms.memory.bytes -= used.bytes;
             live.end(&mut Timers::new(&mut self.live_rooms.wheel, slot.room.id()));

@@ -6,12 +6,16 @@
 use std::collections::BTreeSet;
 
 use floe_proto::Rights;
+use floe_surfaces::community::voice_http;
 use floe_surfaces::http::Method;
 use floe_surfaces::{admin, channels, community, room_access, tables};
 use serde_json::{Value, json};
 
 use crate::harness::{Channel, Request, TestServer, post, put};
 use crate::websocket::{Client, upgrade};
+
+/// A voice room.
+const VOICE: &str = "00000000000a";
 
 const KEYS: &str = "acme:read:k-read acme:write:k-write acme:admin:k-admin other:read:o-read \
     other:admin:o-admin *:read:eye *:admin:root";
@@ -93,6 +97,7 @@ const DELETE: Rights = Rights::DELETE_OWN.with(Rights::DELETE_ANY);
 const CREATE: Rights = Rights::CREATE;
 const MANAGE: Rights = Rights::MANAGE;
 const ADMIN: Rights = Rights::ADMIN;
+const MODERATE: Rights = Rights::MANAGE.with(Rights::DELETE_ANY);
 const ENTER: Rights = Rights::READ.with(Rights::APPEND);
 
 const WRITES: Rights = Rights::APPEND
@@ -265,6 +270,9 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ) => Stream(READ),
         ("POST", "/v1/rooms/{room}/rpc") => Tables(READ),
         ("DELETE", "/v1/rooms/{room}") => Stream(MANAGE),
+        ("GET", "/v1/voice/{voiceId}") => Stream(READ),
+        ("POST", "/v1/voice/{voiceId}/participants/{user}/mute") => Stream(MODERATE),
+        ("DELETE", "/v1/voice/{voiceId}/participants/{user}") => Stream(MODERATE),
         ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
         ("GET" | "POST", "/v1/namespaces") => Operator,
         ("GET" | "PATCH" | "DELETE", "/v1/namespaces/{namespace}") => Operator,
@@ -327,6 +335,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let rules = room_access::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let tables = tables::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let waddles = community::http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
+    let voice = voice_http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let admin = admin::ROUTES.map(|route| (word(route.method), route.path.to_owned()));
     fixed
         .into_iter()
@@ -334,6 +343,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         .chain(rules)
         .chain(tables)
         .chain(waddles)
+        .chain(voice)
         .chain(admin)
         .collect()
 }
@@ -350,6 +360,7 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
                 "stream/news"
             },
         )
+        .replace("{voiceId}", VOICE)
         .replace("{path}", "news")
         .replace("{seq}", "1")
         .replace("{reaction}", "yes")
@@ -585,6 +596,18 @@ fn ask(
         let call = post("/n/acme/v1/rooms/board/rpc").value(&call);
         server.expect(200, call.key("k-admin"));
     }
+    let _seated = route.starts_with("/v1/voice/").then(|| {
+        let mut room = upgrade().key("k-admin");
+        room.target = format!("/n/acme/ws/voice/{VOICE}");
+        // A user who makes a room owns it.
+        let (mut nobody, _) = Client::greet(server, &room);
+        nobody.next_of("welcome");
+        room.target += "?user=mia";
+        let (mut mia, _) = Client::greet(server, &room);
+        let seated = mia.ask(json!({"type": "join"}));
+        assert_eq!(seated["type"], "ack", "{seated}");
+        mia
+    });
     let mut request = request(method, route, &channel);
     if named {
         request.target = format!("/n/acme{}", request.target);

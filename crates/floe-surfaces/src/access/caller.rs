@@ -2,7 +2,7 @@
 
 use floe_core::directory::Shown;
 use floe_core::subscription::{Pattern, PatternError};
-use floe_proto::{ChannelId, Millis, Namespace, Rights, table};
+use floe_proto::{ChannelId, Millis, Namespace, Rights, VoiceId, table};
 
 use super::{Denied, Known};
 
@@ -220,7 +220,7 @@ impl<'a> Room<'a> {
 }
 
 /// Which rooms a right is for: `**` for all, `stream/` and a glob over paths, `channel/` and an id
-/// or `*`, `room/` and a glob over the names of rooms with tables.
+/// or `*`, `room/` and a glob over the names of rooms with tables, `voice/` and an id or `*`.
 ///
 /// In a glob `*` is one segment and `**` any number of them, as in subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,6 +235,10 @@ pub enum RoomPattern {
     Channel(ChannelId),
     /// Rooms with tables whose name the glob covers.
     Rooms(Pattern),
+    /// All voice rooms.
+    Voices,
+    /// One voice room.
+    Voice(VoiceId),
 }
 
 impl RoomPattern {
@@ -248,6 +252,11 @@ impl RoomPattern {
             Some(("stream", glob)) => Ok(Self::Streams(Pattern::new(glob)?)),
             Some(("room", glob)) => Ok(Self::Rooms(Pattern::new(glob)?)),
             Some(("channel", "*")) => Ok(Self::Channels),
+            Some(("voice", "*")) => Ok(Self::Voices),
+            Some(("voice", id)) => id
+                .parse()
+                .map(Self::Voice)
+                .map_err(|_| RoomPatternError::Shape),
             Some(("channel", id)) => id
                 .parse()
                 .map(Self::Channel)
@@ -260,8 +269,8 @@ impl RoomPattern {
     #[must_use]
     pub fn is_one_room(&self) -> bool {
         match self {
-            Self::All | Self::Channels => false,
-            Self::Channel(_) => true,
+            Self::All | Self::Channels | Self::Voices => false,
+            Self::Channel(_) | Self::Voice(_) => true,
             Self::Streams(pattern) | Self::Rooms(pattern) => pattern.is_literal(),
         }
     }
@@ -279,7 +288,12 @@ impl RoomPattern {
                     .and_then(|path| path.strip_prefix(table::ROOMS));
                 name.is_some_and(|name| glob.matches(name))
             }
-            (Self::Streams(_) | Self::Rooms(_), Room::Channel(_))
+            (Self::Voices, Room::Stream(path)) => VoiceId::of_path(path).is_some(),
+            (Self::Voice(one), Room::Stream(path)) => VoiceId::of_path(path) == Some(*one),
+            (
+                Self::Streams(_) | Self::Rooms(_) | Self::Voices | Self::Voice(_),
+                Room::Channel(_),
+            )
             | (Self::Channels | Self::Channel(_), Room::Stream(_)) => false,
         }
     }
@@ -293,6 +307,8 @@ impl std::fmt::Display for RoomPattern {
             Self::Channels => f.write_str("channel/*"),
             Self::Channel(id) => write!(f, "channel/{id}"),
             Self::Rooms(glob) => write!(f, "room/{}", glob.as_str()),
+            Self::Voices => f.write_str("voice/*"),
+            Self::Voice(id) => write!(f, "voice/{id}"),
         }
     }
 }
@@ -302,7 +318,7 @@ impl std::fmt::Display for RoomPattern {
 pub enum RoomPatternError {
     /// It begins with something else.
     #[error(
-        "a room pattern is `**`, `stream/` or `room/` and a glob, or `channel/` and an id or `*`"
+        "a room pattern is `**`, `stream/` or `room/` and a glob, or `channel/` or `voice/` and an id or `*`"
     )]
     Shape,
     /// The glob is none.
@@ -436,6 +452,33 @@ mod tests {
             "user/*",
         ] {
             assert!(RoomPattern::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn voice_rooms_are_covered_by_name_or_all_together() {
+        let room = "__voice__/00000000000a";
+        for (pattern, covers) in [
+            ("voice/*", true),
+            ("voice/00000000000a", true),
+            ("voice/00000000000b", false),
+            ("stream/**", false),
+            ("room/**", false),
+            ("channel/00000000000a", false),
+        ] {
+            let one = &[(pattern, Rights::READ)];
+            let read = rights(one, Room::at(room.as_bytes())) == Rights::READ;
+            assert_eq!(read, covers, "{pattern}");
+            assert_eq!(RoomPattern::parse(pattern).unwrap().to_string(), pattern);
+        }
+        assert!(RoomPattern::parse("voice/x").is_err());
+        let all = &[("voice/*", Rights::READ)];
+        for other in [
+            Room::Channel(CHANNEL),
+            Room::Stream(b"a"),
+            Room::Stream(b"__voice__/x"),
+        ] {
+            assert_eq!(rights(all, other), Rights::NONE);
         }
     }
 

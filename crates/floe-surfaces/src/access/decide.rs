@@ -59,6 +59,8 @@ pub enum Deed {
     Delete,
     /// Pin messages.
     Pin,
+    /// Decide about what others say and do in a room.
+    Moderate,
     /// Be seen in a room.
     Attend,
 }
@@ -77,6 +79,7 @@ impl Deed {
             Self::Append => Rights::APPEND,
             Self::Delete => Rights::DELETE_OWN.with(Rights::DELETE_ANY),
             Self::Pin => Rights::DELETE_ANY,
+            Self::Moderate => Rights::MANAGE.with(Rights::DELETE_ANY),
             Self::Attend => Rights::PRESENCE,
         }
     }
@@ -84,7 +87,12 @@ impl Deed {
     /// Returns the rights of which a channel token needs one; `None` for what is beyond tokens.
     const fn token_rights(self) -> Option<Rights> {
         match self {
-            Self::Nothing | Self::Create | Self::Survey | Self::Manage | Self::Administer => None,
+            Self::Nothing
+            | Self::Create
+            | Self::Survey
+            | Self::Moderate
+            | Self::Manage
+            | Self::Administer => None,
             // Whoever has come in may be seen.
             Self::Attend => Some(Rights::READ.with(Rights::APPEND)),
             Self::Describe | Self::Enter | Self::Read | Self::Append | Self::Delete | Self::Pin => {

@@ -149,10 +149,20 @@ impl RoomPattern {
         match (self, other) {
             (Self::All, _) | (Self::Channels, Self::Channels | Self::Channel(_)) => true,
             (Self::Channel(one), Self::Channel(other)) => one == other,
+            (Self::Voices, Self::Voices | Self::Voice(_)) => true,
+            (Self::Voice(one), Self::Voice(other)) => one == other,
             (Self::Streams(one), Self::Streams(other)) | (Self::Rooms(one), Self::Rooms(other)) => {
                 includes(one.as_str(), other.as_str())
             }
-            (Self::Streams(_) | Self::Channels | Self::Channel(_) | Self::Rooms(_), _) => false,
+            (
+                Self::Streams(_)
+                | Self::Channels
+                | Self::Channel(_)
+                | Self::Rooms(_)
+                | Self::Voices
+                | Self::Voice(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -233,6 +243,9 @@ mod tests {
             ("channel/*", "channel/010101010101", true),
             ("channel/010101010101", "channel/*", false),
             ("channel/*", "stream/a", false),
+            ("voice/*", "voice/00000000000a", true),
+            ("voice/00000000000a", "voice/*", false),
+            ("voice/*", "channel/*", false),
         ] {
             let parse = |text| RoomPattern::parse(text).unwrap();
             assert_eq!(

@@ -64,8 +64,8 @@ impl<'a> SocketPath<'a> {
 /// What is asked of a room besides its WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomPath<'a> {
-    /// `/v1/waddles/<id>/live`, `/v1/channels/<id>/live`: its frames as server-sent events, or by
-    /// polling.
+    /// `/v1/waddles/<id>/live`, `/v1/channels/<id>/live`, `/v1/voice/<id>/live`: its frames as server-sent
+    /// events, or by polling.
     Live(SocketPath<'a>),
     /// `/v1/waddles/<id>/presence`: who is in a waddle.
     Presence(&'a str),
@@ -75,9 +75,10 @@ pub enum RoomPath<'a> {
 
 impl<'a> RoomPath<'a> {
     /// Every route, with its method.
-    pub const ROUTES: [(Method, &'static str); 4] = [
+    pub const ROUTES: [(Method, &'static str); 5] = [
         (Method::Get, "/v1/waddles/{waddle}/live"),
         (Method::Get, "/v1/channels/{channelId}/live"),
+        (Method::Get, "/v1/voice/{voiceId}/live"),
         (Method::Get, "/v1/waddles/{waddle}/presence"),
         (Method::Post, "/v1/waddles/{waddle}/broadcast"),
     ];
@@ -90,6 +91,7 @@ impl<'a> RoomPath<'a> {
         let kind = match kind {
             "waddles" => SocketKind::Waddle,
             "channels" => SocketKind::Channel,
+            "voice" => SocketKind::Voice,
             _ => return None,
         };
         match (kind, what) {

@@ -15,14 +15,17 @@ pub mod common;
 pub mod http;
 pub mod polled;
 pub mod voice;
+pub mod voice_http;
+mod voice_log;
 pub mod waddle;
 
 pub use common::{
     Carrier, Incoming, Label, Opening, Refusal, RoomPath, SocketKind, SocketPath, Welcome, message,
     read_frame, write_ack, write_farewell, write_goodbye, write_pong, write_refusal, write_welcome,
 };
+pub use voice_log::{log_effect, log_reset, log_state};
 
-/// Returns whether a path is one of this surface, known or not.
+/// Returns whether a path is one of a WebSocket of this surface, known or not.
 #[must_use]
 pub fn owns(path: &str) -> bool {
     path.starts_with(SOCKETS_ROOT)

@@ -1,5 +1,14 @@
-use floe_proto::Code;
+use floe_core::voice::{
+    Candidate, Changes, Effect, Features, Gone, Participant, Session, Signal, Told,
+};
+use floe_proto::{Code, Millis};
 use serde_json::{Value, json};
+
+use super::voice::{Action, read_action};
+use super::voice_http::{Ask, read_request};
+use crate::access::Deed;
+use crate::http::Method;
+use crate::json::Messages;
 
 use super::common::param;
 use super::*;
@@ -143,4 +152,273 @@ fn frames_about_the_connection_say_what_they_must() {
             "message": "too fast", "retry": "later", "retryAfterMs": 5,
         })
     );
+}
+
+const NOW: Millis = Millis(1_700_000_000_000);
+
+fn action(frame: &Value) -> Result<Action<'static>, Code> {
+    let bytes = frame.to_string().into_bytes().leak();
+    let incoming = read_frame(bytes).map_err(|refusal| refusal.code)?;
+    read_action(&incoming).map_err(|refusal| refusal.code)
+}
+
+#[test]
+fn frames_of_a_voice_room_say_what_is_wanted_in_the_shortest_way() {
+    let join = |audio, video| Ok(Action::Join { audio, video });
+    let mute = |audio, video| Ok(Action::Mute { audio, video });
+    let other = |muted| {
+        let user = "bob".into();
+        Ok(Action::MuteOther { user, muted })
+    };
+    for (frame, wanted) in [
+        (json!({"type": "join"}), join(true, false)),
+        (
+            json!({"type": "join", "audioEnabled": false, "videoEnabled": true}),
+            join(false, true),
+        ),
+        (json!({"type": "leave"}), Ok(Action::Leave)),
+        (json!({"type": "mute"}), mute(Some(false), None)),
+        (
+            json!({"type": "mute", "muted": false}),
+            mute(Some(true), None),
+        ),
+        (
+            json!({"type": "mute", "videoEnabled": true}),
+            mute(None, Some(true)),
+        ),
+        (
+            json!({"type": "mute", "audioEnabled": true, "videoEnabled": false}),
+            mute(Some(true), Some(false)),
+        ),
+        (json!({"type": "mute", "userId": "bob"}), other(true)),
+        (
+            json!({"type": "mute", "userId": "bob", "muted": false}),
+            other(false),
+        ),
+        (json!({"type": "speaking"}), Ok(Action::Speaking(true))),
+        (
+            json!({"type": "speaking", "isSpeaking": false}),
+            Ok(Action::Speaking(false)),
+        ),
+        (
+            json!({"type": "speaking", "speaking": false}),
+            Ok(Action::Speaking(false)),
+        ),
+        (
+            json!({"type": "kick", "userId": "bob"}),
+            Ok(Action::Kick { user: "bob".into() }),
+        ),
+        (json!({"type": "kick"}), Err(Code::InvalidRequest)),
+        (
+            json!({"type": "mute", "muted": true, "audioEnabled": true}),
+            Err(Code::InvalidRequest),
+        ),
+        (json!({"type": "speak"}), Err(Code::UnknownAction)),
+        (json!({"type": "offer"}), Err(Code::InvalidRequest)),
+    ] {
+        assert_eq!(action(&frame), wanted, "{frame}");
+    }
+}
+
+#[test]
+fn signals_are_read_as_browsers_write_them_and_written_so_again() {
+    let candidate = Candidate {
+        candidate: "candidate:1".into(),
+        mid: Some("0".into()),
+        line: Some(1),
+    };
+    for (frame, signal) in [
+        (
+            json!({"type": "offer", "sdp": "v=0"}),
+            Signal::Offer("v=0".into()),
+        ),
+        (
+            json!({"type": "answer", "sdp": "v=0"}),
+            Signal::Answer("v=0".into()),
+        ),
+        (
+            json!({"type": "candidate", "candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 1}),
+            Signal::Candidate(Some(candidate.clone())),
+        ),
+        (
+            json!({"type": "candidate", "candidate": null}),
+            Signal::Candidate(None),
+        ),
+    ] {
+        assert_eq!(written(|out| voice::write_signal(out, &signal)), frame);
+        assert_eq!(action(&frame), Ok(Action::Signal(signal)), "{frame}");
+    }
+    let object = json!({"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 1});
+    let frame = json!({"type": "candidate", "candidate": object});
+    let wanted = Action::Signal(Signal::Candidate(Some(candidate)));
+    assert_eq!(action(&frame), Ok(wanted));
+}
+
+fn session() -> Session {
+    Session {
+        id: "s1".into(),
+        started_at: NOW,
+    }
+}
+
+fn ann() -> Participant<'static> {
+    Participant {
+        user: "ann",
+        seat: 1,
+        joined_at: NOW,
+        audio: true,
+        video: false,
+        speaking: true,
+        muted: false,
+        reconnecting: false,
+    }
+}
+
+#[test]
+fn who_takes_part_is_told_whole_or_by_what_changed() {
+    let shown = json!({
+        "userId": "ann", "joinedAt": "2023-11-14T22:13:20.000Z", "audioEnabled": true,
+        "videoEnabled": false, "speaking": true, "muted": false, "reconnecting": false,
+    });
+    let changes = |told| Changes {
+        version: 9,
+        count: 1,
+        told,
+    };
+    let all = changes(Told::All(vec![ann()]));
+    assert_eq!(
+        written(|out| voice::write_participants(out, &all)),
+        json!({"type": "participants", "participants": [shown], "count": 1, "version": 9})
+    );
+    let some = changes(Told::Delta {
+        from: 7,
+        set: vec![ann()],
+        left: vec!["b\"ob"],
+    });
+    assert_eq!(
+        written(|out| voice::write_participants(out, &some)),
+        json!({
+            "type": "participants_changed", "set": [shown], "left": ["b\"ob"], "count": 1,
+            "version": 9,
+        })
+    );
+    let features = Features {
+        audio: true,
+        ..Features::default()
+    };
+    assert_eq!(
+        written(|out| voice::write_session(out, &session(), 5, features)),
+        json!({
+            "type": "session", "sessionId": "s1", "startedAt": "2023-11-14T22:13:20.000Z",
+            "maxParticipants": 5,
+            "features": {"audio": true, "video": false, "screen": false, "recording": false},
+        })
+    );
+}
+
+#[test]
+fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
+    let mut messages = Messages::default();
+    log_reset(&mut messages, NOW);
+    log_state(&mut messages, &session(), &[ann()], NOW);
+    let id: std::sync::Arc<str> = "s1".into();
+    for effect in [
+        Effect::Joined {
+            session: id.clone(),
+            seat: 2,
+            user: "bob".into(),
+            joined_at: NOW,
+            audio: false,
+            video: true,
+        },
+        Effect::Away {
+            seat: 2,
+            connection: 1,
+        },
+        Effect::Left {
+            session: id,
+            seat: 2,
+            user: "bob".into(),
+            connection: None,
+            why: Gone::Lost,
+        },
+        Effect::Ended(session()),
+    ] {
+        log_effect(&mut messages, &effect, NOW);
+    }
+    let bytes = messages.bytes.strip_suffix(b",").unwrap();
+    let all: Vec<Value> = serde_json::from_slice(&[b"[", bytes, b"]"].concat()).unwrap();
+    assert_eq!(all.len(), messages.lens.len());
+    let at = "2023-11-14T22:13:20.000Z";
+    let came = |user: &str, audio: bool| {
+        json!({
+            "type": "participant", "key": user,
+            "value": {
+                "userId": user, "sessionId": "s1", "joinedAt": at, "audioEnabled": audio,
+                "videoEnabled": !audio,
+            },
+            "headers": {"operation": "insert", "timestamp": at},
+        })
+    };
+    let wanted = json!([
+        {"headers": {"control": "reset", "timestamp": at}},
+        {
+            "type": "session", "key": "s1", "value": {"sessionId": "s1", "startedAt": at},
+            "headers": {"operation": "insert", "timestamp": at},
+        },
+        came("ann", true),
+        came("bob", false),
+        {
+            "type": "participant", "key": "bob",
+            "headers": {"operation": "delete", "timestamp": at, "sessionId": "s1", "reason": "lost"},
+        },
+        {
+            "type": "session", "key": "s1",
+            "headers": {"operation": "delete", "timestamp": at, "sessionId": "s1", "reason": "empty"},
+        },
+    ]);
+    assert_eq!(Value::from(all), wanted);
+}
+
+#[test]
+fn requests_about_a_voice_room_are_read_by_their_path() {
+    let read = |method, path: &str, body: &[u8]| {
+        let asked = read_request(method, path, "", std::iter::empty(), body);
+        asked.map(|asked| (asked.room.map(|room| room.to_string()), asked.ask))
+    };
+    let room = || Some("00000000000a".to_owned());
+    let root = "/v1/voice/00000000000a";
+    let mute = |muted| Ask::Mute {
+        user: "a b".into(),
+        muted,
+    };
+    let path = format!("{root}/participants/a%20b");
+    let mute_path = format!("{path}/mute");
+    for (method, path, body, wanted) in [
+        (Method::Get, root, &b""[..], Ask::Describe),
+        (Method::Options, root, b"", Ask::Preflight),
+        (Method::Post, &mute_path, b"", mute(true)),
+        (Method::Post, &mute_path, b"{\"muted\":false}", mute(false)),
+        (Method::Delete, &path, b"", Ask::Kick { user: "a b".into() }),
+    ] {
+        assert!(voice_http::owns(path));
+        assert_eq!(read(method, path, body).unwrap(), (room(), wanted));
+    }
+    assert_eq!(read(Method::Get, "/v1/voice/x", b"").unwrap().0, None);
+    assert_eq!(mute(true).deed(), Deed::Moderate);
+    for (method, path, body, code) in [
+        (Method::Put, root, &b""[..], Code::MethodNotAllowed),
+        (Method::Get, &mute_path, b"", Code::MethodNotAllowed),
+        (
+            Method::Get,
+            "/v1/voice/00000000000a/x",
+            b"",
+            Code::UnknownRoute,
+        ),
+        (Method::Post, &mute_path, b"{", Code::InvalidJson),
+        (Method::Post, &mute_path, b"\xff", Code::InvalidJson),
+        (Method::Post, &mute_path, b"{\"x\":1}", Code::InvalidRequest),
+    ] {
+        assert_eq!(read(method, path, body).unwrap_err().code, code, "{path}");
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use floe_core::voice::{Candidate, Changes, Features, Participant, Session, Signal, Told};
 use floe_proto::table::TableError;
 
 use super::common::{Incoming, Refusal};
 use crate::live::USER_BYTES_MAX;
 use crate::tables::fields::{Fields, invalid, need};
+use crate::tables::object::Object;
 
 /// What a client asks of a voice room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,29 +46,7 @@ pub enum Action<'a> {
         user: Cow<'a, str>,
     },
     /// What browser and media must agree on.
-    Signal(Signal<'a>),
-}
-
-/// What browser and media must agree on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal<'a> {
-    /// An SDP offer.
-    Offer(Cow<'a, str>),
-    /// An SDP answer.
-    Answer(Cow<'a, str>),
-    /// An ICE candidate; none is the end of them.
-    Candidate(Option<Candidate<'a>>),
-}
-
-/// An ICE candidate, as browsers write one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate<'a> {
-    /// The candidate's line.
-    pub candidate: Cow<'a, str>,
-    /// The media that it is for, by name.
-    pub mid: Option<Cow<'a, str>>,
-    /// The media that it is for, by place.
-    pub line: Option<u16>,
+    Signal(Signal),
 }
 
 /// Bytes of the longest SDP.
@@ -142,29 +122,129 @@ fn user<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, TableError> {
     Ok(user)
 }
 
-fn sdp<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, TableError> {
-    need(fields.text("sdp", SDP_BYTES_MAX)?, "sdp")
+fn sdp(fields: &Fields<'_>) -> Result<Box<str>, TableError> {
+    fields.word("sdp", SDP_BYTES_MAX)
 }
 
-/// Reads a candidate: a text with its media beside it, or the object that browsers make of it.
-fn candidate<'a>(fields: &Fields<'a>) -> Result<Option<Candidate<'a>>, TableError> {
+/// Reads a candidate: a text with its media beside it, or the object that browsers make of it. None is
+/// the end of them.
+fn candidate(fields: &Fields<'_>) -> Result<Option<Candidate>, TableError> {
     let Some(json) = fields.json("candidate") else {
         return Ok(None);
     };
     if !json.starts_with('{') {
         return one_candidate(fields).map(Some);
     }
-    let object: Fields<'a> = serde_json::from_str(json)
-        .map_err(|error| invalid(format!("`candidate` cannot be read: {error}")))?;
+    let object = Fields::read(json, "`candidate`")?;
     one_candidate(&object).map(Some)
 }
 
-fn one_candidate<'a>(fields: &Fields<'a>) -> Result<Candidate<'a>, TableError> {
+fn one_candidate(fields: &Fields<'_>) -> Result<Candidate, TableError> {
     let line = fields.whole("sdpMLineIndex")?;
     let line = line.map(u16::try_from).transpose();
+    let text = fields.text("candidate", CANDIDATE_BYTES_MAX)?;
     Ok(Candidate {
-        candidate: need(fields.text("candidate", CANDIDATE_BYTES_MAX)?, "candidate")?,
-        mid: fields.text("sdpMid", MID_BYTES_MAX)?,
+        candidate: need(text, "candidate")?.into(),
+        mid: fields.text("sdpMid", MID_BYTES_MAX)?.map(Into::into),
         line: line.map_err(|_| invalid("`sdpMLineIndex` is too large"))?,
     })
+}
+
+/// Writes a `session`: there is one, and what it carries.
+pub fn write_session(
+    out: &mut Vec<u8>,
+    session: &Session,
+    participants_max: usize,
+    features: Features,
+) {
+    Object::typed(out, "session", |object| {
+        session_members(object, session, participants_max, features);
+    });
+}
+
+/// Writes a `session_ended`.
+pub fn write_session_ended(out: &mut Vec<u8>, session: &str) {
+    Object::typed(out, "session_ended", |object| {
+        object.text("sessionId", session);
+    });
+}
+
+/// Writes `participants`, all of them, or `participants_changed` where a reader knows the others.
+pub fn write_participants(out: &mut Vec<u8>, changes: &Changes<'_>) {
+    let Changes {
+        version,
+        count,
+        told,
+    } = changes;
+    let kind = match told {
+        Told::All(_) => "participants",
+        Told::Delta { .. } => "participants_changed",
+    };
+    Object::typed(out, kind, |object| {
+        match told {
+            Told::All(all) => object.list("participants", all.iter(), participant),
+            Told::Delta { set, left, .. } => {
+                object.list("set", set.iter(), participant);
+                object.list("left", left.iter(), |out, user| {
+                    crate::tables::object::json(out, *user);
+                });
+            }
+        }
+        object.number("count", *count as u64);
+        object.number("version", *version);
+    });
+}
+
+/// Writes a `left`: the connection has no seat any more.
+pub fn write_left(out: &mut Vec<u8>, reason: &str) {
+    Object::typed(out, "left", |object| object.text("reason", reason));
+}
+
+/// Writes what the media want to agree on with a browser.
+pub fn write_signal(out: &mut Vec<u8>, signal: &Signal) {
+    match signal {
+        Signal::Offer(sdp) => Object::typed(out, "offer", |object| object.text("sdp", sdp)),
+        Signal::Answer(sdp) => Object::typed(out, "answer", |object| object.text("sdp", sdp)),
+        Signal::Candidate(one) => Object::typed(out, "candidate", |object| match one {
+            None => object.json("candidate", b"null"),
+            Some(one) => {
+                object.text("candidate", &one.candidate);
+                if let Some(mid) = &one.mid {
+                    object.text("sdpMid", mid);
+                }
+                object.maybe_number("sdpMLineIndex", one.line.map(u64::from));
+            }
+        }),
+    }
+}
+
+pub(super) fn session_members(
+    object: &mut Object<'_>,
+    session: &Session,
+    participants_max: usize,
+    features: Features,
+) {
+    object.text("sessionId", &session.id);
+    object.text("startedAt", &session.started_at.rfc3339());
+    object.number("maxParticipants", participants_max as u64);
+    object.written("features", |out| {
+        Object::write(out, |object| {
+            object.boolean("audio", features.audio);
+            object.boolean("video", features.video);
+            object.boolean("screen", features.screen);
+            object.boolean("recording", features.recording);
+        });
+    });
+}
+
+pub(super) fn participant(out: &mut Vec<u8>, participant: &Participant<'_>) {
+    Object::write(out, |object| {
+        object.text("userId", participant.user);
+        object.text("joinedAt", &participant.joined_at.rfc3339());
+        object.boolean("audioEnabled", participant.audio);
+        object.boolean("videoEnabled", participant.video);
+        object.boolean("speaking", participant.speaking);
+        object.boolean("muted", participant.muted);
+        object.boolean("reconnecting", participant.reconnecting);
+    });
 }

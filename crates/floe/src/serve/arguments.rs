@@ -346,6 +346,15 @@ arguments! {
     waddle_rooms_max: usize = "FLOE_WADDLE_ROOMS_MAX";
     /// Waddles that one user may join. Above: 429 LIMIT_REACHED.
     waddle_joined_max: usize = "FLOE_WADDLE_JOINED_MAX";
+    /// Participants of one voice room. Above: 429 LIMIT_REACHED. A waddle may allow fewer in a room of
+    /// its own.
+    voice_participants_max: usize = "FLOE_VOICE_PARTICIPANTS_MAX";
+    /// Milliseconds that a participant of a voice room keeps the seat whose connection is lost.
+    voice_grace_ms: u64 = "FLOE_VOICE_GRACE_MS";
+    /// Milliseconds that a participant of a voice room speaks after saying so.
+    voice_speaking_ms: u64 = "FLOE_VOICE_SPEAKING_MS";
+    /// Messages that the log of a voice room keeps. Above: the oldest are dropped. 0 is no bound.
+    voice_log_messages_max: u64 = "FLOE_VOICE_LOG_MESSAGES_MAX";
     /// Keys in the memory of one room. Above: those used longest ago go.
     memory_keys_max: usize = "FLOE_MEMORY_KEYS_MAX";
     /// Bytes of a value in the memory. Above: 413 BODY_TOO_LARGE.

@@ -105,7 +105,11 @@ impl<D: Disk> Reactor<D> {
                 room_path = format!("{}{}", table::ROOMS, glob.as_str());
                 Room::Stream(room_path.as_bytes())
             }
-            RoomPattern::All | RoomPattern::Channels => return false,
+            RoomPattern::Voice(id) => {
+                room_path = id.room_path();
+                Room::Stream(room_path.as_bytes())
+            }
+            RoomPattern::All | RoomPattern::Channels | RoomPattern::Voices => return false,
         };
         let wanted = Wanted::in_room(Deed::Manage, room);
         let granted = self.grant(&office.opened.session, None, &wanted);
@@ -136,10 +140,12 @@ impl<D: Disk> Reactor<D> {
             RoomPattern::Rooms(name) if name.is_literal() => {
                 format!("/v1/stream/{}{}", table::ROOMS, escape(name.as_str()))
             }
+            RoomPattern::Voice(id) => format!("/v1/voice/{id}"),
             RoomPattern::Streams(_)
             | RoomPattern::Rooms(_)
             | RoomPattern::All
-            | RoomPattern::Channels => return None,
+            | RoomPattern::Channels
+            | RoomPattern::Voices => return None,
         };
         let base = self.base_url(office.context.secure, host);
         let base = base.trim_end_matches('/');
@@ -232,7 +238,12 @@ impl<D: Disk> Reactor<D> {
                 self.shard.rules(now, &name)?;
                 Ok(name)
             }
-            RoomPattern::All | RoomPattern::Channels => {
+            RoomPattern::Voice(id) => {
+                let name = namespace.qualify(id.room_path().as_bytes()).into_owned();
+                self.shard.rules(now, &name)?;
+                Ok(name)
+            }
+            RoomPattern::All | RoomPattern::Channels | RoomPattern::Voices => {
                 let message = "the invitation is not for one room";
                 Err(Failure::new(Code::InvalidRequest, message))
             }

@@ -4,6 +4,7 @@
 //! the same for all kinds of rooms is here: how one is opened, how frames come in and answers go out. What
 //! a frame asks for, and what its room has to tell, is for the module of its [`CommunitySession`].
 
+use floe_core::live::Leave;
 use floe_log::Disk;
 use floe_proto::{Code, Namespace};
 use floe_surfaces::access::Grant;
@@ -21,7 +22,7 @@ use super::telling::{NOTHING_SEEN, Next, SharedFrames};
 use super::voice::VoiceSession;
 use super::waddle::WaddleSession;
 use super::{Admitted, Join, Live, Purpose, Reactor, TOKEN_ENDED, Upgrade};
-use crate::shard::{Failure, Reply, SlotId};
+use crate::shard::{Failure, Reply, SlotId, Ticket};
 
 /// The one room of a community that a WebSocket is for.
 #[derive(Debug)]
@@ -236,6 +237,21 @@ impl<D: Disk> Reactor<D> {
         );
     }
 
+    /// Takes a connection that is gone out of its room, as far as that is not the same everywhere.
+    pub(super) fn end_community(
+        &mut self,
+        ticket: Ticket,
+        joins: &[Join],
+        session: &CommunitySession,
+        leave: Leave,
+    ) {
+        match (&session.room, joins.first()) {
+            (CommunityRoom::Voice(_), Some(join)) => self.leave_voice(ticket, join.slot, leave),
+            (CommunityRoom::Voice(_), None)
+            | (CommunityRoom::Waddle(_) | CommunityRoom::Channel(_), _) => {}
+        }
+    }
+
     /// Returns what comes next for a WebSocket of one room of a community.
     pub(super) fn next_of_community(
         &mut self,
@@ -336,7 +352,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Sends one message.
-    pub(super) fn tell_message(&mut self, at: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::reactor) fn tell_message(&mut self, at: usize, write: impl FnOnce(&mut Vec<u8>)) {
         self.out.clear();
         community::message(&mut self.out, write);
         self.send(at);

@@ -114,7 +114,7 @@ impl<D: Disk> Reactor<D> {
         match path.kind {
             SocketKind::Waddle => self.open_waddle(at, context, admitted, opened),
             SocketKind::Channel => self.open_channel(at, context, admitted, opened),
-            SocketKind::Voice => {}
+            SocketKind::Voice => self.open_voice(at, context, admitted, opened),
         }
         Ok(())
     }
@@ -222,7 +222,12 @@ impl<D: Disk> Reactor<D> {
                 let slot = self.shard.find_channel(self.clock.wall, id)?;
                 (slot.ok_or_else(no_channel)?, grant, PolledKind::Channel(id))
             }
-            SocketKind::Waddle | SocketKind::Voice => {
+            SocketKind::Voice => {
+                let message =
+                    "who takes part is told as events; `GET /v1/voice/<id>` says who does";
+                return Err(Failure::new(Code::InvalidRequest, message));
+            }
+            SocketKind::Waddle => {
                 let id: WaddleId = path.id.parse().map_err(|_| no_waddle())?;
                 let (slot, grant) = self.known_waddle(&caller.session, &id, Deed::Read)?;
                 (slot, grant, PolledKind::Waddle)

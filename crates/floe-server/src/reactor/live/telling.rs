@@ -17,6 +17,7 @@ use super::super::readers::write_chunk;
 use super::channel_telling::RoomFrame;
 use super::commands::is_text;
 use super::table_telling::{MemoryFrame, QueryFrame, RowsFrame};
+use super::voice::VoiceFrame;
 use super::{Join, Purpose, Reactor};
 use crate::shard::{Failure, SlotId};
 
@@ -29,6 +30,7 @@ pub struct SharedFrames {
     pub(super) memory: Vec<MemoryFrame>,
     pub(super) queries: Vec<QueryFrame>,
     pub(super) rooms: Vec<RoomFrame>,
+    pub(super) voice: Vec<VoiceFrame>,
 }
 
 /// How a connection wants its frames.

@@ -1,0 +1,446 @@
+//! A plain model of a voice room, fed the same inputs.
+
+use std::collections::BTreeMap;
+
+use floe_proto::{Millis, RoomId};
+use proptest::prelude::*;
+
+use super::*;
+use crate::live::{Timer, Wheel};
+
+const TICK_MS: u64 = Wheel::<Timer>::TICK_MS;
+const START: Millis = Millis(1_700_000_000_000);
+const LIMITS: VoiceLimits = VoiceLimits {
+    participants_max: 3,
+    user_bytes_max: 8,
+    grace_ms: 1_000,
+    speaking_ms: 300,
+    left_max: 2,
+};
+
+#[derive(Debug, Clone)]
+enum Input {
+    Join(u64, &'static str, bool, bool),
+    Leave(u64),
+    Lose(u64),
+    Deny(u64),
+    Enable(u64, Option<bool>, Option<bool>),
+    Speak(u64, bool),
+    Moderate(&'static str, bool),
+    Kick(&'static str),
+    Wait(u64),
+    RoomMax(Option<usize>),
+    GraceMs(u64),
+    Pull(usize),
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let users = ["ann", "bob", "cem", "dee", "eve"];
+    let user = (0..users.len()).prop_map(move |at| users[at]);
+    let connection = 0..7_u64;
+    let choice = proptest::option::of(any::<bool>());
+    prop_oneof![
+        6 => (connection.clone(), user.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(connection, user, audio, video)| Input::Join(connection, user, audio, video)),
+        2 => connection.clone().prop_map(Input::Leave),
+        3 => connection.clone().prop_map(Input::Lose),
+        1 => connection.clone().prop_map(Input::Deny),
+        3 => (connection.clone(), choice.clone(), choice)
+            .prop_map(|(connection, audio, video)| Input::Enable(connection, audio, video)),
+        4 => (connection, any::<bool>())
+            .prop_map(|(connection, speaking)| Input::Speak(connection, speaking)),
+        2 => (user.clone(), any::<bool>()).prop_map(|(user, muted)| Input::Moderate(user, muted)),
+        1 => user.prop_map(Input::Kick),
+        4 => (0..1_500_u64).prop_map(Input::Wait),
+        1 => proptest::option::of(0..5_usize).prop_map(Input::RoomMax),
+        1 => (0..2_u64).prop_map(|factor| Input::GraceMs(factor * LIMITS.grace_ms)),
+        3 => (0..2_usize).prop_map(Input::Pull),
+    ]
+}
+
+/// Somebody with a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Person {
+    user: String,
+    seat: u64,
+    joined_at: Millis,
+    audio: bool,
+    video: bool,
+    muted: bool,
+    connection: Option<u64>,
+    speaks_until: Option<u64>,
+    away_until: Option<u64>,
+}
+
+/// A participant as a reader remembers one.
+type Known = (u64, Millis, [bool; 5]);
+
+fn known(participant: &Participant<'_>) -> (String, Known) {
+    let flags = [
+        participant.audio,
+        participant.video,
+        participant.speaking,
+        participant.muted,
+        participant.reconnecting,
+    ];
+    (
+        participant.user.to_owned(),
+        (participant.seat, participant.joined_at, flags),
+    )
+}
+
+struct Model {
+    now: Millis,
+    people: Vec<Person>,
+    session: Option<(String, Millis)>,
+    given: u64,
+    room_max: Option<usize>,
+    grace_ms: u64,
+    sessions: u64,
+    effects: Vec<Effect>,
+}
+
+impl Model {
+    fn tick(&self, in_ms: u64) -> u64 {
+        (self.now.0 + in_ms)
+            .div_ceil(TICK_MS)
+            .max(self.now.0 / TICK_MS + 1)
+    }
+
+    fn seated(&self, connection: u64) -> Result<usize, VoiceError> {
+        let place = self
+            .people
+            .iter()
+            .position(|person| person.connection == Some(connection));
+        place.ok_or(VoiceError::NotJoined)
+    }
+
+    fn named(&self, user: &str) -> Option<usize> {
+        self.people.iter().position(|person| person.user == user)
+    }
+
+    fn changed(&mut self, at: usize) {
+        let person = &self.people[at];
+        self.effects.push(Effect::Changed {
+            seat: person.seat,
+            audio: person.audio,
+            video: person.video,
+            muted: person.muted,
+        });
+    }
+
+    fn remove(&mut self, at: usize, why: Gone) {
+        let person = self.people.remove(at);
+        let session = self.session.as_ref().unwrap().0.as_str().into();
+        self.effects.push(Effect::Left {
+            session,
+            seat: person.seat,
+            user: person.user.as_str().into(),
+            connection: person.connection,
+            why,
+        });
+        if self.people.is_empty() {
+            let (id, started_at) = self.session.take().unwrap();
+            self.effects.push(Effect::Ended(Session {
+                id: id.as_str().into(),
+                started_at,
+            }));
+        }
+    }
+
+    fn apply(&mut self, input: &Input) -> Result<(), VoiceError> {
+        match *input {
+            Input::Join(connection, user, audio, video) => {
+                if self.seated(connection).is_ok() {
+                    return Err(VoiceError::Joined);
+                }
+                if let Some(at) = self.named(user) {
+                    let person = &mut self.people[at];
+                    let before = person.connection.replace(connection);
+                    person.audio = audio && !person.muted;
+                    person.video = video;
+                    person.speaks_until = None;
+                    person.away_until = None;
+                    let seat = person.seat;
+                    self.effects.push(Effect::Returned {
+                        seat,
+                        before,
+                        connection,
+                    });
+                    self.changed(at);
+                    return Ok(());
+                }
+                let participants_max = self.room_max.map_or(3, |own| own.min(3));
+                if self.people.len() >= participants_max {
+                    return Err(VoiceError::Full { participants_max });
+                }
+                if self.session.is_none() {
+                    self.session = Some((format!("s{}", self.sessions), self.now));
+                    self.effects.push(Effect::Started(Session {
+                        id: format!("s{}", self.sessions).as_str().into(),
+                        started_at: self.now,
+                    }));
+                }
+                self.given += 1;
+                self.people.push(Person {
+                    user: user.to_owned(),
+                    seat: self.given,
+                    joined_at: self.now,
+                    audio,
+                    video,
+                    muted: false,
+                    connection: Some(connection),
+                    speaks_until: None,
+                    away_until: None,
+                });
+                self.effects.push(Effect::Joined {
+                    session: self.session.as_ref().unwrap().0.as_str().into(),
+                    seat: self.given,
+                    user: user.into(),
+                    joined_at: self.now,
+                    audio,
+                    video,
+                });
+            }
+            Input::Leave(connection) => {
+                let at = self.seated(connection)?;
+                self.remove(at, Gone::Left);
+            }
+            Input::Lose(connection) => {
+                if let Ok(at) = self.seated(connection) {
+                    if self.grace_ms == 0 {
+                        self.remove(at, Gone::Lost);
+                        return Ok(());
+                    }
+                    let away_until = self.tick(self.grace_ms);
+                    let person = &mut self.people[at];
+                    person.connection = None;
+                    person.speaks_until = None;
+                    person.away_until = Some(away_until);
+                    let seat = person.seat;
+                    self.effects.push(Effect::Away { seat, connection });
+                }
+            }
+            Input::Deny(connection) => {
+                if let Ok(at) = self.seated(connection) {
+                    self.remove(at, Gone::Denied);
+                }
+            }
+            Input::Enable(connection, audio, video) => {
+                let at = self.seated(connection)?;
+                let person = &mut self.people[at];
+                if person.muted && audio == Some(true) {
+                    return Err(VoiceError::Muted);
+                }
+                let before = (person.audio, person.video);
+                person.audio = audio.unwrap_or(person.audio);
+                person.video = video.unwrap_or(person.video);
+                if !person.audio {
+                    person.speaks_until = None;
+                }
+                if before != (person.audio, person.video) {
+                    self.changed(at);
+                }
+            }
+            Input::Speak(connection, speaking) => {
+                let at = self.seated(connection)?;
+                let until = self.tick(LIMITS.speaking_ms);
+                let person = &mut self.people[at];
+                person.speaks_until = (speaking && person.audio).then_some(until);
+            }
+            Input::Moderate(user, muted) => {
+                let at = self.named(user).ok_or(VoiceError::NoParticipant)?;
+                let person = &mut self.people[at];
+                if person.muted != muted {
+                    person.muted = muted;
+                    if muted {
+                        person.audio = false;
+                        person.speaks_until = None;
+                    }
+                    self.changed(at);
+                }
+            }
+            Input::Kick(user) => {
+                let at = self.named(user).ok_or(VoiceError::NoParticipant)?;
+                self.remove(at, Gone::Kicked);
+            }
+            Input::Wait(ms) => {
+                self.now = self.now.plus(ms);
+                let tick = self.now.0 / TICK_MS;
+                for person in &mut self.people {
+                    if person.speaks_until.is_some_and(|until| until <= tick) {
+                        person.speaks_until = None;
+                    }
+                }
+                let over = |person: &Person| person.away_until.is_some_and(|until| until <= tick);
+                while let Some(at) = self.people.iter().position(over) {
+                    self.remove(at, Gone::Lost);
+                }
+            }
+            Input::RoomMax(most) => self.room_max = most,
+            Input::GraceMs(ms) => self.grace_ms = ms,
+            Input::Pull(_) => {}
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> Vec<(String, Known)> {
+        let shown = |person: &Person| {
+            let flags = [
+                person.audio,
+                person.video,
+                person.speaks_until.is_some(),
+                person.muted,
+                person.connection.is_none(),
+            ];
+            (person.user.clone(), (person.seat, person.joined_at, flags))
+        };
+        self.people.iter().map(shown).collect()
+    }
+}
+
+/// Someone who is told from time to time.
+#[derive(Default)]
+struct Reader {
+    seen: u64,
+    known: BTreeMap<String, Known>,
+}
+
+impl Reader {
+    fn pull(&mut self, voice: &Voice) {
+        let changes = voice.changes_since(self.seen);
+        self.seen = changes.version;
+        match changes.told {
+            Told::All(all) => self.known = all.iter().map(known).collect(),
+            Told::Delta { set, left, .. } => {
+                for user in left {
+                    self.known.remove(user);
+                }
+                self.known.extend(set.iter().map(known));
+            }
+        }
+        assert_eq!(self.known.len(), changes.count);
+    }
+}
+
+/// Effects whose order is that of timers within one tick have none that matters.
+fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
+    effects.sort_by_key(|effect| match effect {
+        Effect::Left { seat, .. } => *seat,
+        Effect::Ended(_) => u64::MAX,
+        Effect::Started(_)
+        | Effect::Joined { .. }
+        | Effect::Changed { .. }
+        | Effect::Away { .. }
+        | Effect::Returned { .. } => 0,
+    });
+    effects
+}
+
+fn apply(
+    voice: &mut Voice,
+    input: &Input,
+    model: &Model,
+    wheel: &mut Wheel<Timer>,
+) -> Result<(), VoiceError> {
+    let now = model.now;
+    let room = RoomId(1);
+    if let Input::Wait(_) = input {
+        let mut due = Vec::new();
+        wheel.advance(now, &mut due);
+        for timer in due {
+            let mut timers = Timers::new(wheel, room);
+            voice.handle_timer(timer.kind, &timer.key, &mut timers);
+        }
+        return Ok(());
+    }
+    let timers = &mut Timers::new(wheel, room);
+    match *input {
+        Input::Join(connection, user, audio, video) => {
+            let join = Join {
+                connection,
+                user,
+                audio,
+                video,
+                session: &format!("s{}", model.sessions),
+            };
+            voice.join(&join, now, timers)
+        }
+        Input::Leave(connection) => voice.leave(connection, timers),
+        Input::Lose(connection) => {
+            voice.lose(connection, now, timers);
+            Ok(())
+        }
+        Input::Deny(connection) => {
+            voice.deny(connection, timers);
+            Ok(())
+        }
+        Input::Enable(connection, audio, video) => voice.enable(connection, audio, video, timers),
+        Input::Speak(connection, speaking) => voice.speak(connection, speaking, now, timers),
+        Input::Moderate(user, muted) => voice.moderate(user, muted, timers),
+        Input::Kick(user) => voice.kick(user, timers),
+        Input::RoomMax(most) => {
+            voice.set_room_max(most);
+            Ok(())
+        }
+        Input::GraceMs(grace_ms) => {
+            voice.set_limits(VoiceLimits { grace_ms, ..LIMITS });
+            Ok(())
+        }
+        Input::Wait(_) | Input::Pull(_) => Ok(()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn it_does_what_a_plain_model_does(inputs in proptest::collection::vec(input(), 0..120)) {
+        let mut wheel = Wheel::new(START);
+        let mut voice = Voice::new(LIMITS, 7);
+        let mut model = Model {
+            now: START,
+            people: Vec::new(),
+            session: None,
+            given: 0,
+            room_max: None,
+            grace_ms: LIMITS.grace_ms,
+            sessions: 0,
+            effects: Vec::new(),
+        };
+        let mut readers = [Reader::default(), Reader::default()];
+        for input in inputs {
+            model.sessions += 1;
+            let before = voice.version();
+            let shown = model.known();
+            let expected = model.apply(&input);
+            prop_assert_eq!(apply(&mut voice, &input, &model, &mut wheel), expected, "{:?}", input);
+            let effects: Vec<_> = std::iter::from_fn(|| voice.poll_effect()).collect();
+            prop_assert_eq!(sorted(effects), sorted(std::mem::take(&mut model.effects)));
+            let participants: Vec<_> = voice.participants().iter().map(known).collect();
+            prop_assert_eq!(&participants, &model.known());
+            let session = voice.session().map(|session| (session.id.to_string(), session.started_at));
+            prop_assert_eq!(session, model.session.clone());
+            prop_assert!(voice.is_empty() == voice.session().is_none());
+            // Whatever is seen of it is a change of the version.
+            prop_assert!(shown == model.known() || voice.version() > before);
+            for person in &model.people {
+                let sits = person.connection.and_then(|connection| voice.seat_of(connection));
+                prop_assert_eq!(sits, person.connection.map(|_| person.seat));
+                prop_assert_eq!(voice.connection_of(person.seat), person.connection);
+            }
+            prop_assert_eq!(
+                voice.connections.len(),
+                model.people.iter().filter(|person| person.connection.is_some()).count()
+            );
+            prop_assert!(voice.left.len() <= LIMITS.left_max);
+            if let Input::Pull(at) = input {
+                readers[at].pull(&voice);
+                let all: BTreeMap<_, _> = model.known().into_iter().collect();
+                prop_assert_eq!(&readers[at].known, &all);
+            }
+        }
+        voice.cancel_timers(&mut Timers::new(&mut wheel, RoomId(1)));
+        prop_assert!(wheel.is_empty());
+    }
+}

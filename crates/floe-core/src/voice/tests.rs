@@ -1,0 +1,186 @@
+use floe_proto::{Code, Millis, RoomId};
+
+use super::*;
+use crate::live::{Live, LiveLimits, Timer, Wheel};
+
+const NOW: Millis = Millis(1_700_000_000_000);
+const ROOM: RoomId = RoomId(1);
+
+fn join(connection: u64, user: &str) -> Join<'_> {
+    Join {
+        connection,
+        user,
+        audio: true,
+        video: false,
+        session: "s",
+    }
+}
+
+fn room() -> (Voice, Wheel<Timer>) {
+    (Voice::new(VoiceLimits::default(), 0), Wheel::new(NOW))
+}
+
+fn drain(voice: &mut Voice) -> Vec<Effect> {
+    std::iter::from_fn(|| voice.poll_effect()).collect()
+}
+
+#[test]
+fn a_second_connection_of_a_user_takes_the_seat_over_and_nothing_else_changes() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    voice.moderate("ann", true, timers).unwrap();
+    drain(&mut voice);
+    voice.join(&join(2, "ann"), NOW.plus(50), timers).unwrap();
+    let returned = Effect::Returned {
+        seat: 1,
+        before: Some(1),
+        connection: 2,
+    };
+    assert_eq!(drain(&mut voice).first(), Some(&returned));
+    let ann = voice.participants()[0];
+    assert_eq!((ann.joined_at, ann.muted, ann.audio), (NOW, true, false));
+    assert_eq!(voice.leave(1, timers), Err(VoiceError::NotJoined));
+    // What the older connection does later is nothing to the seat.
+    voice.lose(1, NOW, timers);
+    assert!(!voice.participants()[0].reconnecting);
+    assert!(voice.is_seated(2) && !voice.is_seated(1));
+}
+
+#[test]
+fn a_lost_seat_is_kept_up_to_the_end_of_the_grace_time_and_not_longer() {
+    let limits = LiveLimits::default();
+    let mut wheel = Wheel::new(NOW);
+    let mut live = Live::new(&limits, NOW);
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    live.voice().join(&join(1, "ann"), NOW, timers).unwrap();
+    live.voice().lose(1, NOW, timers);
+    let ann = live.voice().participants()[0];
+    assert!(ann.reconnecting && !ann.speaking);
+    let ends_at = NOW.plus(limits.voice.grace_ms);
+    let mut due = Vec::new();
+    wheel.advance(Millis(ends_at.0 - 1), &mut due);
+    assert_eq!(due, []);
+    wheel.advance(ends_at.plus(Wheel::<Timer>::TICK_MS), &mut due);
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    for timer in &due {
+        live.handle_timer(timer, ends_at, timers);
+    }
+    let effects = drain(live.voice());
+    assert!(matches!(
+        effects.as_slice(),
+        [
+            ..,
+            Effect::Left {
+                why: Gone::Lost,
+                connection: None,
+                ..
+            },
+            Effect::Ended(_)
+        ]
+    ));
+    assert!(live.is_empty() && wheel.is_empty());
+}
+
+#[test]
+fn who_is_not_heard_does_not_speak() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    voice.speak(1, true, NOW, timers).unwrap();
+    assert!(voice.participants()[0].speaking);
+    let version = voice.version();
+    voice.speak(1, true, NOW.plus(10), timers).unwrap();
+    assert_eq!(voice.version(), version, "going on is no change");
+    voice.enable(1, Some(false), None, timers).unwrap();
+    assert!(!voice.participants()[0].speaking);
+    voice.speak(1, true, NOW, timers).unwrap();
+    assert!(!voice.participants()[0].speaking);
+    assert_eq!(wheel.len(), 0);
+}
+
+#[test]
+fn what_a_moderator_mutes_is_not_for_the_participant_to_undo() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    voice.moderate("ann", true, timers).unwrap();
+    let refused = voice.enable(1, Some(true), Some(true), timers);
+    assert_eq!(refused, Err(VoiceError::Muted));
+    assert!(!voice.participants()[0].video, "nothing is changed");
+    voice.enable(1, None, Some(true), timers).unwrap();
+    voice.moderate("ann", false, timers).unwrap();
+    assert!(
+        !voice.participants()[0].audio,
+        "being heard is for them to say"
+    );
+    voice.enable(1, Some(true), None, timers).unwrap();
+    assert!(voice.participants()[0].audio);
+}
+
+#[test]
+fn a_full_room_refuses_newcomers_and_takes_back_its_own() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.set_room_max(Some(1));
+    assert_eq!(voice.participants_max(), 1);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    let refused = voice.join(&join(2, "bob"), NOW, timers);
+    assert_eq!(refused.unwrap_err().code(), Code::LimitReached);
+    voice.lose(1, NOW, timers);
+    voice.join(&join(3, "ann"), NOW, timers).unwrap();
+    voice.set_room_max(None);
+    voice.join(&join(2, "bob"), NOW, timers).unwrap();
+    let long = "x".repeat(129);
+    for name in ["", &long] {
+        let refused = voice.join(&join(4, name), NOW, timers);
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
+    }
+}
+
+#[test]
+fn a_reader_too_far_behind_is_told_everything() {
+    let (mut voice, mut wheel) = room();
+    voice.set_limits(VoiceLimits {
+        left_max: 1,
+        ..VoiceLimits::default()
+    });
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    let seen = voice.version();
+    for (connection, user) in [(2, "bob"), (3, "cem")] {
+        voice.join(&join(connection, user), NOW, timers).unwrap();
+        voice.leave(connection, timers).unwrap();
+    }
+    assert!(matches!(voice.changes_since(seen).told, Told::All(all) if all.len() == 1));
+    let newest = voice.version();
+    let nothing = Told::Delta {
+        from: newest,
+        set: vec![],
+        left: vec![],
+    };
+    assert_eq!(voice.changes_since(newest).told, nothing);
+    // A version of another life of the room is none of this one.
+    assert!(matches!(voice.changes_since(newest + 1).told, Told::All(_)));
+}
+
+#[test]
+fn without_media_features_are_none_and_signals_are_refused() {
+    let mut media = NoMedia;
+    assert_eq!(media.features(), Features::default());
+    let seat = SeatId {
+        room: ROOM,
+        seat: 1,
+    };
+    let joined = MediaInput::Joined {
+        seat,
+        user: "ann",
+        audio: true,
+        video: false,
+    };
+    assert_eq!(media.handle(NOW, &joined), Ok(()));
+    let signal = &Signal::Offer("v=0".into());
+    let refused = media.handle(NOW, &MediaInput::Signal { seat, signal });
+    assert_eq!(refused.unwrap_err().code(), Code::MediaUnavailable);
+    assert_eq!((media.poll_output(), media.poll_timeout()), (None, None));
+}

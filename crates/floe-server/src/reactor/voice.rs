@@ -1,0 +1,282 @@
+//! Voice rooms: what comes of changes besides the new state, the media, and plain HTTP.
+
+use floe_core::voice::{Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Told, Voice};
+use floe_log::Disk;
+use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
+use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
+use floe_surfaces::community::voice::write_signal;
+use floe_surfaces::community::voice_http::{self, Ask, Asked};
+use floe_surfaces::http::Method;
+
+use super::caller::full_name;
+use super::channels::may_own;
+use super::conn::{Context, Place};
+use super::limits::Payer;
+use super::live::voice_failure;
+use super::{Reactor, envelope};
+use crate::shard::{Failure, SlotId, Ticket, Voiced};
+
+impl<D: Disk> Reactor<D> {
+    /// Finds a voice room for somebody who may do something there. Whoever may make rooms and wants to
+    /// see one finds it in any case.
+    pub(super) fn enter_voice(
+        &mut self,
+        session: &Session,
+        token: Option<&str>,
+        id: &str,
+        deed: Deed,
+    ) -> Result<(Grant, SlotId), Failure> {
+        let missing = || Failure::new(Code::NotFound, "there is no such voice room");
+        let id: VoiceId = id.parse().map_err(|_| missing())?;
+        let path = id.room_path();
+        let room = Room::Stream(path.as_bytes());
+        let grant = self.grant(session, token, &Wanted::in_room(deed, room))?;
+        let name = full_name(session, path.as_bytes());
+        let now = self.clock.wall;
+        let makes = Rights::CREATE.with(Rights::MANAGE);
+        if deed == Deed::Read && grant.rights.intersects(makes) {
+            let owner = session.caller().user.clone().filter(|user| may_own(user));
+            let slot = self.shard.ensure_voice(now, &name, owner)?;
+            return Ok((grant, slot));
+        }
+        let slot = self.shard.find_voice(now, &name)?.ok_or_else(missing)?;
+        Ok((grant, slot))
+    }
+
+    /// Acts on what came of changes in voice rooms: their logs, the media, and connections that have
+    /// no seat any more. Returns why the log of `slot` does not say what happened there, if it does not.
+    pub(super) fn settle_voice(&mut self, slot: Option<SlotId>) -> Option<Failure> {
+        let now = self.clock.wall;
+        let mut unlogged = None;
+        while let Some(voiced) = self.shard.poll_voice(now) {
+            for effect in &voiced.effects {
+                self.voice_effect(voiced.room, effect);
+            }
+            let Voiced {
+                slot: of,
+                unlogged: why,
+                ..
+            } = voiced;
+            if Some(of) == slot {
+                unlogged = unlogged.or(why);
+            } else if let Some(failure) = why {
+                let code = failure.code.as_str();
+                tracing::warn!(code, "the log of a voice room is behind");
+            }
+        }
+        self.hear_media();
+        unlogged
+    }
+
+    fn voice_effect(&mut self, room: RoomId, effect: &Effect) {
+        let seat = |seat: u64| SeatId { room, seat };
+        let input = match effect {
+            Effect::Started(_) => return self.metrics.voice_session(),
+            Effect::Ended(_) => return,
+            Effect::Joined {
+                seat: number,
+                user,
+                audio,
+                video,
+                ..
+            } => MediaInput::Joined {
+                seat: seat(*number),
+                user,
+                audio: *audio,
+                video: *video,
+            },
+            Effect::Changed {
+                seat: number,
+                audio,
+                video,
+                muted,
+            } => MediaInput::Changed {
+                seat: seat(*number),
+                audio: *audio,
+                video: *video,
+                muted: *muted,
+            },
+            Effect::Away { seat: number, .. } => MediaInput::Away(seat(*number)),
+            Effect::Returned {
+                seat: number,
+                before,
+                ..
+            } => {
+                if let Some(before) = before {
+                    self.lose_seat(*before, "replaced");
+                }
+                MediaInput::Returned(seat(*number))
+            }
+            Effect::Left {
+                seat: number,
+                connection,
+                why,
+                ..
+            } => {
+                if let (Some(connection), Gone::Kicked) = (connection, why) {
+                    self.lose_seat(*connection, why.as_str());
+                }
+                MediaInput::Left(seat(*number))
+            }
+        };
+        if let Err(error) = self.media.handle(self.clock.wall, &input) {
+            tracing::debug!(%error, "the media did not take a change");
+        }
+    }
+
+    /// Does what the media want done.
+    pub(super) fn hear_media(&mut self) {
+        while let Some(output) = self.media.poll_output() {
+            match output {
+                MediaOutput::Signal { seat, signal } => {
+                    let place = self
+                        .connection_of(seat)
+                        .map(|(_, ticket)| Place::of(ticket));
+                    let conn = place.and_then(|place| Some((place, self.conns.get(place.at)?)));
+                    if let Some((place, conn)) = conn
+                        && conn.generation == place.generation
+                    {
+                        self.tell_message(place.at, |out| write_signal(out, &signal));
+                    }
+                }
+                MediaOutput::Speaking { seat, speaking } => {
+                    let Some((slot, ticket)) = self.connection_of(seat) else {
+                        continue;
+                    };
+                    let now = self.clock.wall;
+                    // It has a seat.
+                    let _ = self.shard.change_voice(slot, now, |voice, timers| {
+                        voice.speak(ticket.0, speaking, now, timers)
+                    });
+                }
+            }
+        }
+    }
+
+    /// Lets the media know that their time has come.
+    pub(super) fn look_after_media(&mut self) {
+        let now = self.clock.wall;
+        if self.media.poll_timeout().is_some_and(|due| due <= now) {
+            if let Err(error) = self.media.handle(now, &MediaInput::Timeout) {
+                tracing::debug!(%error, "the media did not take a time-out");
+            }
+            self.hear_media();
+        }
+    }
+
+    fn connection_of(&self, seat: SeatId) -> Option<(SlotId, Ticket)> {
+        let slot = self.shard.voice_slot(seat.room)?;
+        let connection = self.shard.voice(slot)?.connection_of(seat.seat)?;
+        Some((slot, Ticket(connection)))
+    }
+
+    /// Serves a request about a voice room.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a request"
+    )]
+    pub(super) fn voice_request(
+        &mut self,
+        at: usize,
+        context: Context,
+        method: Method,
+        path: &str,
+        named: Option<Namespace>,
+        query: Option<&str>,
+        fields: &[httparse::Header<'_>],
+        body: &[u8],
+    ) {
+        let headers = fields.iter().map(|field| (field.name, field.value));
+        let query = query.unwrap_or_default();
+        let asked = match voice_http::read_request(method, path, query, headers, body) {
+            Ok(asked) => asked,
+            Err(reject) => return self.answer_error(at, context, reject.code, &reject.message),
+        };
+        if asked.ask == Ask::Preflight {
+            return self.answer_preflight(at, context);
+        }
+        if let Err(failure) = self.serve_voice(at, context, named, asked) {
+            self.answer_refused_read(at, context, failure);
+        }
+    }
+
+    fn serve_voice(
+        &mut self,
+        at: usize,
+        mut context: Context,
+        named: Option<Namespace>,
+        asked: Asked<'_>,
+    ) -> Result<(), Failure> {
+        let Asked {
+            credentials,
+            room,
+            ask,
+        } = asked;
+        let opened = self.open_session(at, &credentials, named)?;
+        let missing = || Failure::new(Code::NotFound, "there is no such voice room");
+        let room = room.ok_or_else(missing)?;
+        let path = room.room_path();
+        let wanted = Wanted::in_room(ask.deed(), Room::Stream(path.as_bytes()));
+        let grant = self.grant(&opened.session, None, &wanted)?;
+        self.judge_page(at, &grant.namespace);
+        let name = full_name(&opened.session, path.as_bytes()).into_owned();
+        let payer = Payer::of(&opened, Some(&grant));
+        self.charge(at, &mut context, &payer, Some(&name), 0)?;
+        let now = self.clock.wall;
+        let slot = self.shard.find_voice(now, &name)?.ok_or_else(missing)?;
+        let acted = match ask {
+            Ask::Describe | Ask::Preflight => {
+                return self.answer_voice_room(at, context, room, slot);
+            }
+            Ask::Mute { user, muted } => self.shard.change_voice(slot, now, |voice, timers| {
+                voice.moderate(&user, muted, timers)
+            }),
+            Ask::Kick { user } => self
+                .shard
+                .change_voice(slot, now, |voice, timers| voice.kick(&user, timers)),
+        };
+        acted.map_err(|error| voice_failure(&error))?;
+        if let Some(failure) = self.settle_voice(Some(slot)) {
+            tracing::warn!(
+                code = failure.code.as_str(),
+                "the log of a voice room is behind"
+            );
+        }
+        self.out.clear();
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
+        voice_http::write_done(&mut self.out, &envelope);
+        self.answer(at, context);
+        Ok(())
+    }
+
+    fn answer_voice_room(
+        &mut self,
+        at: usize,
+        context: Context,
+        room: VoiceId,
+        slot: SlotId,
+    ) -> Result<(), Failure> {
+        let room_max = self.shard.voice_room_max(self.clock.wall, slot)?;
+        let server_max = self.limits.voice_participants_max;
+        let most = room_max.map_or(server_max, |most| most.min(server_max));
+        self.out.clear();
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
+        let voice = self.shard.voice(slot);
+        let participants = Changes {
+            version: voice.map_or(0, Voice::version),
+            count: voice.map_or(0, Voice::count),
+            told: Told::All(voice.map_or_else(Vec::new, Voice::participants)),
+        };
+        voice_http::write_room(
+            &mut self.out,
+            &envelope,
+            room,
+            voice.and_then(Voice::session),
+            most,
+            self.media.features(),
+            &participants,
+        );
+        self.answer(at, context);
+        Ok(())
+    }
+}

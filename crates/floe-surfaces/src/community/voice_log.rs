@@ -1,0 +1,152 @@
+//! What the log of a voice room says: messages of the State Protocol, so that whoever plays them back
+//! knows who takes part.
+
+use floe_core::voice::{Effect, Participant, Session};
+use floe_proto::Millis;
+
+use crate::json::Messages;
+use crate::tables::object::Object;
+
+/// Adds what an effect says, if it is one for the log.
+pub fn log_effect(messages: &mut Messages, effect: &Effect, now: Millis) {
+    match effect {
+        Effect::Started(session) => log_session(messages, session, now),
+        Effect::Joined {
+            session,
+            user,
+            joined_at,
+            audio,
+            video,
+            ..
+        } => log_participant(messages, user, session, (*joined_at, *audio, *video), now),
+        Effect::Left {
+            session, user, why, ..
+        } => {
+            log_end(messages, ("participant", user), session, why.as_str(), now);
+        }
+        Effect::Ended(session) => {
+            log_end(
+                messages,
+                ("session", &session.id),
+                &session.id,
+                "empty",
+                now,
+            );
+        }
+        Effect::Changed { .. } | Effect::Away { .. } | Effect::Returned { .. } => {}
+    }
+}
+
+/// Adds that nothing holds any more that was said before. It stands where nobody knows how the log came
+/// to end, and what holds comes behind it.
+pub fn log_reset(messages: &mut Messages, now: Millis) {
+    add(messages, |object| {
+        object.written("headers", |out| {
+            Object::write(out, |object| {
+                object.text("control", "reset");
+                object.text("timestamp", &now.rfc3339());
+            });
+        });
+    });
+}
+
+/// Adds the session and its participants as they are.
+pub fn log_state(
+    messages: &mut Messages,
+    session: &Session,
+    participants: &[Participant<'_>],
+    now: Millis,
+) {
+    log_session(messages, session, now);
+    for participant in participants {
+        let Participant {
+            user,
+            joined_at,
+            audio,
+            video,
+            ..
+        } = participant;
+        log_participant(
+            messages,
+            user,
+            &session.id,
+            (*joined_at, *audio, *video),
+            now,
+        );
+    }
+}
+
+fn log_session(messages: &mut Messages, session: &Session, now: Millis) {
+    add(messages, |object| {
+        object.text("type", "session");
+        object.text("key", &session.id);
+        object.written("value", |out| {
+            Object::write(out, |object| {
+                object.text("sessionId", &session.id);
+                object.text("startedAt", &session.started_at.rfc3339());
+            });
+        });
+        headers(object, "insert", now, |_| {});
+    });
+}
+
+fn log_participant(
+    messages: &mut Messages,
+    user: &str,
+    session: &str,
+    (joined_at, audio, video): (Millis, bool, bool),
+    now: Millis,
+) {
+    add(messages, |object| {
+        object.text("type", "participant");
+        object.text("key", user);
+        object.written("value", |out| {
+            Object::write(out, |object| {
+                object.text("userId", user);
+                object.text("sessionId", session);
+                object.text("joinedAt", &joined_at.rfc3339());
+                object.boolean("audioEnabled", audio);
+                object.boolean("videoEnabled", video);
+            });
+        });
+        headers(object, "insert", now, |_| {});
+    });
+}
+
+fn log_end(
+    messages: &mut Messages,
+    (kind, key): (&str, &str),
+    session: &str,
+    reason: &str,
+    now: Millis,
+) {
+    add(messages, |object| {
+        object.text("type", kind);
+        object.text("key", key);
+        headers(object, "delete", now, |object| {
+            object.text("sessionId", session);
+            object.text("reason", reason);
+        });
+    });
+}
+
+fn headers(
+    object: &mut Object<'_>,
+    operation: &str,
+    now: Millis,
+    more: impl FnOnce(&mut Object<'_>),
+) {
+    object.written("headers", |out| {
+        Object::write(out, |object| {
+            object.text("operation", operation);
+            object.text("timestamp", &now.rfc3339());
+            more(object);
+        });
+    });
+}
+
+fn add(messages: &mut Messages, members: impl FnOnce(&mut Object<'_>)) {
+    let mut message = Vec::new();
+    Object::write(&mut message, members);
+    messages.push(&message);
+}
