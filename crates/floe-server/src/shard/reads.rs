@@ -158,7 +158,6 @@ impl<D: Disk> Shard<D> {
                     let message = "the server has streams.max streams";
                     return Err(Failure::new(Code::LimitReached, message));
                 }
-                self.check_new_room(namespace.as_str(), 0)?;
                 let create = Create::new(ContentType::default(), Lifetime::Unlimited);
                 self.stage_create(now, &name, &create, false, Payload::NONE)?
             }

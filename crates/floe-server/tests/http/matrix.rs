@@ -438,7 +438,7 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
             "?q=x".to_owned()
         }
         route
-            if route.contains("/reactions/")
+            if route.contains("/events/{seq}/reactions/")
                 || method == "DELETE" && route.contains("/events/") =>
         {
             "?authorId=a".to_owned()
