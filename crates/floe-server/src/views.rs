@@ -85,7 +85,7 @@ pub enum Done {
         generation: u64,
     },
     /// A question was not asked: another file has become the view since it was sent.
-    Unasked(Question),
+    Unasked(Box<Question>),
     /// A question is answered.
     Answered {
         /// Who asked.

@@ -88,11 +88,13 @@ impl<D: Disk> Reactor<D> {
                 return self.answer_channel_failure(at, context, form, &failure);
             }
         }
-        match ask {
-            Ask::Messages(id, ask) => self.message_ask(at, context, grant, id, ask),
-            Ask::Reads(ask) => self.reads_ask(at, context, &opened, credentials.token(), ask),
-            ask => self.channel_ask(at, context, form, &opened, grant, ask, fields),
+        if let Ask::Messages(id, ask) = ask {
+            return self.message_ask(at, context, grant, id, ask);
         }
+        if let Ask::Reads(ask) = ask {
+            return self.reads_ask(at, context, &opened, credentials.token(), ask);
+        }
+        self.channel_ask(at, context, form, &opened, grant, ask, fields);
     }
 
     #[expect(
@@ -547,7 +549,8 @@ impl<D: Disk> Reactor<D> {
             Ok(Answer::Channels(page)) => self.show(at, context, |out, envelope| {
                 channels::write_channels(out, envelope, form, &page, lag);
             }),
-            Ok(Answer::Event(Some((event, versions)))) => {
+            Ok(Answer::Event(Some(found))) => {
+                let (event, versions) = *found;
                 self.show(at, context, |out, envelope| {
                     channels::write_found(out, envelope, &event, &versions, lag);
                 });

@@ -362,7 +362,8 @@ impl<D: Disk> Reactor<D> {
                     messages::write_messages(out, envelope, &page, applied, lag);
                 });
             }
-            (Ok(Answer::Event(Some((event, versions)))), _) => {
+            (Ok(Answer::Event(Some(found))), _) => {
+                let (event, versions) = *found;
                 self.show(at, context, |out, envelope| {
                     messages::write_message_versions(out, envelope, &event, &versions, lag);
                 });

@@ -60,7 +60,7 @@ pub enum Answer {
     /// Channels.
     Channels(Page<ChannelMeta>),
     /// An event and its versions, oldest first; `None` when there is none to see.
-    Event(Option<(StoredEvent, Vec<Event<'static>>)>),
+    Event(Option<Box<(StoredEvent, Vec<Event<'static>>)>>),
     /// Reactions; `None` for a channel that the view does not know.
     Reactions(Option<Reactions>),
     /// What is not read, in the order of the question.
@@ -97,7 +97,7 @@ pub fn run(settings: &ViewSettings, questions: &Mutex<Receiver<Question>>, mailb
         };
         let current = mailbox.current();
         if current.generation != question.generation {
-            mailbox.put(Done::Unasked(question));
+            mailbox.put(Done::Unasked(Box::new(question)));
             continue;
         }
         open = open.filter(|open| open.generation == current.generation);
@@ -108,7 +108,7 @@ pub fn run(settings: &ViewSettings, questions: &Mutex<Receiver<Question>>, mailb
                 answer: Ok(answer),
             },
             // Its file went while it was under way.
-            Err(_) if mailbox.current() != current => Done::Unasked(question),
+            Err(_) if mailbox.current() != current => Done::Unasked(Box::new(question)),
             Err(error) => {
                 let failure = failure(&error);
                 if failure.code == Code::ViewUnavailable {
@@ -154,7 +154,11 @@ fn answer(
             seq,
             with_deleted,
             viewer,
-        } => Answer::Event(reader.event(*channel, *seq, *with_deleted, viewer.as_deref())?),
+        } => Answer::Event(
+            reader
+                .event(*channel, *seq, *with_deleted, viewer.as_deref())?
+                .map(Box::new),
+        ),
         Ask::Reactions { channel, seq } => Answer::Reactions(reader.reactions(*channel, *seq)?),
         Ask::Unread(query) => Answer::Unread(reader.unread(query)?),
     })
