@@ -158,9 +158,7 @@ impl<D: Disk> Reactor<D> {
                 page.items.retain(|channel| may_read(channel.id));
                 Answer::Channels(page)
             }
-            Answer::Event(found) => {
-                Answer::Event(found.filter(|(found, _)| may_read(found.channel)))
-            }
+            Answer::Event(found) => Answer::Event(found.filter(|found| may_read(found.0.channel))),
         }
     }
 
