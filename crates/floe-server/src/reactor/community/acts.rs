@@ -236,7 +236,10 @@ impl<D: Disk> Reactor<D> {
             Shown::Member(of) => {
                 let changed = changes.iter().rev().find_map(|change| match change {
                     Change::Member { user, member, .. } if *user == of => *member,
-                    _ => None,
+                    Change::About(_)
+                    | Change::Member { .. }
+                    | Change::Ban { .. }
+                    | Change::Room { .. } => None,
                 });
                 let member = changed.or_else(|| community.members().get(&of).copied());
                 let member = member.ok_or_else(no_member)?;
@@ -245,7 +248,10 @@ impl<D: Disk> Reactor<D> {
             Shown::Ban(of) => {
                 let changed = changes.iter().rev().find_map(|change| match change {
                     Change::Ban { user, ban } if *user == of => ban.as_ref(),
-                    _ => None,
+                    Change::About(_)
+                    | Change::Member { .. }
+                    | Change::Ban { .. }
+                    | Change::Room { .. } => None,
                 });
                 let ban = changed.or_else(|| community.bans().get(&of));
                 http::ban_json(&of, ban.ok_or_else(no_member)?)
