@@ -32,7 +32,12 @@ fn every_workload_counts_what_it_did_and_finds_no_fault() {
 #[test]
 fn channels_are_followed_in_every_way_and_written_to_in_every_form() {
     let server = RealServer::start();
-    for transport in [Transport::WebSocket, Transport::Sse, Transport::Stream] {
+    for transport in [
+        Transport::WebSocket,
+        Transport::Channel,
+        Transport::Sse,
+        Transport::Stream,
+    ] {
         let plan = Plan {
             transport,
             batch: 3,

@@ -145,6 +145,8 @@ pub enum TableWork {
 pub enum Transport {
     /// The live protocol.
     WebSocket,
+    /// A WebSocket that is for the channel alone.
+    Channel,
     /// Server-sent events of the channel.
     Sse,
     /// Server-sent events of the channel as a Durable Stream.

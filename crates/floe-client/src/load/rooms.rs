@@ -27,6 +27,7 @@ pub(super) fn fan_out(run: &Run) -> Result<Report, RunError> {
     for _ in 0..run.plan.readers {
         let role: Box<dyn Role> = match run.plan.transport {
             Transport::WebSocket => Box::new(ListenRole::new(&names[0], 0)),
+            Transport::Channel => Box::new(ListenRole::new(&names[0], 0).in_channel()),
             Transport::Sse => Box::new(SubscribeRole::new(&names[0], 0)),
             Transport::Stream => Box::new(FollowRole::channel(&names[0])),
         };

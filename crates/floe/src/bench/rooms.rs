@@ -133,6 +133,8 @@ pub struct ViewArguments {
 enum TransportArgument {
     /// The live protocol.
     Websocket,
+    /// A WebSocket that is for the channel alone, `/ws/channel/<id>`.
+    Channel,
     /// Server-sent events of the channel.
     Sse,
     /// Server-sent events of the channel as a Durable Stream.
@@ -155,6 +157,7 @@ impl FanOutArguments {
             readers: self.readers as usize,
             transport: match self.transport {
                 TransportArgument::Websocket => Transport::WebSocket,
+                TransportArgument::Channel => Transport::Channel,
                 TransportArgument::Sse => Transport::Sse,
                 TransportArgument::Stream => Transport::Stream,
             },

@@ -5,7 +5,9 @@ use crate::load::meter::Kind;
 use crate::load::record::RecordScanner;
 use crate::load::response::Head;
 use crate::load::role::{After, Io, Role, Shared};
-use crate::load::websocket::{WebSocket, number_in, put_close, put_handshake, put_text, text_in};
+use crate::load::websocket::{
+    WebSocket, number_in, put_close, put_handshake, put_handshake_to, put_text, text_in,
+};
 
 /// Follows one channel and checks what arrives; comes back with its cursor when it is cut off.
 pub(crate) struct ListenRole {
@@ -40,6 +42,8 @@ struct Following {
     heal: Option<(u64, u64)>,
     /// Whether history has been received.
     live: bool,
+    /// Whether the socket is for the channel alone.
+    alone: bool,
 }
 
 impl ListenRole {
@@ -53,6 +57,7 @@ impl ListenRole {
                 order: Order::default(),
                 heal: None,
                 live: false,
+                alone: false,
             },
             status: 0,
             ready: false,
@@ -63,6 +68,12 @@ impl ListenRole {
     /// Counts as healed once `events` have arrived, timed from `since_ns`.
     pub(crate) fn healing(mut self, events: u64, since_ns: u64) -> Self {
         self.state.heal = Some((events, since_ns));
+        self
+    }
+
+    /// Follows over a socket that is for the channel alone.
+    pub(crate) fn in_channel(mut self) -> Self {
+        self.state.alone = true;
         self
     }
 
@@ -100,6 +111,9 @@ impl Following {
             return self.take_events(shared, now_ns, frame);
         }
         match text_in(frame, "\"type\":\"") {
+            Some("message") if self.alone => self.take_message(shared, now_ns, frame),
+            Some("welcome") if self.alone => self.live = true,
+            Some("participants" | "typing" | "reactions") if self.alone => {}
             Some("welcome" | "joined" | "presence") => {}
             Some("live") => self.live = true,
             Some("error" | "closed" | "goodbye") => {
@@ -107,6 +121,19 @@ impl Following {
                 shared.note_error(&format!("the server said {code}"));
             }
             Some(_) | None => shared.note_error("frame of a type that was not asked for"),
+        }
+    }
+
+    fn take_message(&mut self, shared: &mut Shared, now_ns: u64, frame: &str) {
+        shared.note_bytes(Kind::Delivery, frame.len() as u64);
+        let order = &mut self.order;
+        RecordScanner::default().scan(frame.as_bytes(), |record| {
+            order.receive(shared, now_ns, record);
+        });
+        order.commit();
+        self.cursor += 1;
+        if number_in(frame, b"\"sequence\":") != Some(self.cursor) {
+            shared.note_error("a message is not the one that comes next");
         }
     }
 
@@ -138,6 +165,16 @@ impl Role for ListenRole {
         if let Some(stay) = &mut self.stay {
             stay.since_ns = io.shared.now_ns();
         }
+        let Following {
+            room,
+            cursor,
+            alone,
+            ..
+        } = &self.state;
+        if *alone {
+            let path = format!("/ws/{room}?after={cursor}");
+            return put_handshake_to(io.out, &io.shared.target, &path, "");
+        }
         put_handshake(io.out, &io.shared.target);
     }
 
@@ -160,6 +197,9 @@ impl Role for ListenRole {
         }
         self.socket = Some(Box::new(WebSocket::new()));
         let Following { room, cursor, .. } = &self.state;
+        if self.state.alone {
+            return;
+        }
         let member = self.stay.as_ref().map(|stay| {
             let user = &stay.user;
             format!(r#","user":"{user}","presence":"member""#)
