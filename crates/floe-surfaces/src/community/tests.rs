@@ -1,3 +1,5 @@
+mod rooms;
+
 use floe_core::voice::{
     Candidate, Changes, Effect, Features, Gone, Participant, Session, Signal, Told,
 };

@@ -12,6 +12,7 @@ use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::community::common::param;
 use floe_surfaces::community::waddle::{self, Action, write_broadcast};
 use floe_surfaces::community::{Incoming, Welcome, write_pong, write_welcome};
+use floe_surfaces::live::PresenceMode;
 
 use super::super::caller::full_name;
 use super::super::channels::no_channel;
@@ -67,7 +68,7 @@ impl<D: Disk> Reactor<D> {
             status,
         } = entered;
         let (slot, user) = (join.slot, join.user.clone());
-        let is_seen = join.rights.contains(Rights::PRESENCE);
+        let is_seen = join.is_member();
         let begun = Begun {
             join,
             room: CommunityRoom::Waddle(session),
@@ -129,6 +130,9 @@ impl<D: Disk> Reactor<D> {
         let gone = after.is_some_and(|after| after + 1 < oldest || after > head);
         let mut join = join_of(grant, slot, opened.id);
         join.next = after.filter(|_| !gone).unwrap_or(head);
+        if join.user.is_some() && join.rights.contains(Rights::PRESENCE) {
+            join.presence = PresenceMode::Member;
+        }
         let seat = self.take_shard_seat(slot, join.user.as_deref())?;
         let session = WaddleSession {
             waddle,

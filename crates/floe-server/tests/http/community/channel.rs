@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Member, socket};
+use super::{Member, shorten_grace, socket};
 use crate::harness::{Channel, TestServer, eventually, get, post};
 use crate::websocket::client::Heard;
 
@@ -218,7 +218,7 @@ fn typing_ends_by_itself_three_seconds_after_it_was_last_said() {
 
 #[test]
 fn who_is_there_is_told_as_it_changes_and_a_page_that_is_loaded_again_is_no_change() {
-    let server = TestServer::with(|settings| settings.limits.presence_grace_ms = 1_500);
+    let server = TestServer::with(|settings| settings.limits.presence_grace_ms = 120_000);
     let channel = server.channel();
     let mut ann = come(&server, &channel, "ann", "");
     let bob = come(&server, &channel, "bob", "");
@@ -238,6 +238,7 @@ fn who_is_there_is_told_as_it_changes_and_a_page_that_is_loaded_again_is_no_chan
             .iter()
             .all(|frame| frame["type"] != "participants_update")
     );
+    shorten_grace(&server);
     drop(phone);
     let left = ann.client.next_of("participants_update");
     assert_eq!(

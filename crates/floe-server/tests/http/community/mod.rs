@@ -4,6 +4,7 @@ mod channel;
 mod fallback;
 mod opening;
 mod voice;
+mod waddle;
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,17 @@ pub fn socket(target: &str) -> Request {
     let mut request = upgrade();
     request.target = target.into();
     request
+}
+
+/// Has those who are lost from now on be gone soon.
+#[track_caller]
+pub fn shorten_grace(server: &TestServer) {
+    let soon = |settings: &mut floe_server::Settings| settings.limits.presence_grace_ms = 300;
+    server.reload(soon).unwrap();
+    // Once the second is answered, the turn that began with the reload is over.
+    for _ in 0..2 {
+        server.expect(200, crate::harness::get("/healthz"));
+    }
 }
 
 /// A connection to one room, after its welcome.
