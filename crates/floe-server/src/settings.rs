@@ -170,7 +170,7 @@ pub struct Limits {
     /// Live readers of the server; 50 000. Above: 429 `LIMIT_REACHED`.
     pub readers_max: usize,
     /// Threads that send to the readers of one large room, the event loop included; 0 is one for each
-    /// core, 1 the event loop alone.
+    /// core of a machine with four or more, and 1 the event loop alone.
     pub fanout_threads: usize,
     /// Shards that the connections of one waddle are split over; 1, at most 64.
     pub waddle_shards: usize,

@@ -42,11 +42,15 @@ struct Send {
 const READERS_MIN: usize = 256;
 /// Readers of one slice for each thread.
 const SLICE_PER_THREAD: usize = 128;
+/// Cores from which a room is sent to by all of them unasked. With fewer, whoever takes a core takes it
+/// from the readers or the disk.
+const CORES_MIN: usize = 4;
 /// Threads at most.
 const THREADS_MAX: usize = 64;
 
 impl FanOut {
-    /// Sends with so many threads; with one for each core where it is 0.
+    /// Sends with so many threads. Where it is 0, with one for each core of a machine that has enough of
+    /// them, and with the loop alone elsewhere.
     pub fn new(threads: usize) -> Self {
         Self {
             threads: threads_of(threads),
@@ -83,7 +87,9 @@ impl FanOut {
 fn threads_of(setting: usize) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     match setting {
-        0 => cores(),
+        0 => Some(cores())
+            .filter(|cores| *cores >= CORES_MIN)
+            .unwrap_or(1),
         threads => threads,
     }
     .min(THREADS_MAX)

@@ -271,7 +271,7 @@ arguments! {
     /// Live readers of the server. Above: 429 LIMIT_REACHED.
     readers_max: usize = "FLOE_READERS_MAX";
     /// Threads that send to the readers of one large room, the event loop included. 0 is one for each
-    /// core, 1 the event loop alone.
+    /// core of a machine with four or more, and elsewhere 1: the event loop alone.
     fanout_threads: usize = "FLOE_FANOUT_THREADS";
     /// Shards that the connections of one waddle are split over by their users, at most 64. A client
     /// is told which one it is in.
