@@ -7,13 +7,15 @@ import { serverOfFile } from "../support/fixture.ts"
 const server = serverOfFile()
 let browser: Browser
 const errors: string[] = []
+/** Milliseconds of a test: a way that is blocked is tried twice, a little apart. */
+const PATIENCE = 180_000
 
 beforeAll(async () => {
   browser = await Browser.start()
 })
 afterAll(() => browser?.close())
 
-test("two pages share messages, answers, reactions, and who is there", async () => {
+test("two pages share messages, answers, reactions, and who is there", { timeout: PATIENCE }, async () => {
   const [ann, bob] = [await open("ann"), await open("bob")]
   for (const page of [ann, bob]) {
     await lists(page, "#people li", ["ann · online", "bob · online"])
@@ -39,7 +41,7 @@ test("two pages share messages, answers, reactions, and who is there", async () 
   await lists(bob, "#people li", ["ann · dnd", "bob · online"])
 })
 
-test("a page whose WebSockets are blocked goes on by events, and without those by polling", async () => {
+test("a page whose WebSockets are blocked goes on by events, and without those by polling", { timeout: PATIENCE }, async () => {
   const ann = await open("ann")
   const bob = await open("bob", ["WebSocket"])
   const cem = await open("cem", ["WebSocket", "EventSource"])
@@ -52,7 +54,7 @@ test("a page whose WebSockets are blocked goes on by events, and without those b
   }
 })
 
-test("what was said meanwhile is there after a restart", async () => {
+test("what was said meanwhile is there after a restart", { timeout: PATIENCE }, async () => {
   const page = await open("dan")
   expect(await server().stop()).toEqual({ code: 0, signal: null })
   await page.waitForSelector("#state[data-state=away]")
