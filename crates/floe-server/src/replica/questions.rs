@@ -213,13 +213,13 @@ fn ask_rooms(ask: &GlobalAsk, rooms: &[Whole], limits: &SqlLimits) -> Said {
             ReplicaReader::of_rooms(&batches.iter().collect::<Vec<_>>())
         });
     match made {
-        Ok(mut reader) => match ask_many(&mut reader, ask, limits) {
-            Said::Global(Ok(mut found)) => {
+        Ok(mut reader) => {
+            let mut said = ask_many(&mut reader, ask, limits);
+            if let Said::Global(Ok(found)) = &mut said {
                 found.rows.source = RowsSource::Room;
-                Said::Global(Ok(found))
             }
-            said => said,
-        },
+            said
+        }
         Err(error) => {
             tracing::warn!(%error, "rooms could not be asked for the replica");
             let message = "the replica cannot be asked for the moment, nor the rooms for it";

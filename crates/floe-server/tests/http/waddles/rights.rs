@@ -103,6 +103,9 @@ fn a_ban_holds_on_every_surface() {
     }
 }
 
+/// Something that takes bob's right to listen away.
+type Taking = fn(&Town, &Channel);
+
 #[test]
 fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
     let (town, channel) = Town::birds();
@@ -119,7 +122,7 @@ fn who_listens_is_ended_by_what_takes_the_right_away_and_others_stay() {
         connection
     };
     let room = format!("channel/{}", channel.id);
-    let takes: [(&str, fn(&Town, &Channel)); 4] = [
+    let takes: [(&str, Taking); 4] = [
         ("kick", |town, _| {
             let kick = delete("/v1/waddles/birds/members/bob");
             town.send("ann", kick).expect(204);
