@@ -60,7 +60,7 @@ fn paths_without_a_socket_name_a_room_and_what_is_asked_of_it() {
         ("/v1/waddles//live", None),
         ("/v1/waddles/den", None),
         ("/v1/waddles/den/live/", None),
-        ("/v1/voice/den/live", None),
+        ("/v1/voice/0a/live", Some(live(SocketKind::Voice, "0a"))),
     ] {
         assert_eq!(RoomPath::parse(path), parsed, "{path}");
     }
