@@ -338,3 +338,30 @@ fn typing_goes_to_the_channel_and_broadcasts_to_all_who_are_there() {
     server.expect(400, post("/v1/waddles/den/broadcast?user=ann").body(b"{"));
     server.expect(405, get("/v1/waddles/den/broadcast?user=ann"));
 }
+
+#[test]
+fn a_full_shard_refuses_its_users_and_the_others_are_in_one_waddle_all_the_same() {
+    let server = TestServer::with(|settings| {
+        settings.limits.waddle_shards = 2;
+        settings.limits.waddle_shard_connections_max = 1;
+    });
+    den(&server);
+    let split = floe_core::shards::Split::new(2, 1);
+    let mut users = (0..).map(|number| format!("user-{number}"));
+    let other = users.find(|user| split.shard_of(user) == 0).unwrap();
+    let (mut ann, _) = come(&server, "ann", "");
+    assert_eq!(ann.welcome["shard"], "den-shard-1");
+    let refused = server.send(socket("/ws/waddle/den?join=true&user=ben"));
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.text().contains("LIMIT_REACHED"));
+    let (member, state) = come(&server, &other, "");
+    assert_eq!(member.welcome["shard"], "den-shard-0");
+    assert!(statuses(&state).contains(&("ann", "online")));
+    assert_eq!(update(&mut ann, &other)["status"], "online");
+    drop(ann);
+    crate::harness::eventually("ann has left her place", || {
+        server.metric("floe_websockets") == 1.0
+    });
+    let (ben, _) = come(&server, "ben", "");
+    assert_eq!(ben.welcome["shard"], "den-shard-1");
+}
