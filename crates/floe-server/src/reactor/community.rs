@@ -41,7 +41,7 @@ impl Told {
         body: None,
     };
 
-    fn json(status: u16, body: &Value) -> Self {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
             body: Some(body.to_string().into_bytes().into()),

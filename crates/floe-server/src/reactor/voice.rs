@@ -1,6 +1,6 @@
 //! Voice rooms: what comes of changes besides the new state, the media, and plain HTTP.
 
-use floe_core::voice::{Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Told, Voice};
+use floe_core::voice::{self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Voice};
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
@@ -10,7 +10,8 @@ use floe_surfaces::http::Method;
 
 use super::caller::full_name;
 use super::channels::may_own;
-use super::conn::{Context, Place};
+use super::community::Told;
+use super::conn::{Context, Expect, Place};
 use super::limits::Payer;
 use super::live::voice_failure;
 use super::{Reactor, envelope};
@@ -242,10 +243,10 @@ impl<D: Disk> Reactor<D> {
                 "the log of a voice room is behind"
             );
         }
-        self.out.clear();
-        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
-        voice_http::write_done(&mut self.out, &envelope);
-        self.answer(at, context);
+        // The room's log says so too, and it is no sooner done.
+        let done = Told::json(200, &serde_json::json!({ "success": true }));
+        let ticket = self.wait(at, context, Some(Box::new(Expect::Waddle(done))));
+        self.shard.tell_durable(ticket);
         Ok(())
     }
 
@@ -261,17 +262,17 @@ impl<D: Disk> Reactor<D> {
         let most = room_max.map_or(server_max, |most| most.min(server_max));
         self.out.clear();
         let envelope = envelope(&mut self.clock, self.conns.get(at), context);
-        let voice = self.shard.voice(slot);
+        let seen = self.shard.voice(slot);
         let participants = Changes {
-            version: voice.map_or(0, Voice::version),
-            count: voice.map_or(0, Voice::count),
-            told: Told::All(voice.map_or_else(Vec::new, Voice::participants)),
+            version: seen.map_or(0, Voice::version),
+            count: seen.map_or(0, Voice::count),
+            told: voice::Told::All(seen.map_or_else(Vec::new, Voice::participants)),
         };
         voice_http::write_room(
             &mut self.out,
             &envelope,
             room,
-            voice.and_then(Voice::session),
+            seen.and_then(Voice::session),
             most,
             self.media.features(),
             &participants,

@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 
 use floe_proto::Rights;
-use floe_surfaces::community::voice_http;
+use floe_surfaces::community::{common::RoomPath, voice_http};
 use floe_surfaces::http::Method;
 use floe_surfaces::{admin, channels, community, room_access, tables};
 use serde_json::{Value, json};
 
-use crate::harness::{Channel, Request, TestServer, post, put};
+use crate::harness::{Channel, Request, TestServer, delete, post, put};
 use crate::websocket::{Client, upgrade};
 
 /// A voice room.
@@ -51,6 +51,10 @@ enum Need {
     Wake,
     /// One of these rights for the waddle, of who is no user; a user is a stranger there.
     Waddle(Rights),
+    /// One of these rights for the voice room, which comes to be for whoever may make rooms.
+    Voice(Rights),
+    /// What a user may do who is a member of the waddle, and others by their rights there.
+    Members(Rights),
     /// To be a user, or to manage the waddle.
     Membership,
     /// To be a user, or to manage the namespace.
@@ -270,7 +274,12 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ) => Stream(READ),
         ("POST", "/v1/rooms/{room}/rpc") => Tables(READ),
         ("DELETE", "/v1/rooms/{room}") => Stream(MANAGE),
+        ("GET", "/v1/waddles/{waddle}/live" | "/v1/waddles/{waddle}/presence") => {
+            Need::Members(READ)
+        }
+        ("POST", "/v1/waddles/{waddle}/broadcast") => Need::Members(Rights::DELETE_ANY),
         ("GET", "/v1/voice/{voiceId}") => Stream(READ),
+        ("GET", "/v1/voice/{voiceId}/live") => Need::Voice(READ),
         ("POST", "/v1/voice/{voiceId}/participants/{user}/mute") => Stream(MODERATE),
         ("DELETE", "/v1/voice/{voiceId}/participants/{user}") => Stream(MODERATE),
         ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
@@ -336,6 +345,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let tables = tables::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let waddles = community::http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let voice = voice_http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
+    let live = RoomPath::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let admin = admin::ROUTES.map(|route| (word(route.method), route.path.to_owned()));
     fixed
         .into_iter()
@@ -344,6 +354,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         .chain(tables)
         .chain(waddles)
         .chain(voice)
+        .chain(live)
         .chain(admin)
         .collect()
 }
@@ -443,6 +454,8 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
         {
             "?authorId=a".to_owned()
         }
+        // Who takes part in a voice room is told as events alone.
+        "/v1/voice/{voiceId}/live" => String::new(),
         route if route.ends_with("/live") => "?poll=true".to_owned(),
         _ => String::new(),
     };
@@ -465,6 +478,10 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
         // Whoever has no wake's token is refused, whoever they are.
         Need::Wake => return Unauthorized,
         Need::Channel(_) => {}
+        // A socket, which may have been shown the token of a channel.
+        Need::Voice(_) if matches!(who.shows, Shows::Token | Shows::OtherToken) => {
+            return Forbidden;
+        }
         // A channel's token is nothing to all else.
         _ if !is_bearer && !matches!(who.shows, Shows::Wrong) => {
             return match need {
@@ -494,12 +511,22 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
             let makes = who.rights.contains(APPEND);
             (who.rights.intersects(rights), there || makes)
         }
+        Need::Voice(rights) => {
+            let there = named || who.namespace == Some("acme");
+            let makes = who.rights.intersects(CREATE.with(MANAGE));
+            (who.rights.intersects(rights), there || makes)
+        }
         Need::AnyTables(rights) => (who.rights.intersects(rights), true),
         Need::Namespace(rights) => (who.rights.intersects(rights), true),
         Need::Named(rights) => (who.rights.intersects(rights) && !foreign, true),
         // A user is judged by what they are in the waddle, and here they are nothing.
         Need::Waddle(_) if is_user => (true, false),
         Need::Waddle(rights) => {
+            let there = named || who.namespace == Some("acme");
+            (who.rights.intersects(rights), there)
+        }
+        Need::Members(_) if is_user => (false, true),
+        Need::Members(rights) => {
             let there = named || who.namespace == Some("acme");
             (who.rights.intersects(rights), there)
         }
@@ -586,9 +613,16 @@ fn ask(
     if matches!(need, Need::Stream(_)) {
         server.send(put("/n/acme/v1/stream/news").text("x").key("k-admin"));
     }
-    if community::http::owns(route) {
+    if route.starts_with("/v1/waddles") {
         // Nobody who asks is a member of it.
-        let invite = json!({"id": "birds", "name": "n", "owner": "zoe", "join": "invite"});
+        // Whoever asked before may have made a member of somebody, or banned them.
+        server.send(delete("/v1/waddles/birds").key("k-admin"));
+        let join = if route.ends_with("/join") {
+            "open"
+        } else {
+            "invite"
+        };
+        let invite = json!({"id": "birds", "name": "n", "owner": "zoe", "join": join});
         server.send(post("/v1/waddles").value(&invite).key("k-admin"));
     }
     if tables::owns(route) {

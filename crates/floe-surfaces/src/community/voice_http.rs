@@ -163,11 +163,6 @@ pub fn write_room(
     answer(out, envelope, &body);
 }
 
-/// Writes the answer to what was done.
-pub fn write_done(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
-    answer(out, envelope, br#"{"success":true}"#);
-}
-
 fn answer(out: &mut Vec<u8>, envelope: &Envelope<'_>, body: &[u8]) {
     Answer::start(out, envelope, 200)
         .field("Content-Type", b"application/json")

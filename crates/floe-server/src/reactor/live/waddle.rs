@@ -7,12 +7,13 @@ use floe_core::community::{Act, By};
 use floe_core::live::Status;
 use floe_log::Disk;
 use floe_proto::community::WaddleId;
-use floe_proto::{ChannelId, Code, Rights};
+use floe_proto::{ChannelId, Code, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::community::common::param;
 use floe_surfaces::community::waddle::{self, Action, write_broadcast};
 use floe_surfaces::community::{Incoming, Welcome, write_pong, write_welcome};
 use floe_surfaces::live::PresenceMode;
+use serde_json::json;
 
 use super::super::caller::full_name;
 use super::super::channels::no_channel;
@@ -165,6 +166,12 @@ impl<D: Disk> Reactor<D> {
         if self.shard.would_act(now, name, &deed)?.is_empty() {
             return Ok(());
         }
+        let (namespace, path) = Namespace::split(name);
+        let waddle = WaddleId::of_path(path);
+        let target = json!({ "waddle": waddle.as_ref().map(WaddleId::as_str), "user": by.user });
+        let log = namespace.parse().unwrap_or_default();
+        self.log_done(at, session.caller(), &log, "waddle.join", target)?;
+        self.metrics.waddle_act("join");
         // The welcome says that it is done, and waits for that by itself.
         let unheard = Place {
             at,
