@@ -118,9 +118,11 @@ pub(super) fn churn(run: &Run) -> Result<Report, RunError> {
     let mut engine = run.engine()?;
     let stay_ns = run.plan.stay.as_nanos() as u64;
     for number in 0..run.plan.readers {
-        engine.add(Box::new(
-            ListenRole::new(&names[0], 0).churning(number, stay_ns),
-        ));
+        let role = ListenRole::new(&names[0], 0).churning(number, stay_ns);
+        engine.add(Box::new(match run.plan.transport {
+            Transport::Channel => role.in_channel(),
+            Transport::WebSocket | Transport::Sse | Transport::Stream => role,
+        }));
     }
     engine.shared.written = vec![0];
     let role = SpeakRole::new(spoken, 0, &names);

@@ -79,6 +79,9 @@ pub struct ChurnArguments {
     /// Seconds that one stays, on average.
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = positive)]
     stay: f64,
+    /// Come over `/ws/channel/<id>`, and not by the live protocol.
+    #[arg(long)]
+    channel: bool,
     /// Appends per second.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
     rate: f64,
@@ -206,6 +209,10 @@ impl ChurnArguments {
     pub fn plan(&self, plan: Plan) -> Plan {
         Plan {
             workload: Workload::LiveChurn,
+            transport: match self.channel {
+                true => Transport::Channel,
+                false => Transport::WebSocket,
+            },
             readers: self.clients as usize,
             stay: Duration::from_secs_f64(self.stay),
             appends_per_second: Some(self.rate),
