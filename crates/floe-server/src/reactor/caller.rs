@@ -69,6 +69,10 @@ impl Opened {
         named: Option<&Namespace>,
         epoch: u64,
     ) -> bool {
+        // As whom somebody spoke is said anew with each request.
+        if self.acting_as.is_some() {
+            return false;
+        }
         if let Some(ticket) = credentials.ticket() {
             let fits = named.is_none() || self.named.as_ref() == named;
             return self.epoch == epoch && fits && same(&self.ticket, ticket);

@@ -16,6 +16,7 @@ use floe_surfaces::limits::RateKind;
 use floe_surfaces::live::PresenceMode;
 
 use super::super::conn::Context;
+use super::super::readers::write_chunk;
 use super::super::standing::hidden;
 use super::channel::{ChannelSession, number};
 use super::telling::{NOTHING_SEEN, Next, SharedFrames};
@@ -353,8 +354,15 @@ impl<D: Disk> Reactor<D> {
 
     /// Sends one message.
     pub(in crate::reactor) fn tell_message(&mut self, at: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let carrier = self.live_ref(at).map(|live| live.wire().carrier);
         self.out.clear();
-        community::message(&mut self.out, write);
+        if carrier == Some(Carrier::Events) {
+            let mut event = Vec::new();
+            Carrier::Events.message(&mut event, None, write);
+            write_chunk(&mut self.out, &event);
+        } else {
+            community::message(&mut self.out, write);
+        }
         self.send(at);
     }
 }

@@ -64,6 +64,35 @@ fn a_channel_is_followed_by_events_that_name_their_place() {
 }
 
 #[test]
+fn what_another_device_has_read_is_told_as_an_event_and_the_stream_goes_on() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    let mut events = follow(&server, &get(&channel.at("/live?user=bob")));
+    next_of(&mut events, "participants");
+    let mut bob = Member::of(&server, &format!("/ws/channel/{}?user=bob", channel.id));
+    bob.ask(json!({"type": "message", "content": "1"}));
+    bob.ask(json!({"type": "read", "sequence": 1}));
+    assert_eq!(next_of(&mut events, "read").1["sequence"], 1);
+    bob.ask(json!({"type": "message", "content": "2"}));
+    assert_eq!(next_of(&mut events, "message").1["content"], "2");
+}
+
+#[test]
+fn one_connection_carries_the_requests_of_many_users() {
+    let server = TestServer::start();
+    let channel = server.channel();
+    let mut connection = server.connect();
+    for user in ["ann", "bob", "ann"] {
+        let poll = get(&channel.at(&format!("/live?poll=true&user={user}")));
+        connection.write(poll.bytes());
+        assert_eq!(connection.answer().status, 200, "{user}");
+        let reads = get(&format!("/v1/reads?channels={}&userId={user}", channel.id));
+        connection.write(reads.bytes());
+        assert_eq!(connection.answer().status, 200, "{user}");
+    }
+}
+
+#[test]
 fn whoever_polls_gets_what_came_after_or_waits_for_it() {
     let server = TestServer::with(|settings| settings.limits.long_poll_timeout_ms = 700);
     let channel = server.channel();
