@@ -77,7 +77,7 @@ use crate::replica::ReplicaHost;
 use crate::room_schemas::RoomSchemas;
 use crate::settings::Limits;
 use crate::settings::Settings;
-use crate::shard::{Failure, Marked, Reply, Shard, SlotId};
+use crate::shard::{Failure, Reply, Shard, SlotId};
 use crate::subscriptions::SubscriptionHost;
 use crate::tables::{TableBounds, TableHost, TableSettings};
 use crate::tls::Certificates;
@@ -196,7 +196,7 @@ pub struct Reactor<D: Disk> {
     /// A frame in another form than it came.
     frame_scratch: Vec<u8>,
     /// Who has read how far, for the same users' other connections.
-    marks_moved: Vec<(usize, Marked)>,
+    marks_moved: Vec<live::MovedMark>,
 }
 
 const LISTENER: Token = Token(usize::MAX);

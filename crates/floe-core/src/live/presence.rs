@@ -229,6 +229,13 @@ impl Presence {
         self.data.version()
     }
 
+    /// Returns how many connections a user has here.
+    #[must_use]
+    pub fn connections_of(&self, user: &str) -> usize {
+        let member = self.members.get(user);
+        member.map_or(0, |member| member.connections as usize)
+    }
+
     /// Returns the user of a connection.
     #[must_use]
     pub fn user(&self, connection: u64) -> Option<&str> {

@@ -22,6 +22,7 @@ mod voice;
 mod waddle;
 mod waddle_telling;
 
+pub(super) use self::channel::MovedMark;
 pub(super) use self::events::PolledKind;
 pub(super) use self::memory::page as memory_page;
 pub(super) use self::telling::{entry, is_typing};
@@ -568,10 +569,9 @@ impl<D: Disk> Reactor<D> {
             return;
         };
         if let Purpose::Community(_) = live.purpose {
-            if let Reply::Marked(marked) = &reply
-                && marked.moved
-            {
-                self.marks_moved.push((at, *marked));
+            let user = live.joins.first().and_then(|join| join.user.clone());
+            if let (Reply::Marked(marked), Some(user)) = (&reply, user) {
+                self.note_mark(at, user, *marked);
             }
             return self.answer_community(&awaited.label, &reply);
         }

@@ -21,8 +21,8 @@ pub(in crate::reactor) enum MessageExpect {
     Said(Option<Box<str>>),
     /// What was said of a message.
     Acted,
-    /// How far the user has read.
-    Marked,
+    /// How far this user has read.
+    Marked(Box<str>),
     /// A page of messages.
     Listed,
     /// The versions of a message.
@@ -197,7 +197,7 @@ impl<D: Disk> Reactor<D> {
             let failure = Failure::new(Code::InvalidRequest, message);
             return self.refuse_channel(at, context, Form::V1, failure);
         }
-        let expect = Expect::Message(MessageExpect::Marked);
+        let expect = Expect::Message(MessageExpect::Marked(user.into()));
         let ticket = self.wait(at, context, Some(Box::new(expect)));
         let now = self.clock.wall;
         self.shard
@@ -285,9 +285,12 @@ impl<D: Disk> Reactor<D> {
             (Reply::Failed(failure), _) => {
                 self.answer_channel_failure(at, context, Form::V1, &failure);
             }
-            (Reply::Marked(marked), _) => self.show(at, context, |out, envelope| {
-                messages::write_marked(out, envelope, marked.channel, marked.seq);
-            }),
+            (Reply::Marked(marked), MessageExpect::Marked(user)) => {
+                self.note_mark(at, user, marked);
+                self.show(at, context, |out, envelope| {
+                    messages::write_marked(out, envelope, marked.channel, marked.seq);
+                });
+            }
             (Reply::Events(appended), expect) => {
                 self.answer_said(at, context, &expect, &appended);
             }

@@ -17,8 +17,8 @@ use super::super::channels::no_channel;
 use super::super::conn::{Context, Place};
 use super::commands::{forbidden, memory_failure};
 use super::community::{Begun, CommunityRoom, Opened, join_of};
-use super::{Admitted, Join, Reactor};
-use crate::shard::{Failure, NewEvent, NewEvents, SlotId};
+use super::{Admitted, Join, Live, Reactor};
+use crate::shard::{Failure, Marked, NewEvent, NewEvents, SlotId};
 
 /// What a WebSocket has been told of the channel that it is for.
 #[derive(Debug)]
@@ -58,6 +58,15 @@ pub(in crate::reactor) enum Stage {
 
 /// Messages shown to somebody who comes and does not say how many, and most of them.
 const RECENT: (u32, u32) = (50, 100);
+
+/// A user who has read further.
+#[derive(Debug)]
+pub(in crate::reactor) struct MovedMark {
+    /// The connection that said so.
+    at: usize,
+    user: Box<str>,
+    marked: Marked,
+}
 
 impl<D: Disk> Reactor<D> {
     /// Turns a connection into a WebSocket of a channel.
@@ -291,23 +300,35 @@ impl<D: Disk> Reactor<D> {
         Ok(())
     }
 
-    /// Tells the other connections of users how far they have read.
+    /// Notes that a user has read further, to tell the user's other connections.
+    pub(in crate::reactor) fn note_mark(&mut self, at: usize, user: Box<str>, marked: Marked) {
+        if marked.moved {
+            self.marks_moved.push(MovedMark { at, user, marked });
+        }
+    }
+
+    /// Tells the other connections of users how far they have read, where they take part in the channel.
     pub(in crate::reactor) fn tell_marks(&mut self) {
-        for (at, marked) in std::mem::take(&mut self.marks_moved) {
-            let Some(join) = self.live_ref(at).and_then(|live| live.joins.first()) else {
+        for MovedMark { at, user, marked } in std::mem::take(&mut self.marks_moved) {
+            let Ok(Some(slot)) = self.shard.find_channel(self.clock.wall, marked.channel) else {
                 continue;
             };
-            let (slot, user) = (join.slot, join.user.clone());
+            let is_of = |live: &Live| {
+                let mut joins = live.joins.iter();
+                live.community().is_some()
+                    && joins.any(|join| join.slot == slot && join.user.as_deref() == Some(&*user))
+            };
+            let own = usize::from(self.live_ref(at).is_some_and(is_of));
+            let all = self.shard.live(slot);
+            let all = all.map_or(0, |live| live.presence.connections_of(&user));
+            // Most have no other, and a large room is not searched for it.
+            if all <= own {
+                continue;
+            }
             let readers = self.shard.readers(slot).iter();
             let places: Vec<usize> = readers.map(|reader| Place::of(*reader).at).collect();
             for other in places {
-                let live = self.live_ref(other).filter(|_| other != at);
-                let is_own = live.is_some_and(|live| {
-                    let mut joins = live.joins.iter();
-                    live.community().is_some()
-                        && joins.any(|join| join.slot == slot && join.user == user)
-                });
-                if is_own {
+                if other != at && self.live_ref(other).is_some_and(is_of) {
                     self.tell_message(other, |out| {
                         write_read(out, marked.channel, marked.seq);
                     });

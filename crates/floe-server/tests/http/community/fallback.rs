@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Member;
-use crate::harness::{Events, Request, TestServer, eventually, get};
+use crate::harness::{Events, Request, TestServer, eventually, get, post};
 
 fn follow(server: &TestServer, request: &Request) -> Events {
     server.connect().follow(request)
@@ -75,6 +75,16 @@ fn what_another_device_has_read_is_told_as_an_event_and_the_stream_goes_on() {
     assert_eq!(next_of(&mut events, "read").1["sequence"], 1);
     bob.ask(json!({"type": "message", "content": "2"}));
     assert_eq!(next_of(&mut events, "message").1["content"], "2");
+    // What is said over HTTP is told to all of the user's connections, and to nobody else's.
+    let mut ann = Member::of(&server, &format!("/ws/channel/{}?user=ann", channel.id));
+    ann.client.next_of("participants");
+    let mark = json!({"sequence": 2, "userId": "bob"});
+    server.expect(200, post(&channel.at("/read")).value(&mark));
+    assert_eq!(next_of(&mut events, "read").1["sequence"], 2);
+    assert_eq!(bob.client.next_of("read")["sequence"], 2);
+    bob.ask(json!({"type": "message", "content": "3"}));
+    let told = |frame: &Value| frame["type"] == "read" || frame["content"] == "3";
+    assert_eq!(ann.client.wait_for(told)["type"], "message");
 }
 
 #[test]
