@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use floe_core::subscription::{
     Backfill, Effect, Input, Limits, Pattern, Refusal, Reply, Request, Subscriptions,
 };
@@ -18,7 +19,6 @@ use floe_proto::codec::{Put as _, Reader};
 use floe_proto::{Millis, Namespace, RoomId};
 use floe_surfaces::subscriptions::{PublicKey, wake_event_body};
 use mio::Waker;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::shard::{Change, ChangeKind, Failure, Shard, Ticket};
 use crate::webhook::{self, Answer, Delivery, SigningKey, WebhookSender};

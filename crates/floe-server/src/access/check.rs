@@ -1,10 +1,10 @@
 //! Signatures of public keys.
 
-use floe_surfaces::access::jwt::PublicKey;
-use ring::signature::{
+use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
     UnparsedPublicKey,
 };
+use floe_surfaces::access::jwt::PublicKey;
 
 /// Says whether a signature over a message is of a key.
 pub fn check(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {

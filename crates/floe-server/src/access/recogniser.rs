@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context as Digest, SHA256};
 use floe_core::directory::Revocation;
 use floe_proto::{Millis, Namespace};
 use floe_surfaces::access::jwt::{KeySet, is_token};
@@ -12,7 +13,6 @@ use floe_surfaces::access::{Access, Caller, Credentials, Denied, Source as Showe
 use floe_surfaces::access::{jwt, webhook};
 use floe_surfaces::subscriptions::WebhookUrl;
 use mio::Waker;
-use ring::digest::{Context as Digest, SHA256};
 
 use super::fetch::{self, Fetch, FetchError, Fetched, Fetcher};
 use super::recall::{Recall, Shown};

@@ -305,7 +305,7 @@ fn tls() -> Result<TlsConfig, ColdError> {
     if certificates.is_empty() {
         return Err(ColdError::NoCertificates);
     }
-    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(crypto)

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use ring::{digest, hmac};
+use aws_lc_rs::{digest, hmac};
 
 /// What requests are signed with. It is never shown.
 #[derive(Clone)]

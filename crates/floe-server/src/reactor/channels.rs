@@ -7,6 +7,7 @@ pub(super) use reading::{unreadable, without_hidden};
 
 use std::sync::Arc;
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use floe_core::Room;
 use floe_core::access::RoomAccess;
 use floe_core::channel::{Channel, ChannelSettings, NewChannel, Secret};
@@ -16,7 +17,6 @@ use floe_proto::{ChannelId, Code, EventKind, Namespace, Retention};
 use floe_surfaces::access::{Deed, Grant, Known, Wanted};
 use floe_surfaces::channels::{self, Ask, Asked, Form, Place, WaitFor};
 use floe_surfaces::http::Method;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::caller::Opened;
 use super::conn::{Context, Expect, Shown};

@@ -60,7 +60,7 @@ impl Certificates {
     /// # Errors
     /// See [`TlsError`].
     pub fn open(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stamp = Stamp::of(settings);
         let shared = Arc::new(Shared {
             settings: settings.clone(),
@@ -78,7 +78,7 @@ impl Certificates {
             .with_cert_resolver(Arc::clone(&shared) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Clients that come back need no second exchange of keys, and the server keeps nothing.
-        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(TlsError::Setup)?;
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
         Ok(Self {
             config: Arc::new(config),
             shared,

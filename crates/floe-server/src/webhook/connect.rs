@@ -128,7 +128,7 @@ impl Connector {
         for root in &self.extra_roots {
             roots.add(CertificateDer::from(root.clone()))?;
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_surfaces::subscriptions::PublicKey;
-use ring::rand::{SecureRandom as _, SystemRandom};
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 /// An Ed25519 key, made of 32 secret bytes that the host keeps.
 pub struct SigningKey {

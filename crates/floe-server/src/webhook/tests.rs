@@ -4,11 +4,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_core::subscription::{Effect, Input, Outcome, Put, Reply, Request, Subscriptions, Target};
 use floe_proto::{Millis, Namespace};
-use ring::signature::{ED25519, UnparsedPublicKey};
 
 use super::connect::{Connector, Names};
 use super::*;
@@ -457,7 +457,7 @@ fn https_needs_a_certificate_that_is_trusted() {
 }
 
 fn tls_receiver(certificate: Vec<u8>, key: Vec<u8>) -> SocketAddr {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = rustls::pki_types::PrivateKeyDer::try_from(key).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,11 +1,11 @@
 //! A room's own rules: each role may the same on every surface, and whoever may no longer listen
 //! hears nothing more.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_server::IssuerSettings;
 use floe_surfaces::access::jwt::{Issuer, KeySet, Secret};
-use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::harness::{

@@ -164,10 +164,10 @@ fn a_token_has_the_bytes_of_the_contract() {
     assert_eq!((bytes[7], bytes[8]), (1 | 16, 4));
     assert_eq!(&bytes[9..13], "t\u{ef}m".as_bytes());
     let hours = u64::from(u32::from_be_bytes([0, bytes[13], bytes[14], bytes[15]]));
-    let mac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, channel.secret.as_bytes());
+    let mac = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, channel.secret.as_bytes());
     assert_eq!(
         bytes[16..],
-        ring::hmac::sign(&mac, &bytes[..16]).as_ref()[..12]
+        aws_lc_rs::hmac::sign(&mac, &bytes[..16]).as_ref()[..12]
     );
     // What is told of its end is what the bytes say.
     let ends_s = EPOCH_S + hours * 3_600;
@@ -197,8 +197,8 @@ fn forged(channel: &Channel, id: &str, rights: u8, author: &[u8], ends_s: u64) -
     bytes.extend([rights, author.len() as u8]);
     bytes.extend_from_slice(author);
     bytes.extend_from_slice(&(((ends_s - EPOCH_S) / 3_600) as u32).to_be_bytes()[1..]);
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, channel.secret.as_bytes());
-    let signature = ring::hmac::sign(&key, &bytes);
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, channel.secret.as_bytes());
+    let signature = aws_lc_rs::hmac::sign(&key, &bytes);
     bytes.extend_from_slice(&signature.as_ref()[..12]);
     URL_SAFE_NO_PAD.encode(bytes)
 }

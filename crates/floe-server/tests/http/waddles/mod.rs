@@ -8,11 +8,11 @@ mod rooms;
 mod search;
 mod shown;
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_server::{IssuerSettings, Settings};
 use floe_surfaces::access::jwt::{Issuer, KeySet, Secret};
-use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::harness::{Channel, Request, Response, TestServer, get, post, put};

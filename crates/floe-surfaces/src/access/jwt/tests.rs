@@ -1,6 +1,6 @@
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{self, KeyPair as _};
 use proptest::prelude::*;
-use ring::rand::SystemRandom;
-use ring::signature::{self, KeyPair as _};
 use serde_json::{Value, json};
 
 use super::super::caller::{Grants, Room, RoomPattern};
@@ -48,12 +48,31 @@ enum Signer {
     Secret(Vec<u8>),
 }
 
+/// Reads the two numbers of an RSA key (RFC 8017 appendix A.1.1): a sequence of integers.
+fn rsa_numbers(der: &[u8]) -> [&[u8]; 2] {
+    fn take(der: &[u8]) -> (&[u8], &[u8]) {
+        let (len, rest) = match der[1] {
+            long @ 0x81.. => {
+                let (len, rest) = der[2..].split_at(usize::from(long & 0x7F));
+                let len = len
+                    .iter()
+                    .fold(0, |len, byte| len << 8 | usize::from(*byte));
+                (len, rest)
+            }
+            len => (usize::from(len), &der[2..]),
+        };
+        rest.split_at(len)
+    }
+    let (n, rest) = take(take(der).0);
+    [n, take(rest).0].map(|number| number.strip_prefix(&[0]).unwrap_or(number))
+}
+
 impl Signer {
     fn all() -> [Self; 4] {
         let random = SystemRandom::new();
         let curve = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
         let p256 = signature::EcdsaKeyPair::generate_pkcs8(curve, &random).unwrap();
-        let p256 = signature::EcdsaKeyPair::from_pkcs8(curve, p256.as_ref(), &random).unwrap();
+        let p256 = signature::EcdsaKeyPair::from_pkcs8(curve, p256.as_ref()).unwrap();
         let ed25519 = signature::Ed25519KeyPair::generate_pkcs8(&random).unwrap();
         let ed25519 = signature::Ed25519KeyPair::from_pkcs8(ed25519.as_ref()).unwrap();
         [
@@ -77,7 +96,7 @@ impl Signer {
         let random = SystemRandom::new();
         match self {
             Self::Rsa(key) => {
-                let mut signed = vec![0; key.public().modulus_len()];
+                let mut signed = vec![0; key.public_modulus_len()];
                 key.sign(&signature::RSA_PKCS1_SHA256, &random, message, &mut signed)
                     .unwrap();
                 signed
@@ -96,8 +115,8 @@ impl Signer {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match self {
             Self::Rsa(key) => {
-                let key: signature::RsaPublicKeyComponents<Vec<u8>> = key.public().into();
-                json!({"kty": "RSA", "n": text(&key.n), "e": text(&key.e), "alg": "RS256"})
+                let [n, e] = rsa_numbers(key.public_key().as_ref());
+                json!({"kty": "RSA", "n": text(n), "e": text(e), "alg": "RS256"})
             }
             Self::P256(key) => {
                 let point = key.public_key().as_ref();

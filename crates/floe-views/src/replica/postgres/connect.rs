@@ -144,7 +144,7 @@ impl Tls {
                 ReplicaError::Unavailable(why)
             })?;
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| ReplicaError::Unavailable(error.to_string()))?
