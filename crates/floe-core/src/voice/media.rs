@@ -1,5 +1,7 @@
 //! What carries sound and picture: the seam for a machine that does, and the one that does not.
 
+use std::sync::Arc;
+
 use floe_proto::{Code, Millis, RoomId};
 
 /// A machine that carries the media of all voice rooms of a host, without I/O of its own.
@@ -16,7 +18,7 @@ pub trait Media: std::fmt::Debug + Send {
     ///
     /// # Errors
     /// See [`MediaError`]; nothing is changed.
-    fn handle(&mut self, now: Millis, input: &MediaInput<'_>) -> Result<(), MediaError>;
+    fn handle(&mut self, now: Millis, input: MediaInput) -> Result<(), MediaError>;
 
     /// Hands out what the host must do next, oldest first.
     fn poll_output(&mut self) -> Option<MediaOutput>;
@@ -36,6 +38,11 @@ pub struct Features {
     pub screen: bool,
     /// Recordings.
     pub recording: bool,
+    /// Voices that one participant hears at once, at most; so many media for audio a browser offers to
+    /// receive.
+    pub audio_slots: u16,
+    /// Pictures that one participant sees at once, at most.
+    pub video_slots: u16,
 }
 
 /// One seat among those of all rooms.
@@ -47,28 +54,58 @@ pub struct SeatId {
     pub seat: u64,
 }
 
+/// What a participant sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sends {
+    /// Whether they are to be heard.
+    pub audio: bool,
+    /// Whether they are to be seen.
+    pub video: bool,
+    /// Whether their screen is to be seen.
+    pub screen: bool,
+}
+
+/// What a medium shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A voice.
+    Microphone,
+    /// A face.
+    Camera,
+    /// What somebody shares.
+    Screen,
+}
+
+impl Source {
+    /// Returns the word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+            Self::Screen => "screen",
+        }
+    }
+}
+
 /// What a [`Media`] is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaInput<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaInput {
     /// A participant came.
     Joined {
         /// Which.
         seat: SeatId,
         /// Who.
-        user: &'a str,
-        /// Whether they are to be heard.
-        audio: bool,
-        /// Whether they are to be seen.
-        video: bool,
+        user: Arc<str>,
+        /// What they send.
+        sends: Sends,
     },
     /// What a participant sends, or may send, is another than before.
     Changed {
         /// Which.
         seat: SeatId,
-        /// Whether they are to be heard.
-        audio: bool,
-        /// Whether they are to be seen.
-        video: bool,
+        /// What they send.
+        sends: Sends,
         /// Whether a moderator keeps them from being heard.
         muted: bool,
     },
@@ -83,10 +120,49 @@ pub enum MediaInput<'a> {
         /// Which.
         seat: SeatId,
         /// On what.
-        signal: &'a Signal,
+        signal: Signal,
+    },
+    /// A participant says what one of the media that it receives is to show.
+    Watch {
+        /// Which.
+        seat: SeatId,
+        /// What.
+        watch: Watch,
+    },
+    /// A recording of a room begins, or ends where there is none.
+    Record {
+        /// The room.
+        room: RoomId,
+        /// What the recording is called.
+        recording: Option<Arc<str>>,
     },
     /// The moment of [`Media::poll_timeout`] has come.
     Timeout,
+}
+
+/// What one of the media for pictures that a participant receives is to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The medium, by name.
+    pub mid: Box<str>,
+    /// Whose picture; none leaves it to the media.
+    pub user: Option<Box<str>>,
+    /// Which of theirs.
+    pub source: Source,
+    /// How good, at most.
+    pub quality: Layer,
+}
+
+/// How good a picture is, of those that one browser sends at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Layer {
+    /// The smallest.
+    Low,
+    /// The one between.
+    Medium,
+    /// The best there is.
+    #[default]
+    High,
 }
 
 /// What a [`Media`] wants done.
@@ -99,20 +175,88 @@ pub enum MediaOutput {
         /// What.
         signal: Signal,
     },
-    /// A participant speaks, or stops, as the media hear it.
+    /// Tell a participant that something it asked for was not done.
+    Refused {
+        /// Which.
+        seat: SeatId,
+        /// Why.
+        error: MediaError,
+    },
+    /// A participant speaks, or stops, as the media hear it. Who goes on speaking is named again at
+    /// least every other second.
     Speaking {
         /// Which.
         seat: SeatId,
         /// Whether they speak.
         speaking: bool,
     },
+    /// Tell a participant what the media that it receives show by now.
+    Tracks {
+        /// Which.
+        seat: SeatId,
+        /// All media that it receives, in the order of its offer.
+        tracks: Box<[Track]>,
+    },
+    /// How well the media reach a participant is another than before.
+    Quality {
+        /// Which.
+        seat: SeatId,
+        /// How well.
+        quality: Quality,
+    },
+}
+
+/// What one of the media that a participant receives shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// The medium, by name.
+    pub mid: Box<str>,
+    /// Whose; none while it shows nothing.
+    pub user: Option<Arc<str>>,
+    /// What.
+    pub source: Source,
+}
+
+/// How well media reach a participant, and theirs the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Quality {
+    /// There is no connection for media.
+    #[default]
+    None,
+    /// Nothing to complain of.
+    Good,
+    /// Some is lost, or late.
+    Fair,
+    /// Much is.
+    Poor,
+    /// There was a connection, and nothing comes any more.
+    Lost,
+}
+
+impl Quality {
+    /// Returns the word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Good => "good",
+            Self::Fair => "fair",
+            Self::Poor => "poor",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// What a browser and the media must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// An SDP offer.
-    Offer(Box<str>),
+    Offer {
+        /// The offer.
+        sdp: Box<str>,
+        /// What its media show, by name, where that is neither the microphone nor the camera.
+        sources: Box<[(Box<str>, Source)]>,
+    },
     /// An SDP answer.
     Answer(Box<str>),
     /// An ICE candidate; none is the end of them.
@@ -139,6 +283,12 @@ pub enum MediaError {
     /// The signal is malformed, or comes at the wrong time.
     #[error("the signal cannot be taken: {0}")]
     Signal(Box<str>),
+    /// The media have a limit, and it is reached.
+    #[error("{0}")]
+    Limit(Box<str>),
+    /// More was asked of the media than they have done by now; try again.
+    #[error("the media have too much to do")]
+    Busy,
 }
 
 impl MediaError {
@@ -148,6 +298,8 @@ impl MediaError {
         match self {
             Self::Unavailable => Code::MediaUnavailable,
             Self::Signal(_) => Code::InvalidRequest,
+            Self::Limit(_) => Code::LimitReached,
+            Self::Busy => Code::Overloaded,
         }
     }
 }
@@ -161,9 +313,11 @@ impl Media for NoMedia {
         Features::default()
     }
 
-    fn handle(&mut self, _: Millis, input: &MediaInput<'_>) -> Result<(), MediaError> {
+    fn handle(&mut self, _: Millis, input: MediaInput) -> Result<(), MediaError> {
         match input {
-            MediaInput::Signal { .. } => Err(MediaError::Unavailable),
+            MediaInput::Signal { .. } | MediaInput::Watch { .. } | MediaInput::Record { .. } => {
+                Err(MediaError::Unavailable)
+            }
             MediaInput::Joined { .. }
             | MediaInput::Changed { .. }
             | MediaInput::Away(_)

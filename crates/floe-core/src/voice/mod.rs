@@ -40,7 +40,8 @@ use floe_proto::Millis;
 pub use effect::{Effect, Gone};
 pub use error::VoiceError;
 pub use media::{
-    Candidate, Features, Media, MediaError, MediaInput, MediaOutput, NoMedia, SeatId, Signal,
+    Candidate, Features, Layer, Media, MediaError, MediaInput, MediaOutput, NoMedia, Quality,
+    SeatId, Sends, Signal, Source, Track, Watch,
 };
 use seat::Seat;
 pub use seat::{Changes, Participant, Told};

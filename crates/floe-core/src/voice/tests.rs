@@ -174,13 +174,15 @@ fn without_media_features_are_none_and_signals_are_refused() {
     };
     let joined = MediaInput::Joined {
         seat,
-        user: "ann",
-        audio: true,
-        video: false,
+        user: "ann".into(),
+        sends: Sends {
+            audio: true,
+            ..Sends::default()
+        },
     };
-    assert_eq!(media.handle(NOW, &joined), Ok(()));
-    let signal = &Signal::Offer("v=0".into());
-    let refused = media.handle(NOW, &MediaInput::Signal { seat, signal });
+    assert_eq!(media.handle(NOW, joined), Ok(()));
+    let signal = Signal::Answer("v=0".into());
+    let refused = media.handle(NOW, MediaInput::Signal { seat, signal });
     assert_eq!(refused.unwrap_err().code(), Code::MediaUnavailable);
     assert_eq!((media.poll_output(), media.poll_timeout()), (None, None));
 }

@@ -1,10 +1,15 @@
 //! Voice rooms: what comes of changes besides the new state, the media, and plain HTTP.
 
-use floe_core::voice::{self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Voice};
+use std::sync::Arc;
+
+use floe_core::voice::{
+    self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Sends, Voice,
+};
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
-use floe_surfaces::community::voice::write_signal;
+use floe_surfaces::community::Label;
+use floe_surfaces::community::voice::{write_signal, write_tracks};
 use floe_surfaces::community::voice_http::{self, Ask, Asked};
 use floe_surfaces::http::Method;
 
@@ -82,9 +87,12 @@ impl<D: Disk> Reactor<D> {
                 ..
             } => MediaInput::Joined {
                 seat: seat(*number),
-                user,
-                audio: *audio,
-                video: *video,
+                user: Arc::clone(user),
+                sends: Sends {
+                    audio: *audio,
+                    video: *video,
+                    screen: false,
+                },
             },
             Effect::Changed {
                 seat: number,
@@ -93,8 +101,11 @@ impl<D: Disk> Reactor<D> {
                 muted,
             } => MediaInput::Changed {
                 seat: seat(*number),
-                audio: *audio,
-                video: *video,
+                sends: Sends {
+                    audio: *audio,
+                    video: *video,
+                    screen: false,
+                },
                 muted: *muted,
             },
             Effect::Away { seat: number, .. } => MediaInput::Away(seat(*number)),
@@ -120,7 +131,7 @@ impl<D: Disk> Reactor<D> {
                 MediaInput::Left(seat(*number))
             }
         };
-        if let Err(error) = self.media.handle(self.clock.wall, &input) {
+        if let Err(error) = self.media.handle(self.clock.wall, input) {
             tracing::debug!(%error, "the media did not take a change");
         }
     }
@@ -130,14 +141,15 @@ impl<D: Disk> Reactor<D> {
         while let Some(output) = self.media.poll_output() {
             match output {
                 MediaOutput::Signal { seat, signal } => {
-                    let place = self
-                        .connection_of(seat)
-                        .map(|(_, ticket)| Place::of(ticket));
-                    let conn = place.and_then(|place| Some((place, self.conns.get(place.at)?)));
-                    if let Some((place, conn)) = conn
-                        && conn.generation == place.generation
-                    {
-                        self.tell_message(place.at, |out| write_signal(out, &signal));
+                    self.tell_seat(seat, |out| write_signal(out, &signal));
+                }
+                MediaOutput::Tracks { seat, tracks } => {
+                    self.tell_seat(seat, |out| write_tracks(out, &tracks));
+                }
+                MediaOutput::Refused { seat, error } => {
+                    if let Some(place) = self.place_of(seat) {
+                        let failure = Failure::new(error.code(), error.to_string());
+                        self.fail_frame(place.at, &Label::default(), failure);
                     }
                 }
                 MediaOutput::Speaking { seat, speaking } => {
@@ -150,15 +162,38 @@ impl<D: Disk> Reactor<D> {
                         voice.speak(ticket.0, speaking, now, timers)
                     });
                 }
+                MediaOutput::Quality { seat, quality } => {
+                    tracing::debug!(
+                        room = seat.room.0,
+                        seat = seat.seat,
+                        quality = quality.as_str(),
+                        "media"
+                    );
+                }
             }
         }
+    }
+
+    /// Tells a participant something.
+    fn tell_seat(&mut self, seat: SeatId, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(place) = self.place_of(seat) {
+            self.tell_message(place.at, write);
+        }
+    }
+
+    /// Returns where the connection is by which a seat is taken.
+    fn place_of(&self, seat: SeatId) -> Option<Place> {
+        let (_, ticket) = self.connection_of(seat)?;
+        let place = Place::of(ticket);
+        let conn = self.conns.get(place.at)?;
+        (conn.generation == place.generation).then_some(place)
     }
 
     /// Lets the media know that their time has come.
     pub(super) fn look_after_media(&mut self) {
         let now = self.clock.wall;
         if self.media.poll_timeout().is_some_and(|due| due <= now) {
-            if let Err(error) = self.media.handle(now, &MediaInput::Timeout) {
+            if let Err(error) = self.media.handle(now, MediaInput::Timeout) {
                 tracing::debug!(%error, "the media did not take a time-out");
             }
             self.hear_media();

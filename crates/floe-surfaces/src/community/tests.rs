@@ -232,7 +232,10 @@ fn signals_are_read_as_browsers_write_them_and_written_so_again() {
     for (frame, signal) in [
         (
             json!({"type": "offer", "sdp": "v=0"}),
-            Signal::Offer("v=0".into()),
+            Signal::Offer {
+                sdp: "v=0".into(),
+                sources: Box::default(),
+            },
         ),
         (
             json!({"type": "answer", "sdp": "v=0"}),
@@ -313,7 +316,7 @@ fn who_takes_part_is_told_whole_or_by_what_changed() {
         json!({
             "type": "session", "sessionId": "s1", "startedAt": "2023-11-14T22:13:20.000Z",
             "maxParticipants": 5,
-            "features": {"audio": true, "video": false, "screen": false, "recording": false},
+            "features": {"audio": true, "video": false, "screen": false, "recording": false, "audioSlots": 0, "videoSlots": 0},
         })
     );
 }

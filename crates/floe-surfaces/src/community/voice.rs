@@ -1,8 +1,11 @@
 //! What the WebSocket of a voice room says.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use floe_core::voice::{Candidate, Changes, Features, Participant, Session, Signal, Told};
+use floe_core::voice::{
+    Candidate, Changes, Features, Layer, Participant, Session, Signal, Source, Told, Track, Watch,
+};
 use floe_proto::table::TableError;
 
 use super::common::{Incoming, Refusal};
@@ -47,6 +50,8 @@ pub enum Action<'a> {
     },
     /// What browser and media must agree on.
     Signal(Signal),
+    /// What one of the media that it receives is to show.
+    Watch(Watch),
 }
 
 /// Bytes of the longest SDP.
@@ -55,6 +60,10 @@ pub const SDP_BYTES_MAX: usize = 64 << 10;
 pub const CANDIDATE_BYTES_MAX: usize = 1 << 10;
 /// Bytes of the longest name of a media.
 const MID_BYTES_MAX: usize = 64;
+/// Bytes of the longest word that stands for one of a few things.
+const WORD_BYTES_MAX: usize = 16;
+/// Media of one offer whose source is said.
+const SOURCES_MAX: usize = 16;
 
 /// Reads what a frame asks of a voice room.
 ///
@@ -69,7 +78,8 @@ pub fn read_action<'a>(incoming: &Incoming<'a>) -> Result<Action<'a>, Refusal<'a
         "mute" => mute(fields),
         "speaking" => speaking(fields),
         "kick" => user(fields).map(|user| Action::Kick { user }),
-        "offer" => sdp(fields).map(|sdp| Action::Signal(Signal::Offer(sdp))),
+        "offer" => offer(fields).map(Action::Signal),
+        "watch" => watch(fields).map(Action::Watch),
         "answer" => sdp(fields).map(|sdp| Action::Signal(Signal::Answer(sdp))),
         "candidate" => candidate(fields).map(|one| Action::Signal(Signal::Candidate(one))),
         _ => return Err(incoming.unknown()),
@@ -124,6 +134,55 @@ fn user<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, TableError> {
 
 fn sdp(fields: &Fields<'_>) -> Result<Box<str>, TableError> {
     fields.word("sdp", SDP_BYTES_MAX)
+}
+
+/// Reads an offer: what its media show stands beside it, where they show a screen.
+fn offer(fields: &Fields<'_>) -> Result<Signal, TableError> {
+    let sdp = sdp(fields)?;
+    let mut sources = Vec::new();
+    if let Some(json) = fields.json("sources") {
+        let said: BTreeMap<Box<str>, Box<str>> =
+            serde_json::from_str(json).map_err(|_| invalid("`sources` names media by text"))?;
+        if said.len() > SOURCES_MAX {
+            return Err(invalid("`sources` names too many media"));
+        }
+        for (mid, word) in said {
+            sources.push((mid, source(&word)?));
+        }
+    }
+    Ok(Signal::Offer {
+        sdp,
+        sources: sources.into(),
+    })
+}
+
+fn source(word: &str) -> Result<Source, TableError> {
+    [Source::Microphone, Source::Camera, Source::Screen]
+        .into_iter()
+        .find(|source| source.as_str() == word)
+        .ok_or_else(|| invalid("a source is `microphone`, `camera` or `screen`"))
+}
+
+/// Reads a `watch`: whose picture a medium is to show, or anyone's.
+fn watch(fields: &Fields<'_>) -> Result<Watch, TableError> {
+    let user = fields.text("userId", USER_BYTES_MAX)?;
+    let said = fields.text("source", WORD_BYTES_MAX)?;
+    let source = said.map_or(Ok(Source::Camera), |word| source(&word))?;
+    if source == Source::Microphone {
+        return Err(invalid("only pictures are watched"));
+    }
+    let quality = match fields.text("quality", WORD_BYTES_MAX)?.as_deref() {
+        None | Some("high") => Layer::High,
+        Some("medium") => Layer::Medium,
+        Some("low") => Layer::Low,
+        Some(_) => return Err(invalid("a quality is `low`, `medium` or `high`")),
+    };
+    Ok(Watch {
+        mid: need(fields.text("mid", MID_BYTES_MAX)?, "mid")?.into(),
+        user: user.map(Into::into),
+        source,
+        quality,
+    })
 }
 
 /// Reads a candidate: a text with its media beside it, or the object that browsers make of it. None is
@@ -203,7 +262,7 @@ pub fn write_left(out: &mut Vec<u8>, reason: &str) {
 /// Writes what the media want to agree on with a browser.
 pub fn write_signal(out: &mut Vec<u8>, signal: &Signal) {
     match signal {
-        Signal::Offer(sdp) => Object::typed(out, "offer", |object| object.text("sdp", sdp)),
+        Signal::Offer { sdp, .. } => Object::typed(out, "offer", |object| object.text("sdp", sdp)),
         Signal::Answer(sdp) => Object::typed(out, "answer", |object| object.text("sdp", sdp)),
         Signal::Candidate(one) => Object::typed(out, "candidate", |object| match one {
             None => object.json("candidate", b"null"),
@@ -216,6 +275,22 @@ pub fn write_signal(out: &mut Vec<u8>, signal: &Signal) {
             }
         }),
     }
+}
+
+/// Writes `tracks`: what the media that a browser receives show.
+pub fn write_tracks(out: &mut Vec<u8>, tracks: &[Track]) {
+    Object::typed(out, "tracks", |object| {
+        object.list("tracks", tracks.iter(), |out, track| {
+            Object::write(out, |object| {
+                object.text("mid", &track.mid);
+                object.text("source", track.source.as_str());
+                match &track.user {
+                    Some(user) => object.text("userId", user),
+                    None => object.json("userId", b"null"),
+                }
+            });
+        });
+    });
 }
 
 pub(super) fn session_members(
@@ -233,6 +308,8 @@ pub(super) fn session_members(
             object.boolean("video", features.video);
             object.boolean("screen", features.screen);
             object.boolean("recording", features.recording);
+            object.number("audioSlots", features.audio_slots.into());
+            object.number("videoSlots", features.video_slots.into());
         });
     });
 }

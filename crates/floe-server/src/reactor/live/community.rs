@@ -321,7 +321,12 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Refuses a frame, once all that the refusal tells of is durable.
-    pub(super) fn fail_frame(&mut self, at: usize, label: &Label<'_>, failure: Failure) {
+    pub(in crate::reactor) fn fail_frame(
+        &mut self,
+        at: usize,
+        label: &Label<'_>,
+        failure: Failure,
+    ) {
         if failure.code == Code::RateLimited {
             self.refuse_frame(at, label, &failure);
             return self.slow_down(at, failure.retry_after_ms);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_core::live::Leave;
-use floe_core::voice::{Changes, Gone, Join as Sit, MediaInput, SeatId, Signal, Told, VoiceError};
+use floe_core::voice::{Changes, Gone, Join as Sit, MediaInput, SeatId, Told, VoiceError};
 use floe_log::Disk;
 use floe_proto::{Code, Rights};
 use floe_surfaces::access::Deed;
@@ -130,7 +130,10 @@ impl<D: Disk> Reactor<D> {
             Action::Kick { user } => self
                 .may_moderate(at)
                 .and_then(|()| self.voice_act(at, |voice, _, timers, _| voice.kick(&user, timers))),
-            Action::Signal(signal) => self.voice_signal(at, &signal),
+            Action::Signal(signal) => {
+                self.ask_media(at, |seat| MediaInput::Signal { seat, signal })
+            }
+            Action::Watch(watch) => self.ask_media(at, |seat| MediaInput::Watch { seat, watch }),
         };
         match done {
             Ok(()) => self.acknowledge_voice(at, label),
@@ -213,8 +216,12 @@ impl<D: Disk> Reactor<D> {
         acted.map_err(|error| voice_failure(&error))
     }
 
-    /// Hands what a browser wants to agree on to the media.
-    fn voice_signal(&mut self, at: usize, signal: &Signal) -> Result<(), Failure> {
+    /// Hands what a browser wants of the media to them.
+    fn ask_media(
+        &mut self,
+        at: usize,
+        ask: impl FnOnce(SeatId) -> MediaInput,
+    ) -> Result<(), Failure> {
         let (slot, ..) = self.voice_join_of(at)?;
         let connection = self.conns[at].ticket(at).0;
         let seat = self.shard.voice(slot);
@@ -223,9 +230,7 @@ impl<D: Disk> Reactor<D> {
             room: self.shard.room(slot).id(),
             seat: seat.ok_or_else(|| voice_failure(&VoiceError::NotJoined))?,
         };
-        let taken = self
-            .media
-            .handle(self.clock.wall, &MediaInput::Signal { seat, signal });
+        let taken = self.media.handle(self.clock.wall, ask(seat));
         self.hear_media();
         taken.map_err(|error| Failure::new(error.code(), error.to_string()))
     }

@@ -124,7 +124,8 @@ fn a_session_begins_with_the_first_who_joins_and_ends_with_the_last_who_leaves()
     ann.ask(json!({"type": "join", "audioEnabled": true, "videoEnabled": true}));
     let session = ann.client.next_of("session");
     assert_eq!(session["maxParticipants"], 100);
-    let none = json!({"audio": false, "video": false, "screen": false, "recording": false});
+    let none = json!({"audio": false, "video": false, "screen": false, "recording": false,
+        "audioSlots": 0, "videoSlots": 0});
     assert_eq!(session["features"], none);
     assert!(session["startedAt"].is_string(), "{session}");
     let told = bob.client.next_of("session");

@@ -1,0 +1,210 @@
+//! What carries the media of one participant: a peer connection with a browser.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use floe_core::voice::{MediaError, Source};
+use str0m::change::SdpOffer;
+use str0m::format::Codec;
+use str0m::media::{MediaKind, Mid, Pt, Rid};
+use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::{Rtc, RtcError};
+
+use crate::renumber::Renumber;
+
+/// A peer connection, and what was agreed on it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The machine that speaks WebRTC.
+    pub rtc: Rtc,
+    /// What STUN messages for it name.
+    pub ufrag: Box<str>,
+    /// When it wants to be woken.
+    pub due: Option<Instant>,
+    /// The media to send voices by, in the order of the offer.
+    pub audio_slots: Vec<AudioSlot>,
+    /// By which medium the browser sends its voice.
+    pub microphone: Option<Mid>,
+    /// The browser's certificate: another one is another browser, or the same with nothing kept.
+    fingerprint: Box<str>,
+    /// All media, in the order in which they were offered.
+    sections: Vec<(Mid, MediaKind)>,
+    /// By which medium, and in which form, a stream comes.
+    streams: HashMap<Ssrc, (Mid, Option<Rid>)>,
+    /// What media show, where the browser said so.
+    sources: Vec<(Box<str>, Source)>,
+}
+
+/// A medium by which the voices of others go out.
+#[derive(Debug)]
+pub struct AudioSlot {
+    /// Its name.
+    pub mid: Mid,
+    /// What the browser calls Opus.
+    pub pt: Pt,
+    /// What makes one stream of many.
+    pub renumber: Renumber,
+}
+
+/// Ticks of Opus in a second (RFC 7587).
+const OPUS_RATE: u32 = 48_000;
+
+impl Connection {
+    /// Begins a connection that nothing is agreed on.
+    pub fn new(rtc: Rtc, fingerprint: &str) -> Self {
+        Self {
+            rtc,
+            ufrag: Box::default(),
+            due: None,
+            audio_slots: Vec::new(),
+            microphone: None,
+            fingerprint: fingerprint.into(),
+            sections: Vec::new(),
+            streams: HashMap::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// Whether an offer is of the browser that this is a connection with.
+    pub fn is_with(&self, fingerprint: &str) -> bool {
+        *self.fingerprint == *fingerprint && self.rtc.is_alive()
+    }
+
+    /// Agrees to an offer, and returns the answer.
+    ///
+    /// # Errors
+    /// Where the offer cannot be agreed to; the connection may be of no use then.
+    pub fn agree(
+        &mut self,
+        offer: Offer,
+        sources: Box<[(Box<str>, Source)]>,
+    ) -> Result<Box<str>, RtcError> {
+        let answer = self.rtc.sdp_api().accept_offer(offer.sdp)?;
+        self.sources = sources.into();
+        self.sections = offer.sections;
+        self.ufrag = self.rtc.direct_api().local_ice_credentials().ufrag.into();
+        Ok(answer.to_sdp_string().into())
+    }
+
+    /// Looks at what the media are for by now.
+    pub fn refresh(&mut self) {
+        self.microphone = None;
+        self.streams.clear();
+        let mut slots = Vec::new();
+        for &(mid, kind) in &self.sections {
+            let Some(media) = self.rtc.media(mid).filter(|media| !media.disabled()) else {
+                continue;
+            };
+            let direction = media.direction();
+            let source = self.source_of(mid, kind);
+            if direction.is_receiving() && source == Source::Microphone && self.microphone.is_none()
+            {
+                self.microphone = Some(mid);
+            }
+            if direction.is_sending()
+                && kind == MediaKind::Audio
+                && let Some(pt) = self.opus_of(mid)
+            {
+                let before = self.audio_slots.iter().position(|slot| slot.mid == mid);
+                slots.push(match before {
+                    Some(at) => self.audio_slots.swap_remove(at),
+                    None => AudioSlot {
+                        mid,
+                        pt,
+                        renumber: Renumber::new(OPUS_RATE),
+                    },
+                });
+            }
+        }
+        self.audio_slots = slots;
+    }
+
+    /// Returns by which medium, and in which form, a packet came.
+    pub fn stream_of(&mut self, packet: &RtpPacket) -> Option<(Mid, Option<Rid>)> {
+        let ssrc = packet.header.ssrc;
+        if let Some(known) = self.streams.get(&ssrc) {
+            return Some(*known);
+        }
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_rx(&ssrc)?;
+        let known = (stream.mid(), stream.rid());
+        self.streams.insert(ssrc, known);
+        Some(known)
+    }
+
+    fn source_of(&self, mid: Mid, kind: MediaKind) -> Source {
+        let said = self.sources.iter().find(|(name, _)| **name == *mid);
+        match (said, kind) {
+            (Some((_, source)), _) => *source,
+            (None, MediaKind::Audio) => Source::Microphone,
+            (None, MediaKind::Video) => Source::Camera,
+        }
+    }
+
+    fn opus_of(&self, mid: Mid) -> Option<Pt> {
+        let taken = self.rtc.media(mid)?.remote_pts();
+        let params = self.rtc.codec_config().params().iter();
+        params
+            .filter(|one| one.spec().codec == Codec::Opus)
+            .map(|one| one.pt())
+            .find(|pt| taken.contains(pt))
+    }
+}
+
+/// What a browser offers.
+#[derive(Debug)]
+pub struct Offer {
+    /// All of it but the candidates: the server never sends anywhere but to where somebody has proved
+    /// to be.
+    sdp: SdpOffer,
+    /// The browser's certificate.
+    pub fingerprint: Box<str>,
+    /// The media for sound and pictures, in order.
+    sections: Vec<(Mid, MediaKind)>,
+}
+
+impl Offer {
+    /// Reads an offer.
+    ///
+    /// # Errors
+    /// Where it is malformed, or offers more than `sections_max` media.
+    pub fn read(sdp: &str, sections_max: usize) -> Result<Self, MediaError> {
+        let refuse = |why: &str| MediaError::Signal(why.into());
+        let mut kept = String::with_capacity(sdp.len());
+        let mut fingerprint = None;
+        let mut sections = Vec::new();
+        let mut offered = 0;
+        let mut kind = None;
+        for line in sdp.lines() {
+            if line.starts_with("a=candidate:") {
+                continue;
+            }
+            if let Some(said) = line.strip_prefix("m=") {
+                offered += 1;
+                kind = match said.split(' ').next() {
+                    Some("audio") => Some(MediaKind::Audio),
+                    Some("video") => Some(MediaKind::Video),
+                    _ => None,
+                };
+            } else if let Some(said) = line.strip_prefix("a=mid:") {
+                // A medium has one name.
+                sections.extend(kind.take().map(|kind| (Mid::from(said.trim()), kind)));
+            } else if let Some(said) = line.strip_prefix("a=fingerprint:") {
+                fingerprint = fingerprint.or(Some(said.trim()));
+            }
+            kept.push_str(line);
+            kept.push_str("\r\n");
+        }
+        if offered > sections_max {
+            let message = format!("an offer has at most {sections_max} media");
+            return Err(MediaError::Limit(message.into()));
+        }
+        let fingerprint = fingerprint.ok_or_else(|| refuse("there is no fingerprint"))?;
+        let sdp = SdpOffer::from_sdp_string(&kept).map_err(|error| refuse(&error.to_string()))?;
+        Ok(Self {
+            sdp,
+            fingerprint: fingerprint.into(),
+            sections,
+        })
+    }
+}

@@ -1,0 +1,527 @@
+//! The forwarding unit: what comes in, and what goes out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use floe_core::voice::{
+    Features, MediaError, MediaInput, MediaOutput, SeatId, Signal, Source, Track,
+};
+use floe_proto::RoomId;
+use slab::Slab;
+use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::net::{DatagramRecv, DatagramSend, Protocol, Receive};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use crate::config::Config;
+use crate::connection::{Connection, Offer};
+use crate::counters::Counters;
+use crate::demux::Demux;
+use crate::peer::Peer;
+use crate::room::Room;
+use crate::stun;
+
+/// Carries the media of voice rooms; see the [crate](crate).
+#[derive(Debug)]
+pub struct Forwarder {
+    config: Config,
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    peers: Slab<Peer>,
+    seats: HashMap<SeatId, usize>,
+    rooms: BTreeMap<RoomId, Room>,
+    demux: Demux,
+    /// When peers want to be woken.
+    due: BTreeSet<(Instant, usize)>,
+    /// Packets that came and are not forwarded yet.
+    arrived: VecDeque<(usize, RtpPacket)>,
+    transmits: VecDeque<Transmit>,
+    outputs: VecDeque<MediaOutput>,
+    counters: Counters,
+}
+
+/// A datagram from the network, or a frame of a TCP connection without its length (RFC 4571).
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// How it came.
+    pub protocol: Protocol,
+    /// From where.
+    pub source: SocketAddr,
+    /// What it says.
+    pub bytes: &'a [u8],
+}
+
+/// A datagram for the network.
+#[derive(Debug)]
+pub struct Transmit {
+    /// How it goes.
+    pub protocol: Protocol,
+    /// Where to: an address from which something has come.
+    pub destination: SocketAddr,
+    /// What it says.
+    pub bytes: DatagramSend,
+}
+
+impl Forwarder {
+    /// Makes a forwarder without rooms.
+    ///
+    /// # Errors
+    /// When there is no certificate to be had.
+    pub fn new(config: Config) -> Result<Self, MediaError> {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .ok_or(MediaError::Unavailable)?;
+        Ok(Self {
+            config,
+            crypto,
+            certificate,
+            peers: Slab::new(),
+            seats: HashMap::new(),
+            rooms: BTreeMap::new(),
+            demux: Demux::default(),
+            due: BTreeSet::new(),
+            arrived: VecDeque::new(),
+            transmits: VecDeque::new(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// What it carries.
+    pub const fn features(&self) -> Features {
+        Features {
+            audio: true,
+            video: false,
+            screen: false,
+            recording: false,
+            audio_slots: self.config.audio_slots,
+            video_slots: 0,
+        }
+    }
+
+    /// What it has done.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Returns the next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Returns the next thing to tell, oldest first.
+    pub fn poll_output(&mut self) -> Option<MediaOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes in what happened in voice rooms.
+    pub fn handle(&mut self, now: Instant, input: MediaInput) {
+        match input {
+            MediaInput::Joined { seat, user, sends } => {
+                let peer = self.peers.insert(Peer {
+                    seat,
+                    user,
+                    sends,
+                    muted: false,
+                    speech: crate::audio::Speech::default(),
+                    connection: None,
+                });
+                self.seats.insert(seat, peer);
+                let slots = self.config.audio_slots.into();
+                let room = self.rooms.entry(seat.room);
+                room.or_insert_with(|| Room::new(slots)).members.push(peer);
+            }
+            MediaInput::Changed { seat, sends, muted } => {
+                let Some(&at) = self.seats.get(&seat) else {
+                    return;
+                };
+                let peer = &mut self.peers[at];
+                peer.sends = sends;
+                peer.muted = muted;
+                if !peer.is_heard() {
+                    self.unhear(at);
+                }
+            }
+            MediaInput::Left(seat) => self.leave(now, seat),
+            MediaInput::Signal {
+                seat,
+                signal: Signal::Offer { sdp, sources },
+            } => {
+                if let Err(error) = self.offer(now, seat, &sdp, sources) {
+                    self.outputs.push_back(MediaOutput::Refused { seat, error });
+                }
+            }
+            // The server offers nothing that could be answered. Candidates are not needed: it
+            // answers those who prove who they are, wherever they write from.
+            MediaInput::Signal { .. }
+            | MediaInput::Watch { .. }
+            | MediaInput::Record { .. }
+            | MediaInput::Away(_)
+            | MediaInput::Returned(_) => {}
+            MediaInput::Timeout => self.handle_timeout(now),
+        }
+    }
+
+    /// Takes in a datagram.
+    pub fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
+        self.counters.datagrams_in += 1;
+        if self.take_datagram(now, datagram).is_none() {
+            self.counters.datagrams_refused += 1;
+        }
+    }
+
+    /// Wakes those whose time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, peer)) = self.due.first()
+            && at <= now
+        {
+            self.due.remove(&(at, peer));
+            if let Some(connection) = self.connection(peer) {
+                connection.due = None;
+            }
+            self.drive(now, peer, Input::Timeout(now));
+        }
+        self.forward_all(now);
+    }
+
+    fn take_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Option<()> {
+        let Datagram {
+            protocol,
+            source,
+            bytes,
+        } = datagram;
+        let remote = (protocol, source);
+        let proves = stun::is_stun(bytes);
+        let peer = match proves {
+            true => self.demux.peer_named(stun::local_ufrag(bytes)?)?,
+            false => self.demux.peer_at(remote)?,
+        };
+        let local = self.local(protocol, source)?;
+        let contents = DatagramRecv::try_from(bytes).ok()?;
+        let input = Input::Receive(
+            now,
+            Receive {
+                proto: protocol,
+                source,
+                destination: local,
+                contents,
+            },
+        );
+        let connection = self.connection(peer)?;
+        if proves {
+            if !connection.rtc.accepts(&input) {
+                return None;
+            }
+            self.demux.believe(remote, peer);
+        }
+        self.drive(now, peer, input);
+        self.forward_all(now);
+        Some(())
+    }
+
+    /// Agrees to what a browser offers.
+    fn offer(
+        &mut self,
+        now: Instant,
+        seat: SeatId,
+        sdp: &str,
+        sources: Box<[(Box<str>, Source)]>,
+    ) -> Result<(), MediaError> {
+        let offer = Offer::read(sdp, self.config.sections_max)?;
+        let gone = || MediaError::Signal("the seat is gone".into());
+        let at = *self.seats.get(&seat).ok_or_else(gone)?;
+        let is_same = self
+            .connection(at)
+            .is_some_and(|connection| connection.is_with(&offer.fingerprint));
+        if !is_same {
+            self.disconnect(now, at);
+            let rtc = self.new_rtc(now);
+            self.peers[at].connection = Some(Box::new(Connection::new(rtc, &offer.fingerprint)));
+        }
+        let connection = self.connection(at).ok_or_else(gone)?;
+        let before = std::mem::take(&mut connection.ufrag);
+        let agreed = connection.agree(offer, sources);
+        let named = connection.ufrag.clone();
+        self.demux.forget_name(&before);
+        let answer = match agreed {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.disconnect(now, at);
+                return Err(MediaError::Signal(error.to_string().into()));
+            }
+        };
+        self.demux.name(&named, at);
+        self.drive(now, at, Input::Timeout(now));
+        if let Some(connection) = self.connection(at) {
+            connection.refresh();
+        }
+        self.outputs.push_back(MediaOutput::Signal {
+            seat,
+            signal: Signal::Answer(answer),
+        });
+        self.tell_tracks(at);
+        Ok(())
+    }
+
+    fn new_rtc(&self, now: Instant) -> Rtc {
+        let mut rtc = Rtc::builder()
+            .set_crypto_provider(Arc::clone(&self.crypto))
+            .set_dtls_cert(self.certificate.clone())
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .build(now);
+        for local in &self.config.locals {
+            let candidate = match local.protocol {
+                Protocol::Udp => Candidate::host(local.address, "udp"),
+                Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Candidate::builder()
+                    .tcp()
+                    .host(local.address)
+                    .tcptype(str0m::net::TcpType::Passive)
+                    .build(),
+            };
+            match candidate {
+                Ok(candidate) => {
+                    rtc.add_local_candidate(candidate);
+                }
+                Err(error) => tracing::warn!(%error, address = %local.address, "no candidate"),
+            }
+        }
+        rtc
+    }
+
+    /// Hands something to a peer's connection, and does what comes of it.
+    fn drive(&mut self, now: Instant, at: usize, input: Input<'_>) {
+        let Some(connection) = self.connection(at) else {
+            return;
+        };
+        if let Err(error) = connection.rtc.handle_input(input) {
+            tracing::debug!(%error, "a peer connection failed");
+            return self.disconnect(now, at);
+        }
+        self.drain(now, at);
+    }
+
+    /// Does what a peer's connection wants done.
+    fn drain(&mut self, now: Instant, at: usize) {
+        loop {
+            let Some(peer) = self.peers.get_mut(at) else {
+                return;
+            };
+            let Some(connection) = peer.connection.as_mut() else {
+                return;
+            };
+            match connection.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => {
+                    if self.transmits.len() == self.config.transmits_max {
+                        self.transmits.pop_front();
+                    }
+                    self.transmits.push_back(Transmit {
+                        protocol: transmit.proto,
+                        destination: transmit.destination,
+                        bytes: transmit.contents,
+                    });
+                }
+                Ok(Output::Event(Event::RtpPacket(packet))) => self.arrived.push_back((at, packet)),
+                Ok(Output::Event(Event::Closed)) => return self.disconnect(now, at),
+                Ok(Output::Event(_)) => {}
+                Ok(Output::Timeout(due)) => {
+                    let alive = connection.rtc.is_alive();
+                    let before = connection.due.replace(due);
+                    if before != Some(due) {
+                        if let Some(before) = before {
+                            self.due.remove(&(before, at));
+                        }
+                        self.due.insert((due, at));
+                    }
+                    if !alive {
+                        self.disconnect(now, at);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a peer connection failed");
+                    return self.disconnect(now, at);
+                }
+            }
+        }
+    }
+
+    fn forward_all(&mut self, now: Instant) {
+        while let Some((from, packet)) = self.arrived.pop_front() {
+            self.counters.packets_in += 1;
+            self.counters.bytes_in += packet.payload.len() as u64;
+            if self.forward(now, from, &packet).is_none() {
+                self.counters.packets_withheld += 1;
+            }
+        }
+    }
+
+    fn forward(&mut self, now: Instant, from: usize, packet: &RtpPacket) -> Option<()> {
+        let peer = self.peers.get_mut(from)?;
+        let connection = peer.connection.as_mut()?;
+        let (mid, _) = connection.stream_of(packet)?;
+        if connection.microphone != Some(mid) || !peer.is_heard() {
+            return None;
+        }
+        let level = packet.header.ext_vals.audio_level.unwrap_or(0);
+        if let Some(speaking) = peer.speech.hear(level, now) {
+            let seat = peer.seat;
+            self.outputs
+                .push_back(MediaOutput::Speaking { seat, speaking });
+        }
+        let room_id = peer.seat.room;
+        let room = self.rooms.get_mut(&room_id)?;
+        let heard = room.loudest.hear(from, level, now)?;
+        let members = std::mem::take(&mut room.members);
+        for &to in members.iter().filter(|to| **to != from) {
+            if heard.is_new {
+                self.tell_tracks(to);
+            }
+            self.send_voice(now, to, heard.place, heard.change, packet);
+        }
+        if let Some(room) = self.rooms.get_mut(&room_id) {
+            room.members = members;
+        }
+        Some(())
+    }
+
+    /// Sends a packet of a voice by one of a peer's slots.
+    fn send_voice(
+        &mut self,
+        now: Instant,
+        to: usize,
+        place: usize,
+        source: u64,
+        packet: &RtpPacket,
+    ) {
+        let Some(connection) = self.connection(to) else {
+            return;
+        };
+        if !connection.rtc.is_connected() {
+            return;
+        }
+        let Some(slot) = connection.audio_slots.get_mut(place) else {
+            return;
+        };
+        let header = &packet.header;
+        let numbers = slot
+            .renumber
+            .next(source, *packet.seq_no, header.timestamp, now);
+        let Some((sequence, time)) = numbers else {
+            return;
+        };
+        let (mid, pt) = (slot.mid, slot.pt);
+        let write = RtpWrite::new(pt, sequence.into(), time, now, Arc::clone(&packet.payload))
+            .marker(header.marker)
+            .ext_vals(ExtensionValues {
+                audio_level: header.ext_vals.audio_level,
+                voice_activity: header.ext_vals.voice_activity,
+                ..ExtensionValues::default()
+            });
+        let mut api = connection.rtc.direct_api();
+        if let Some(stream) = api.stream_tx_by_mid(mid, None) {
+            stream.write_rtp(write);
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += packet.payload.len() as u64;
+            self.drive(now, to, Input::Timeout(now));
+        }
+    }
+
+    /// Has a participant know what the media that they receive show.
+    fn tell_tracks(&mut self, at: usize) {
+        let Some(peer) = self.peers.get(at) else {
+            return;
+        };
+        let (Some(connection), Some(room)) = (&peer.connection, self.rooms.get(&peer.seat.room))
+        else {
+            return;
+        };
+        let places = room.loudest.places().chain(std::iter::repeat(None));
+        let tracks = connection
+            .audio_slots
+            .iter()
+            .zip(places)
+            .map(|(slot, who)| Track {
+                mid: (*slot.mid).into(),
+                user: who
+                    .filter(|who| *who != at)
+                    .and_then(|who| self.peers.get(who))
+                    .map(|peer| Arc::clone(&peer.user)),
+                source: Source::Microphone,
+            });
+        let output = MediaOutput::Tracks {
+            seat: peer.seat,
+            tracks: tracks.collect(),
+        };
+        self.outputs.push_back(output);
+    }
+
+    /// Takes a participant's voice from those who are heard.
+    fn unhear(&mut self, at: usize) {
+        let peer = &mut self.peers[at];
+        peer.speech.hush();
+        let Some(room) = self.rooms.get_mut(&peer.seat.room) else {
+            return;
+        };
+        if room.loudest.leave(at) {
+            for to in room.members.clone() {
+                self.tell_tracks(to);
+            }
+        }
+    }
+
+    fn leave(&mut self, now: Instant, seat: SeatId) {
+        let Some(at) = self.seats.remove(&seat) else {
+            return;
+        };
+        self.unhear(at);
+        self.disconnect(now, at);
+        self.peers.remove(at);
+        if let Some(room) = self.rooms.get_mut(&seat.room) {
+            room.members.retain(|member| *member != at);
+            if room.members.is_empty() {
+                self.rooms.remove(&seat.room);
+            }
+        }
+    }
+
+    /// Ends a peer's connection, if there is one; its seat stays.
+    fn disconnect(&mut self, _: Instant, at: usize) {
+        self.arrived.retain(|(from, _)| *from != at);
+        self.demux.forget(at);
+        let Some(connection) = self
+            .peers
+            .get_mut(at)
+            .and_then(|peer| peer.connection.take())
+        else {
+            return;
+        };
+        self.demux.forget_name(&connection.ufrag);
+        if let Some(due) = connection.due {
+            self.due.remove(&(due, at));
+        }
+    }
+
+    fn connection(&mut self, at: usize) -> Option<&mut Connection> {
+        self.peers.get_mut(at)?.connection.as_deref_mut()
+    }
+
+    /// Returns the server's own address that a remote one is paired with.
+    fn local(&self, protocol: Protocol, source: SocketAddr) -> Option<SocketAddr> {
+        let mut locals = self.config.locals.iter();
+        locals
+            .find(|local| local.protocol == protocol && local.address.is_ipv4() == source.is_ipv4())
+            .map(|local| local.address)
+    }
+}

@@ -1,0 +1,30 @@
+//! What carries the sound and pictures of voice rooms: a forwarding unit without I/O.
+//!
+//! A [`Forwarder`] is told of seats and of what browsers want to agree on, and of each datagram that
+//! comes in; it says what goes out, whom to tell what, and when to be woken. It opens no socket, reads
+//! no clock and starts no thread. Nothing is decoded: what one browser sends is decrypted, renumbered
+//! and encrypted again for each of those who receive it.
+//!
+//! Browsers offer, the server answers, and never the other way round. An offer holds what its browser
+//! sends, and as many media to receive as it wants at once: *slots*. Which voice or picture a slot
+//! carries changes as people come, go and speak, without another offer.
+//!
+//! After each call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit) and
+//! [`poll_output`](Forwarder::poll_output).
+
+mod audio;
+mod config;
+mod connection;
+mod counters;
+mod demux;
+mod forwarder;
+mod loudest;
+mod peer;
+mod renumber;
+mod room;
+mod stun;
+
+pub use config::{Config, Local};
+pub use counters::Counters;
+pub use forwarder::{Datagram, Forwarder, Transmit};
+pub use str0m::net::Protocol;

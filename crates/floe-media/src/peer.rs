@@ -1,0 +1,31 @@
+//! One participant, as the media see one.
+
+use std::sync::Arc;
+
+use floe_core::voice::{SeatId, Sends};
+
+use crate::connection::Connection;
+
+/// A participant.
+#[derive(Debug)]
+pub struct Peer {
+    /// Which.
+    pub seat: SeatId,
+    /// Who.
+    pub user: Arc<str>,
+    /// What they send.
+    pub sends: Sends,
+    /// Whether a moderator keeps them from being heard.
+    pub muted: bool,
+    /// Whether they were said to speak, and when last.
+    pub speech: crate::audio::Speech,
+    /// What carries their media, once there is something.
+    pub connection: Option<Box<Connection>>,
+}
+
+impl Peer {
+    /// Whether what they say is for others.
+    pub const fn is_heard(&self) -> bool {
+        self.sends.audio && !self.muted
+    }
+}
