@@ -26,6 +26,10 @@ pub struct Config {
     pub sections_max: usize,
     /// Datagrams that wait to be sent; above, the oldest is dropped.
     pub transmits_max: usize,
+    /// Whether the host can store recordings.
+    pub recording: bool,
+    /// Packets of recorded rooms that wait to be taken; above, new ones are not recorded.
+    pub recorded_max: usize,
 }
 
 impl Default for Config {
@@ -36,6 +40,8 @@ impl Default for Config {
             video_slots: 12,
             sections_max: 48,
             transmits_max: 65_536,
+            recording: false,
+            recorded_max: 16_384,
         }
     }
 }

@@ -17,4 +17,8 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Packets that were forwarded to nobody: of those who are muted, not among the loudest, or not watched.
     pub packets_withheld: u64,
+    /// Packets of recorded rooms that are for the host to store.
+    pub packets_recorded: u64,
+    /// Packets of recorded rooms that nobody took in time.
+    pub packets_unrecorded: u64,
 }

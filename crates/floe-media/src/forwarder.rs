@@ -20,6 +20,7 @@ use crate::connection::{Connection, Offer};
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::peer::Peer;
+use crate::recording::{Recorded, Tap};
 use crate::room::Room;
 use crate::stun;
 
@@ -39,6 +40,7 @@ pub struct Forwarder {
     arrived: VecDeque<(usize, RtpPacket)>,
     transmits: VecDeque<Transmit>,
     outputs: VecDeque<MediaOutput>,
+    tap: Tap,
     counters: Counters,
 }
 
@@ -87,6 +89,7 @@ impl Forwarder {
             arrived: VecDeque::new(),
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
+            tap: Tap::default(),
             counters: Counters::default(),
         })
     }
@@ -97,7 +100,7 @@ impl Forwarder {
             audio: true,
             video: false,
             screen: false,
-            recording: false,
+            recording: self.config.recording,
             audio_slots: self.config.audio_slots,
             video_slots: 0,
         }
@@ -116,6 +119,11 @@ impl Forwarder {
     /// Returns the next thing to tell, oldest first.
     pub fn poll_output(&mut self) -> Option<MediaOutput> {
         self.outputs.pop_front()
+    }
+
+    /// Returns the next packet of a recorded room, oldest first.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.tap.poll()
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
@@ -164,9 +172,9 @@ impl Forwarder {
             // answers those who prove who they are, wherever they write from.
             MediaInput::Signal { .. }
             | MediaInput::Watch { .. }
-            | MediaInput::Record { .. }
             | MediaInput::Away(_)
             | MediaInput::Returned(_) => {}
+            MediaInput::Record { room, recording } => self.tap.record(room, recording),
             MediaInput::Timeout => self.handle_timeout(now),
         }
     }
@@ -374,6 +382,8 @@ impl Forwarder {
         if connection.microphone != Some(mid) || !peer.is_heard() {
             return None;
         }
+        self.record(now, from, packet);
+        let peer = self.peers.get_mut(from)?;
         let level = packet.header.ext_vals.audio_level.unwrap_or(0);
         if let Some(speaking) = peer.speech.hear(level, now) {
             let seat = peer.seat;
@@ -394,6 +404,30 @@ impl Forwarder {
             room.members = members;
         }
         Some(())
+    }
+
+    /// Hands a packet of a voice to the host, where its room is recorded.
+    fn record(&mut self, now: Instant, from: usize, packet: &RtpPacket) {
+        let Some(peer) = self.peers.get(from) else {
+            return;
+        };
+        let Some(recording) = self.tap.recording(peer.seat.room) else {
+            return;
+        };
+        let recorded = Recorded {
+            recording: Arc::clone(recording),
+            seat: peer.seat,
+            user: Arc::clone(&peer.user),
+            stream: *packet.header.ssrc,
+            time: packet.header.timestamp,
+            level: packet.header.ext_vals.audio_level,
+            payload: Arc::clone(&packet.payload),
+            at: now,
+        };
+        match self.tap.keep(recorded, self.config.recorded_max) {
+            true => self.counters.packets_recorded += 1,
+            false => self.counters.packets_unrecorded += 1,
+        }
     }
 
     /// Sends a packet of a voice by one of a peer's slots.

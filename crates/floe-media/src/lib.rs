@@ -9,8 +9,9 @@
 //! sends, and as many media to receive as it wants at once: *slots*. Which voice or picture a slot
 //! carries changes as people come, go and speak, without another offer.
 //!
-//! After each call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit) and
-//! [`poll_output`](Forwarder::poll_output).
+//! After each call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit),
+//! [`poll_output`](Forwarder::poll_output) and, where rooms are recorded,
+//! [`poll_recorded`](Forwarder::poll_recorded).
 
 mod audio;
 mod config;
@@ -20,6 +21,7 @@ mod demux;
 mod forwarder;
 mod loudest;
 mod peer;
+pub mod recording;
 mod renumber;
 mod room;
 mod stun;
