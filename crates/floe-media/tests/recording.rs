@@ -25,7 +25,7 @@ fn take(world: &mut World) -> Vec<Recorded> {
 fn say_each(world: &mut World, speakers: &[usize], turns: u8) {
     for turn in 0..turns {
         for &speaker in speakers {
-            let who = u8::try_from(speaker).unwrap();
+            let who = u8::try_from(speaker).expect("few speak");
             world.say(speaker, -30, &[who, turn]);
         }
         world.pass(Duration::from_millis(20));
