@@ -12,7 +12,7 @@ pub struct Speech {
 }
 
 /// What is louder is a voice, in dBov.
-const VOICE: i8 = -50;
+pub const VOICE: i8 = -50;
 /// How long a pause within speech is.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is said of who goes on.
