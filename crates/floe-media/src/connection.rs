@@ -7,10 +7,15 @@ use floe_core::voice::{MediaError, Source};
 use str0m::change::SdpOffer;
 use str0m::format::Codec;
 use str0m::media::{MediaKind, Mid, Pt, Rid};
-use str0m::rtp::{RtpPacket, Ssrc};
-use str0m::{Rtc, RtcError};
+use str0m::rtp::{Extension, RtpPacket, Ssrc};
+use str0m::{Event, Rtc, RtcError};
 
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::intake::Intake;
 use crate::renumber::Renumber;
+use crate::rtp;
+use crate::streams::Place;
 
 /// A peer connection, and what was agreed on it.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Connection {
     pub ufrag: Box<str>,
     /// When it wants to be woken.
     pub due: Option<Instant>,
+    /// What comes, and how well.
+    pub intake: Intake,
     /// The media to send voices by, in the order of the offer.
     pub audio_slots: Vec<AudioSlot>,
     /// By which medium the browser sends its voice.
@@ -48,14 +55,17 @@ pub struct AudioSlot {
 
 /// Ticks of Opus in a second (RFC 7587).
 const OPUS_RATE: u32 = 48_000;
+/// Ticks of pictures in a second (RFC 7741, RFC 6184).
+const VIDEO_RATE: u32 = 90_000;
 
 impl Connection {
     /// Begins a connection that nothing is agreed on.
-    pub fn new(rtc: Rtc, fingerprint: &str) -> Self {
+    pub fn new(rtc: Rtc, fingerprint: &str, intake: Intake) -> Self {
         Self {
             rtc,
             ufrag: Box::default(),
             due: None,
+            intake,
             audio_slots: Vec::new(),
             microphone: None,
             fingerprint: fingerprint.into(),
@@ -132,6 +142,47 @@ impl Connection {
         Some(known)
     }
 
+    /// Whether a packet may come in, as far as can be said before it is decrypted.
+    pub fn admits_packet(&mut self, packet: &[u8], now: Instant) -> bool {
+        let Some(ssrc) = rtp::ssrc(packet) else {
+            return false;
+        };
+        let Self {
+            rtc,
+            intake,
+            sections,
+            ..
+        } = self;
+        let place = || claimed_place(rtc, sections, packet);
+        intake.streams.admit(ssrc, now, place)
+    }
+
+    /// Takes note of what was measured.
+    pub fn measure(&mut self, event: &Event, counters: &mut Counters) {
+        if let Event::PeerStats(stats) = event {
+            self.intake.begin_measure(stats.rtt);
+        } else if let Event::MediaIngressStats(stats) = event {
+            let rate = self.clock_of(stats.mid);
+            self.intake.take_asked(stats, rate, counters);
+        } else if let Event::MediaEgressStats(stats) = event {
+            self.intake.take_sent(stats, counters);
+        }
+    }
+
+    /// Returns by how many media something can go out.
+    pub const fn tracks_out(&self) -> u64 {
+        self.audio_slots.len() as u64
+    }
+
+    /// Returns how many ticks the clock of a medium has in a second.
+    pub fn clock_of(&self, mid: Mid) -> u32 {
+        let kind = self.sections.iter().find(|(name, _)| *name == mid);
+        match kind.map(|(_, kind)| *kind) {
+            Some(MediaKind::Video) => VIDEO_RATE,
+            Some(MediaKind::Audio) | None => OPUS_RATE,
+        }
+    }
+
     fn source_of(&self, mid: Mid, kind: MediaKind) -> Source {
         let said = self.sources.iter().find(|(name, _)| **name == *mid);
         match (said, kind) {
@@ -151,6 +202,25 @@ impl Connection {
     }
 }
 
+/// Returns by which medium, and in which form, a packet says that it comes; `None` for what is sent
+/// again, and for what does not say it.
+fn claimed_place(rtc: &Rtc, sections: &[(Mid, MediaKind)], packet: &[u8]) -> Option<Place> {
+    let exts = sections
+        .iter()
+        .find_map(|(mid, _)| rtc.media(*mid))?
+        .remote_extmap();
+    let value = |extension| rtp::extension(packet, exts.id_of(extension)?);
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let pt = Pt::from(packet.get(1)? & 0x7F);
+    rtc.codec_config()
+        .params()
+        .iter()
+        .find(|one| one.pt() == pt)?;
+    let mid = text(value(Extension::RtpMid)?)?;
+    let rid = value(Extension::RtpStreamId).and_then(text);
+    Some((Mid::from(mid), rid.map(Rid::from)))
+}
+
 /// What a browser offers.
 #[derive(Debug)]
 pub struct Offer {
@@ -167,20 +237,27 @@ impl Offer {
     /// Reads an offer.
     ///
     /// # Errors
-    /// Where it is malformed, or offers more than `sections_max` media.
-    pub fn read(sdp: &str, sections_max: usize) -> Result<Self, MediaError> {
+    /// Where it is malformed, or more than what is allowed.
+    pub fn read(sdp: &str, config: &Config) -> Result<Self, MediaError> {
         let refuse = |why: &str| MediaError::Signal(why.into());
+        let limit = |message: String| Err(MediaError::Limit(message.into()));
+        let (bytes_max, sections_max) = (config.sdp_bytes_max, config.sections_max);
+        if sdp.len() > bytes_max {
+            return limit(format!("an offer has at most {bytes_max} bytes"));
+        }
         let mut kept = String::with_capacity(sdp.len());
         let mut fingerprint = None;
         let mut sections = Vec::new();
         let mut offered = 0;
         let mut kind = None;
+        let mut sending = Sending::default();
         for line in sdp.lines() {
             if line.starts_with("a=candidate:") {
                 continue;
             }
             if let Some(said) = line.strip_prefix("m=") {
                 offered += 1;
+                sending.section(said);
                 kind = match said.split(' ').next() {
                     Some("audio") => Some(MediaKind::Audio),
                     Some("video") => Some(MediaKind::Video),
@@ -191,13 +268,18 @@ impl Offer {
                 sections.extend(kind.take().map(|kind| (Mid::from(said.trim()), kind)));
             } else if let Some(said) = line.strip_prefix("a=fingerprint:") {
                 fingerprint = fingerprint.or(Some(said.trim()));
+            } else {
+                sending.line(line.trim_end());
             }
             kept.push_str(line);
             kept.push_str("\r\n");
         }
         if offered > sections_max {
-            let message = format!("an offer has at most {sections_max} media");
-            return Err(MediaError::Limit(message.into()));
+            return limit(format!("an offer has at most {sections_max} media"));
+        }
+        let tracks_max = config.tracks_max;
+        if sending.count() > tracks_max {
+            return limit(format!("a browser sends at most {tracks_max} tracks"));
         }
         let fingerprint = fingerprint.ok_or_else(|| refuse("there is no fingerprint"))?;
         let sdp = SdpOffer::from_sdp_string(&kept).map_err(|error| refuse(&error.to_string()))?;
@@ -206,5 +288,32 @@ impl Offer {
             fingerprint: fingerprint.into(),
             sections,
         })
+    }
+}
+
+/// Counts the media of an offer by which a browser would send.
+#[derive(Debug, Default)]
+struct Sending {
+    count: usize,
+    /// Whether the medium that is read is one, as far as it was read.
+    is_one: bool,
+}
+
+impl Sending {
+    fn section(&mut self, said: &str) {
+        self.count = self.count();
+        let [kind, port] = [0, 1].map(|at| said.split(' ').nth(at).unwrap_or_default());
+        // Port 0 is a medium that is given up; without a word about it, a medium goes both ways (RFC 8866).
+        self.is_one = matches!(kind, "audio" | "video") && port != "0";
+    }
+
+    fn line(&mut self, line: &str) {
+        if matches!(line, "a=recvonly" | "a=inactive") {
+            self.is_one = false;
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count + usize::from(self.is_one)
     }
 }

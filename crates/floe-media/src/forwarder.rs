@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use floe_core::voice::{
-    Features, MediaError, MediaInput, MediaOutput, SeatId, Signal, Source, Track,
+    Features, MediaError, MediaInput, MediaOutput, Quality, SeatId, Signal, Source, Track,
 };
 use floe_proto::RoomId;
 use slab::Slab;
@@ -19,10 +19,14 @@ use crate::config::Config;
 use crate::connection::{Connection, Offer};
 use crate::counters::Counters;
 use crate::demux::Demux;
+use crate::dropped::Dropped;
+use crate::intake::Intake;
 use crate::peer::Peer;
 use crate::recording::{Recorded, Tap};
 use crate::room::Room;
-use crate::stun;
+use crate::{rtp, stun};
+
+mod checks;
 
 /// Carries the media of voice rooms; see the [crate](crate).
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub struct Forwarder {
     outputs: VecDeque<MediaOutput>,
     tap: Tap,
     counters: Counters,
+    checks: checks::Checks,
 }
 
 /// A datagram from the network, or a frame of a TCP connection without its length (RFC 4571).
@@ -91,6 +96,7 @@ impl Forwarder {
             outputs: VecDeque::new(),
             tap: Tap::default(),
             counters: Counters::default(),
+            checks: checks::Checks::default(),
         })
     }
 
@@ -106,7 +112,7 @@ impl Forwarder {
         }
     }
 
-    /// What it has done.
+    /// What it has done, and how it is.
     pub const fn counters(&self) -> Counters {
         self.counters
     }
@@ -128,7 +134,8 @@ impl Forwarder {
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let peers = self.due.first().map(|(at, _)| *at);
+        peers.into_iter().chain(self.checks.due()).min()
     }
 
     /// Takes in what happened in voice rooms.
@@ -141,12 +148,15 @@ impl Forwarder {
                     sends,
                     muted: false,
                     speech: crate::audio::Speech::default(),
+                    offers: self.config.offers(),
+                    quality: Quality::None,
                     connection: None,
                 });
                 self.seats.insert(seat, peer);
                 let slots = self.config.audio_slots.into();
                 let room = self.rooms.entry(seat.room);
                 room.or_insert_with(|| Room::new(slots)).members.push(peer);
+                self.checks.begin(now);
             }
             MediaInput::Changed { seat, sends, muted } => {
                 let Some(&at) = self.seats.get(&seat) else {
@@ -164,7 +174,9 @@ impl Forwarder {
                 seat,
                 signal: Signal::Offer { sdp, sources },
             } => {
+                self.counters.offers += 1;
                 if let Err(error) = self.offer(now, seat, &sdp, sources) {
+                    self.counters.offers_refused += 1;
                     self.outputs.push_back(MediaOutput::Refused { seat, error });
                 }
             }
@@ -182,8 +194,9 @@ impl Forwarder {
     /// Takes in a datagram.
     pub fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
         self.counters.datagrams_in += 1;
-        if self.take_datagram(now, datagram).is_none() {
+        if let Err(reason) = self.take_datagram(now, datagram) {
             self.counters.datagrams_refused += 1;
+            self.counters.drop_for(reason);
         }
     }
 
@@ -196,25 +209,31 @@ impl Forwarder {
             if let Some(connection) = self.connection(peer) {
                 connection.due = None;
             }
-            self.drive(now, peer, Input::Timeout(now));
+            let _ = self.drive(now, peer, Input::Timeout(now));
         }
+        self.check(now);
         self.forward_all(now);
     }
 
-    fn take_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Option<()> {
+    fn take_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), Dropped> {
         let Datagram {
             protocol,
             source,
             bytes,
         } = datagram;
+        if bytes.is_empty() || bytes.len() > self.config.datagram_bytes_max {
+            return Err(Dropped::Size);
+        }
         let remote = (protocol, source);
         let proves = stun::is_stun(bytes);
-        let peer = match proves {
-            true => self.demux.peer_named(stun::local_ufrag(bytes)?)?,
-            false => self.demux.peer_at(remote)?,
+        let at = match proves {
+            true => stun::local_ufrag(bytes)
+                .and_then(|named| self.demux.peer_named(named))
+                .ok_or(Dropped::Unproved)?,
+            false => self.demux.peer_at(remote).ok_or(Dropped::Unknown)?,
         };
-        let local = self.local(protocol, source)?;
-        let contents = DatagramRecv::try_from(bytes).ok()?;
+        let local = self.local(protocol, source).ok_or(Dropped::Unknown)?;
+        let contents = DatagramRecv::try_from(bytes).map_err(|_| Dropped::Malformed)?;
         let input = Input::Receive(
             now,
             Receive {
@@ -224,16 +243,29 @@ impl Forwarder {
                 contents,
             },
         );
-        let connection = self.connection(peer)?;
+        let is_taken = self.demux.is_taken(remote, at, now);
+        let is_known = self.demux.peer_at(remote) == Some(at);
+        let connection = self.connection(at).ok_or(Dropped::Unknown)?;
         if proves {
             if !connection.rtc.accepts(&input) {
-                return None;
+                return Err(Dropped::Unproved);
             }
-            self.demux.believe(remote, peer);
+            if is_taken {
+                return Err(Dropped::Taken);
+            }
+            if !is_known && !connection.intake.admits_address(now) {
+                return Err(Dropped::Addresses);
+            }
+        } else if rtp::is_rtp(bytes) && !connection.admits_packet(bytes, now) {
+            return Err(Dropped::Streams);
         }
-        self.drive(now, peer, input);
+        connection.intake.came(now);
+        if proves {
+            self.demux.believe(remote, at, now);
+        }
+        let taken = self.drive(now, at, input);
         self.forward_all(now);
-        Some(())
+        taken
     }
 
     /// Agrees to what a browser offers.
@@ -244,18 +276,22 @@ impl Forwarder {
         sdp: &str,
         sources: Box<[(Box<str>, Source)]>,
     ) -> Result<(), MediaError> {
-        let offer = Offer::read(sdp, self.config.sections_max)?;
         let gone = || MediaError::Signal("the seat is gone".into());
         let at = *self.seats.get(&seat).ok_or_else(gone)?;
+        self.admit_offer(now, at)?;
+        let offer = Offer::read(sdp, &self.config)?;
         let is_same = self
             .connection(at)
             .is_some_and(|connection| connection.is_with(&offer.fingerprint));
         if !is_same {
             self.disconnect(now, at);
             let rtc = self.new_rtc(now);
-            self.peers[at].connection = Some(Box::new(Connection::new(rtc, &offer.fingerprint)));
+            let intake = Intake::new(&self.config, now);
+            let connection = Connection::new(rtc, &offer.fingerprint, intake);
+            self.peers[at].connection = Some(Box::new(connection));
         }
         let connection = self.connection(at).ok_or_else(gone)?;
+        connection.intake.renew(now);
         let before = std::mem::take(&mut connection.ufrag);
         let agreed = connection.agree(offer, sources);
         let named = connection.ufrag.clone();
@@ -268,7 +304,8 @@ impl Forwarder {
             }
         };
         self.demux.name(&named, at);
-        self.drive(now, at, Input::Timeout(now));
+        // What fails closes the connection, and it is told so.
+        let _ = self.drive(now, at, Input::Timeout(now));
         if let Some(connection) = self.connection(at) {
             connection.refresh();
         }
@@ -286,6 +323,7 @@ impl Forwarder {
             .set_dtls_cert(self.certificate.clone())
             .set_ice_lite(true)
             .set_rtp_mode(true)
+            .set_stats_interval(Some(self.config.measure_interval))
             .clear_codecs()
             .enable_opus(true, false)
             .build(now);
@@ -309,15 +347,24 @@ impl Forwarder {
     }
 
     /// Hands something to a peer's connection, and does what comes of it.
-    fn drive(&mut self, now: Instant, at: usize, input: Input<'_>) {
+    fn drive(&mut self, now: Instant, at: usize, input: Input<'_>) -> Result<(), Dropped> {
         let Some(connection) = self.connection(at) else {
-            return;
+            return Ok(());
         };
+        let is_datagram = matches!(input, Input::Receive(..));
+        let mut taken = Ok(());
         if let Err(error) = connection.rtc.handle_input(input) {
-            tracing::debug!(%error, "a peer connection failed");
-            return self.disconnect(now, at);
+            // Who can write an address as theirs can write DTLS in clear from there; once there are keys,
+            // it changes nothing.
+            if !is_datagram || !connection.rtc.is_connected() {
+                tracing::debug!(%error, "a peer connection failed");
+                self.disconnect(now, at);
+                return Err(Dropped::Senseless);
+            }
+            taken = Err(Dropped::Senseless);
         }
         self.drain(now, at);
+        taken
     }
 
     /// Does what a peer's connection wants done.
@@ -331,8 +378,10 @@ impl Forwarder {
             };
             match connection.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
+                    self.counters.datagrams_out += 1;
                     if self.transmits.len() == self.config.transmits_max {
                         self.transmits.pop_front();
+                        self.counters.drop_for(Dropped::Unsent);
                     }
                     self.transmits.push_back(Transmit {
                         protocol: transmit.proto,
@@ -342,7 +391,7 @@ impl Forwarder {
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => self.arrived.push_back((at, packet)),
                 Ok(Output::Event(Event::Closed)) => return self.disconnect(now, at),
-                Ok(Output::Event(_)) => {}
+                Ok(Output::Event(event)) => connection.measure(&event, &mut self.counters),
                 Ok(Output::Timeout(due)) => {
                     let alive = connection.rtc.is_alive();
                     let before = connection.due.replace(due);
@@ -369,6 +418,10 @@ impl Forwarder {
         while let Some((from, packet)) = self.arrived.pop_front() {
             self.counters.packets_in += 1;
             self.counters.bytes_in += packet.payload.len() as u64;
+            if !self.admit(now, from, &packet) {
+                self.counters.drop_for(Dropped::BitRate);
+                continue;
+            }
             if self.forward(now, from, &packet).is_none() {
                 self.counters.packets_withheld += 1;
             }
@@ -468,7 +521,7 @@ impl Forwarder {
             stream.write_rtp(write);
             self.counters.packets_out += 1;
             self.counters.bytes_out += packet.payload.len() as u64;
-            self.drive(now, to, Input::Timeout(now));
+            let _ = self.drive(now, to, Input::Timeout(now));
         }
     }
 

@@ -14,19 +14,26 @@
 //! [`poll_recorded`](Forwarder::poll_recorded).
 
 mod audio;
+mod bucket;
 mod config;
 mod connection;
 mod counters;
 mod demux;
+mod dropped;
 mod forwarder;
+mod intake;
 mod loudest;
 mod peer;
+mod quality;
 pub mod recording;
 mod renumber;
 mod room;
+mod rtp;
+mod streams;
 mod stun;
 
 pub use config::{Config, Local};
-pub use counters::Counters;
+pub use counters::{Counters, Gauges};
+pub use dropped::Dropped;
 pub use forwarder::{Datagram, Forwarder, Transmit};
 pub use str0m::net::Protocol;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use floe_core::voice::{SeatId, Sends};
+use floe_core::voice::{Quality, SeatId, Sends};
 
+use crate::bucket::Bucket;
 use crate::connection::Connection;
 
 /// A participant.
@@ -19,6 +20,10 @@ pub struct Peer {
     pub muted: bool,
     /// Whether they were said to speak, and when last.
     pub speech: crate::audio::Speech,
+    /// What they may still offer.
+    pub offers: Bucket,
+    /// How well it was said that media reach them.
+    pub quality: Quality,
     /// What carries their media, once there is something.
     pub connection: Option<Box<Connection>>,
 }
