@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use floe_proto::Millis;
 
-use super::Session;
+use super::{Sends, Session};
 
 /// Something that the host must act on.
 ///
@@ -24,19 +24,15 @@ pub enum Effect {
         user: Arc<str>,
         /// When.
         joined_at: Millis,
-        /// Whether they are heard.
-        audio: bool,
-        /// Whether they are seen.
-        video: bool,
+        /// What they send.
+        sends: Sends,
     },
     /// What a participant sends, or may send, is another than before.
     Changed {
         /// Whose.
         seat: u64,
-        /// Whether they are heard.
-        audio: bool,
-        /// Whether they are seen.
-        video: bool,
+        /// What they send.
+        sends: Sends,
         /// Whether a moderator keeps them from being heard.
         muted: bool,
     },

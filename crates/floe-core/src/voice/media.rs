@@ -65,6 +65,60 @@ pub struct Sends {
     pub screen: bool,
 }
 
+impl Sends {
+    /// A voice, and nothing to be seen.
+    pub const VOICE: Self = Self {
+        audio: true,
+        video: false,
+        screen: false,
+    };
+    /// Nothing: who sends it only listens.
+    pub const NOTHING: Self = Self {
+        audio: false,
+        video: false,
+        screen: false,
+    };
+
+    /// Returns what is sent after a change.
+    #[must_use]
+    pub fn with(self, change: Enable) -> Self {
+        Self {
+            audio: change.audio.unwrap_or(self.audio),
+            video: change.video.unwrap_or(self.video),
+            screen: change.screen.unwrap_or(self.screen),
+        }
+    }
+}
+
+/// What a participant wants to send, or no more; `None` stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Enable {
+    /// Whether they want to be heard.
+    pub audio: Option<bool>,
+    /// Whether they want to be seen.
+    pub video: Option<bool>,
+    /// Whether they want their screen to be seen.
+    pub screen: Option<bool>,
+}
+
+impl Enable {
+    /// Returns whether it turns anything on.
+    #[must_use]
+    pub fn turns_on(self) -> bool {
+        [self.audio, self.video, self.screen].contains(&Some(true))
+    }
+}
+
+impl From<Sends> for Enable {
+    fn from(sends: Sends) -> Self {
+        Self {
+            audio: Some(sends.audio),
+            video: Some(sends.video),
+            screen: Some(sends.screen),
+        }
+    }
+}
+
 /// What a medium shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {

@@ -9,14 +9,14 @@
 //!
 //! ```
 //! use floe_core::live::{Timers, Wheel};
-//! use floe_core::voice::{Effect, Join, Told, Voice, VoiceLimits};
+//! use floe_core::voice::{Effect, Join, Sends, Told, Voice, VoiceLimits};
 //! use floe_proto::{Millis, RoomId};
 //!
 //! let now = Millis(1_700_000_000_000);
 //! let mut wheel = Wheel::new(now);
 //! let mut timers = Timers::new(&mut wheel, RoomId(1));
 //! let mut voice = Voice::new(VoiceLimits::default(), 0);
-//! let join = Join { connection: 7, user: "ann", audio: true, video: false, session: "s1" };
+//! let join = Join { connection: 7, user: "ann", sends: Sends::VOICE, session: "s1" };
 //! voice.join(&join, now, &mut timers)?;
 //! assert!(matches!(voice.poll_effect(), Some(Effect::Started { .. })));
 //! assert!(matches!(voice.poll_effect(), Some(Effect::Joined { .. })));
@@ -40,8 +40,8 @@ use floe_proto::Millis;
 pub use effect::{Effect, Gone};
 pub use error::VoiceError;
 pub use media::{
-    Candidate, Features, Layer, Media, MediaError, MediaInput, MediaOutput, NoMedia, Quality,
-    SeatId, Sends, Signal, Source, Track, Watch,
+    Candidate, Enable, Features, Layer, Media, MediaError, MediaInput, MediaOutput, NoMedia,
+    Quality, SeatId, Sends, Signal, Source, Track, Watch,
 };
 use seat::Seat;
 pub use seat::{Changes, Participant, Told};
@@ -112,10 +112,8 @@ pub struct Join<'a> {
     pub connection: u64,
     /// Who.
     pub user: &'a str,
-    /// Whether they want to be heard.
-    pub audio: bool,
-    /// Whether they want to be seen.
-    pub video: bool,
+    /// What they want to send.
+    pub sends: Sends,
     /// What the session is called if one begins now; no other was ever called so.
     pub session: &'a str,
 }
@@ -193,8 +191,7 @@ impl Voice {
             seat: seat.number,
             user: Arc::clone(&user),
             joined_at: now,
-            audio: seat.audio,
-            video: seat.video,
+            sends: seat.sends,
         });
         self.connections.insert(join.connection, Arc::clone(&user));
         self.seats.insert(Arc::clone(&user), seat);
@@ -244,31 +241,29 @@ impl Voice {
         }
     }
 
-    /// A participant wants to be heard or seen, or no more; `None` stays as it is.
+    /// A participant wants to be heard or seen, or no more.
     ///
     /// # Errors
     /// [`VoiceError::Muted`] where a moderator says no; nothing is changed.
     pub fn enable(
         &mut self,
         connection: u64,
-        audio: Option<bool>,
-        video: Option<bool>,
+        change: Enable,
         timers: &mut Timers<'_>,
     ) -> Result<(), VoiceError> {
         let user = self.seated(connection)?;
         let Some(seat) = self.seats.get_mut(&user) else {
             return Err(VoiceError::NotJoined);
         };
-        if seat.muted && audio == Some(true) {
+        if seat.muted && change.audio == Some(true) {
             return Err(VoiceError::Muted);
         }
-        let before = (seat.audio, seat.video);
-        seat.audio = audio.unwrap_or(seat.audio);
-        seat.video = video.unwrap_or(seat.video);
-        if !seat.audio {
+        let before = seat.sends;
+        seat.sends = before.with(change);
+        if !seat.sends.audio {
             seat.hush(timers);
         }
-        if (seat.audio, seat.video) != before {
+        if seat.sends != before {
             self.changed(&user);
         }
         Ok(())
@@ -291,7 +286,7 @@ impl Voice {
         };
         let before = seat.speaks();
         seat.hush(timers);
-        if speaking && seat.audio {
+        if speaking && seat.sends.audio {
             let quiet_at = now.plus(self.limits.speaking_ms);
             let timer = timers.set(quiet_at, TimerKind::VoiceQuiet, Arc::clone(&user));
             seat.speaking = Some(timer);
@@ -300,6 +295,19 @@ impl Voice {
             self.touch(&user);
         }
         Ok(())
+    }
+
+    /// The media say how well they reach the participant of a seat, if it is still given.
+    pub fn rate(&mut self, number: u64, quality: Quality) {
+        let mut seats = self.seats.iter_mut();
+        let Some((user, seat)) = seats.find(|(_, seat)| seat.number == number) else {
+            return;
+        };
+        if seat.quality != quality {
+            seat.quality = quality;
+            let user = Arc::clone(user);
+            self.touch(&user);
+        }
     }
 
     /// A moderator decides that a participant is heard no more, or may be heard again; then it is
@@ -322,7 +330,7 @@ impl Voice {
         }
         seat.muted = muted;
         if muted {
-            seat.audio = false;
+            seat.sends.audio = false;
             seat.hush(timers);
         }
         self.changed(&user);
@@ -476,8 +484,8 @@ impl Voice {
         };
         seat.cancel_timers(timers);
         let before = seat.connection.replace(join.connection);
-        seat.audio = join.audio && !seat.muted;
-        seat.video = join.video;
+        seat.sends = join.sends;
+        seat.sends.audio &= !seat.muted;
         let number = seat.number;
         if let Some(before) = before {
             self.connections.remove(&before);
@@ -529,8 +537,7 @@ impl Voice {
         if let Some(seat) = self.seats.get(user) {
             self.effects.push_back(Effect::Changed {
                 seat: seat.number,
-                audio: seat.audio,
-                video: seat.video,
+                sends: seat.sends,
                 muted: seat.muted,
             });
         }

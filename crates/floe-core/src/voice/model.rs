@@ -20,12 +20,13 @@ const LIMITS: VoiceLimits = VoiceLimits {
 
 #[derive(Debug, Clone)]
 enum Input {
-    Join(u64, &'static str, bool, bool),
+    Join(u64, &'static str, Sends),
     Leave(u64),
     Lose(u64),
     Deny(u64),
-    Enable(u64, Option<bool>, Option<bool>),
+    Enable(u64, Enable),
     Speak(u64, bool),
+    Rate(u64, Quality),
     Moderate(&'static str, bool),
     Kick(&'static str),
     Wait(u64),
@@ -38,15 +39,31 @@ fn input() -> impl Strategy<Value = Input> {
     let users = ["ann", "bob", "cem", "dee", "eve"];
     let user = (0..users.len()).prop_map(move |at| users[at]);
     let connection = 0..7_u64;
-    let choice = proptest::option::of(any::<bool>());
+    let choice = || proptest::option::of(any::<bool>());
+    let sends = any::<[bool; 3]>().prop_map(|[audio, video, screen]| Sends {
+        audio,
+        video,
+        screen,
+    });
+    let change = (choice(), choice(), choice()).prop_map(|(audio, video, screen)| Enable {
+        audio,
+        video,
+        screen,
+    });
+    let quality = prop_oneof![
+        Just(Quality::None),
+        Just(Quality::Good),
+        Just(Quality::Lost)
+    ];
     prop_oneof![
-        6 => (connection.clone(), user.clone(), any::<bool>(), any::<bool>())
-            .prop_map(|(connection, user, audio, video)| Input::Join(connection, user, audio, video)),
+        6 => (connection.clone(), user.clone(), sends)
+            .prop_map(|(connection, user, sends)| Input::Join(connection, user, sends)),
         2 => connection.clone().prop_map(Input::Leave),
         3 => connection.clone().prop_map(Input::Lose),
         1 => connection.clone().prop_map(Input::Deny),
-        3 => (connection.clone(), choice.clone(), choice)
-            .prop_map(|(connection, audio, video)| Input::Enable(connection, audio, video)),
+        3 => (connection.clone(), change)
+            .prop_map(|(connection, change)| Input::Enable(connection, change)),
+        2 => (0..6_u64, quality).prop_map(|(seat, quality)| Input::Rate(seat, quality)),
         4 => (connection, any::<bool>())
             .prop_map(|(connection, speaking)| Input::Speak(connection, speaking)),
         2 => (user.clone(), any::<bool>()).prop_map(|(user, muted)| Input::Moderate(user, muted)),
@@ -64,29 +81,30 @@ struct Person {
     user: String,
     seat: u64,
     joined_at: Millis,
-    audio: bool,
-    video: bool,
+    sends: Sends,
     muted: bool,
+    quality: Quality,
     connection: Option<u64>,
     speaks_until: Option<u64>,
     away_until: Option<u64>,
 }
 
 /// A participant as a reader remembers one.
-type Known = (u64, Millis, [bool; 5]);
+type Known = (u64, Millis, Sends, Quality, [bool; 3]);
 
 fn known(participant: &Participant<'_>) -> (String, Known) {
-    let flags = [
-        participant.audio,
-        participant.video,
-        participant.speaking,
-        participant.muted,
-        participant.reconnecting,
-    ];
-    (
-        participant.user.to_owned(),
-        (participant.seat, participant.joined_at, flags),
-    )
+    let Participant {
+        user,
+        seat,
+        joined_at,
+        sends,
+        speaking,
+        muted,
+        quality,
+        reconnecting,
+    } = *participant;
+    let flags = [speaking, muted, reconnecting];
+    (user.to_owned(), (seat, joined_at, sends, quality, flags))
 }
 
 struct Model {
@@ -123,8 +141,7 @@ impl Model {
         let person = &self.people[at];
         self.effects.push(Effect::Changed {
             seat: person.seat,
-            audio: person.audio,
-            video: person.video,
+            sends: person.sends,
             muted: person.muted,
         });
     }
@@ -150,15 +167,15 @@ impl Model {
 
     fn apply(&mut self, input: &Input) -> Result<(), VoiceError> {
         match *input {
-            Input::Join(connection, user, audio, video) => {
+            Input::Join(connection, user, sends) => {
                 if self.seated(connection).is_ok() {
                     return Err(VoiceError::Joined);
                 }
                 if let Some(at) = self.named(user) {
                     let person = &mut self.people[at];
                     let before = person.connection.replace(connection);
-                    person.audio = audio && !person.muted;
-                    person.video = video;
+                    person.sends = sends;
+                    person.sends.audio = sends.audio && !person.muted;
                     person.speaks_until = None;
                     person.away_until = None;
                     let seat = person.seat;
@@ -186,9 +203,9 @@ impl Model {
                     user: user.to_owned(),
                     seat: self.given,
                     joined_at: self.now,
-                    audio,
-                    video,
+                    sends,
                     muted: false,
+                    quality: Quality::None,
                     connection: Some(connection),
                     speaks_until: None,
                     away_until: None,
@@ -198,8 +215,7 @@ impl Model {
                     seat: self.given,
                     user: user.into(),
                     joined_at: self.now,
-                    audio,
-                    video,
+                    sends,
                 });
             }
             Input::Leave(connection) => {
@@ -226,19 +242,26 @@ impl Model {
                     self.remove(at, Gone::Denied);
                 }
             }
-            Input::Enable(connection, audio, video) => {
+            Input::Enable(connection, change) => {
                 let at = self.seated(connection)?;
                 let person = &mut self.people[at];
-                if person.muted && audio == Some(true) {
+                if person.muted && change.audio == Some(true) {
                     return Err(VoiceError::Muted);
                 }
-                let before = (person.audio, person.video);
-                person.audio = audio.unwrap_or(person.audio);
-                person.video = video.unwrap_or(person.video);
-                if !person.audio {
+                let before = person.sends;
+                for (one, said) in [
+                    (&mut person.sends.audio, change.audio),
+                    (&mut person.sends.video, change.video),
+                    (&mut person.sends.screen, change.screen),
+                ] {
+                    if let Some(said) = said {
+                        *one = said;
+                    }
+                }
+                if !person.sends.audio {
                     person.speaks_until = None;
                 }
-                if before != (person.audio, person.video) {
+                if before != person.sends {
                     self.changed(at);
                 }
             }
@@ -246,7 +269,7 @@ impl Model {
                 let at = self.seated(connection)?;
                 let until = self.tick(LIMITS.speaking_ms);
                 let person = &mut self.people[at];
-                person.speaks_until = (speaking && person.audio).then_some(until);
+                person.speaks_until = (speaking && person.sends.audio).then_some(until);
             }
             Input::Moderate(user, muted) => {
                 let at = self.named(user).ok_or(VoiceError::NoParticipant)?;
@@ -254,10 +277,17 @@ impl Model {
                 if person.muted != muted {
                     person.muted = muted;
                     if muted {
-                        person.audio = false;
+                        person.sends.audio = false;
                         person.speaks_until = None;
                     }
                     self.changed(at);
+                }
+            }
+            Input::Rate(seat, quality) => {
+                for person in &mut self.people {
+                    if person.seat == seat {
+                        person.quality = quality;
+                    }
                 }
             }
             Input::Kick(user) => {
@@ -287,13 +317,21 @@ impl Model {
     fn known(&self) -> Vec<(String, Known)> {
         let shown = |person: &Person| {
             let flags = [
-                person.audio,
-                person.video,
                 person.speaks_until.is_some(),
                 person.muted,
                 person.connection.is_none(),
             ];
-            (person.user.clone(), (person.seat, person.joined_at, flags))
+            let Person {
+                seat,
+                joined_at,
+                sends,
+                quality,
+                ..
+            } = *person;
+            (
+                person.user.clone(),
+                (seat, joined_at, sends, quality, flags),
+            )
         };
         self.people.iter().map(shown).collect()
     }
@@ -356,12 +394,11 @@ fn apply(
     }
     let timers = &mut Timers::new(wheel, room);
     match *input {
-        Input::Join(connection, user, audio, video) => {
+        Input::Join(connection, user, sends) => {
             let join = Join {
                 connection,
                 user,
-                audio,
-                video,
+                sends,
                 session: &format!("s{}", model.sessions),
             };
             voice.join(&join, now, timers)
@@ -375,9 +412,13 @@ fn apply(
             voice.deny(connection, timers);
             Ok(())
         }
-        Input::Enable(connection, audio, video) => voice.enable(connection, audio, video, timers),
+        Input::Enable(connection, change) => voice.enable(connection, change, timers),
         Input::Speak(connection, speaking) => voice.speak(connection, speaking, now, timers),
         Input::Moderate(user, muted) => voice.moderate(user, muted, timers),
+        Input::Rate(seat, quality) => {
+            voice.rate(seat, quality);
+            Ok(())
+        }
         Input::Kick(user) => voice.kick(user, timers),
         Input::RoomMax(most) => {
             voice.set_room_max(most);

@@ -2,7 +2,7 @@
 
 use floe_proto::Millis;
 
-use super::Join;
+use super::{Join, Quality, Sends};
 use crate::live::{TimerId, Timers};
 
 /// A participant's place.
@@ -11,10 +11,11 @@ pub(super) struct Seat {
     /// Its place in the order of all that were given.
     pub number: u64,
     pub joined_at: Millis,
-    pub audio: bool,
-    pub video: bool,
+    pub sends: Sends,
     /// Whether a moderator keeps them from being heard.
     pub muted: bool,
+    /// How well media reach them.
+    pub quality: Quality,
     /// The connection that has it; `None` while that is lost.
     pub connection: Option<u64>,
     /// Ends the speaking.
@@ -30,9 +31,9 @@ impl Seat {
         Self {
             number,
             joined_at: now,
-            audio: join.audio,
-            video: join.video,
+            sends: join.sends,
             muted: false,
+            quality: Quality::None,
             connection: Some(join.connection),
             speaking: None,
             grace: None,
@@ -63,10 +64,10 @@ impl Seat {
             user,
             seat: self.number,
             joined_at: self.joined_at,
-            audio: self.audio,
-            video: self.video,
+            sends: self.sends,
             speaking: self.speaks(),
             muted: self.muted,
+            quality: self.quality,
             reconnecting: self.connection.is_none(),
         }
     }
@@ -81,14 +82,14 @@ pub struct Participant<'a> {
     pub seat: u64,
     /// When they came; losing the connection for a moment changes nothing of it.
     pub joined_at: Millis,
-    /// Whether they are heard.
-    pub audio: bool,
-    /// Whether they are seen.
-    pub video: bool,
+    /// What they send.
+    pub sends: Sends,
     /// Whether they said lately that they speak.
     pub speaking: bool,
     /// Whether a moderator keeps them from being heard.
     pub muted: bool,
+    /// How well media reach them.
+    pub quality: Quality,
     /// Whether their connection is lost, and they may yet come back.
     pub reconnecting: bool,
 }

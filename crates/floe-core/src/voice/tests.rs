@@ -10,9 +10,16 @@ fn join(connection: u64, user: &str) -> Join<'_> {
     Join {
         connection,
         user,
-        audio: true,
-        video: false,
+        sends: Sends::VOICE,
         session: "s",
+    }
+}
+
+const fn heard(audio: bool) -> Enable {
+    Enable {
+        audio: Some(audio),
+        video: None,
+        screen: None,
     }
 }
 
@@ -39,7 +46,10 @@ fn a_second_connection_of_a_user_takes_the_seat_over_and_nothing_else_changes() 
     };
     assert_eq!(drain(&mut voice).first(), Some(&returned));
     let ann = voice.participants()[0];
-    assert_eq!((ann.joined_at, ann.muted, ann.audio), (NOW, true, false));
+    assert_eq!(
+        (ann.joined_at, ann.muted, ann.sends.audio),
+        (NOW, true, false)
+    );
     assert_eq!(voice.leave(1, timers), Err(VoiceError::NotJoined));
     // What the older connection does later is nothing to the seat.
     voice.lose(1, NOW, timers);
@@ -92,7 +102,7 @@ fn who_is_not_heard_does_not_speak() {
     let version = voice.version();
     voice.speak(1, true, NOW.plus(10), timers).unwrap();
     assert_eq!(voice.version(), version, "going on is no change");
-    voice.enable(1, Some(false), None, timers).unwrap();
+    voice.enable(1, heard(false), timers).unwrap();
     assert!(!voice.participants()[0].speaking);
     voice.speak(1, true, NOW, timers).unwrap();
     assert!(!voice.participants()[0].speaking);
@@ -105,17 +115,48 @@ fn what_a_moderator_mutes_is_not_for_the_participant_to_undo() {
     let timers = &mut Timers::new(&mut wheel, ROOM);
     voice.join(&join(1, "ann"), NOW, timers).unwrap();
     voice.moderate("ann", true, timers).unwrap();
-    let refused = voice.enable(1, Some(true), Some(true), timers);
+    let both = Enable {
+        screen: Some(true),
+        ..heard(true)
+    };
+    let refused = voice.enable(1, both, timers);
     assert_eq!(refused, Err(VoiceError::Muted));
-    assert!(!voice.participants()[0].video, "nothing is changed");
-    voice.enable(1, None, Some(true), timers).unwrap();
+    assert!(!voice.participants()[0].sends.screen, "nothing is changed");
+    let seen = Enable {
+        audio: None,
+        ..both
+    };
+    voice.enable(1, seen, timers).unwrap();
     voice.moderate("ann", false, timers).unwrap();
     assert!(
-        !voice.participants()[0].audio,
+        !voice.participants()[0].sends.audio,
         "being heard is for them to say"
     );
-    voice.enable(1, Some(true), None, timers).unwrap();
-    assert!(voice.participants()[0].audio);
+    voice.enable(1, heard(true), timers).unwrap();
+    let sends = voice.participants()[0].sends;
+    assert!(sends.audio && sends.screen && !sends.video);
+}
+
+#[test]
+fn how_well_media_reach_somebody_is_a_change_like_any_other_until_they_are_gone() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    assert_eq!(voice.participants()[0].quality, Quality::None);
+    let version = voice.version();
+    voice.rate(1, Quality::Good);
+    assert_eq!(voice.version(), version + 1);
+    voice.rate(1, Quality::Good);
+    voice.rate(2, Quality::Poor);
+    assert_eq!(voice.version(), version + 1, "nothing is another");
+    // It is the seat's, and so outlasts the connection for signals.
+    voice.lose(1, NOW, timers);
+    voice.rate(1, Quality::Lost);
+    assert_eq!(voice.participants()[0].quality, Quality::Lost);
+    voice.leave(1, timers).unwrap_err();
+    voice.kick("ann", timers).unwrap();
+    voice.rate(1, Quality::Good);
+    assert!(voice.is_empty());
 }
 
 #[test]
@@ -175,10 +216,7 @@ fn without_media_features_are_none_and_signals_are_refused() {
     let joined = MediaInput::Joined {
         seat,
         user: "ann".into(),
-        sends: Sends {
-            audio: true,
-            ..Sends::default()
-        },
+        sends: Sends::VOICE,
     };
     assert_eq!(media.handle(NOW, joined), Ok(()));
     let signal = Signal::Answer("v=0".into());

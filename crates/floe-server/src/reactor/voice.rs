@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use floe_core::voice::{
-    self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Sends, Voice,
-};
+use floe_core::voice::{self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Voice};
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
@@ -82,30 +80,20 @@ impl<D: Disk> Reactor<D> {
             Effect::Joined {
                 seat: number,
                 user,
-                audio,
-                video,
+                sends,
                 ..
             } => MediaInput::Joined {
                 seat: seat(*number),
                 user: Arc::clone(user),
-                sends: Sends {
-                    audio: *audio,
-                    video: *video,
-                    screen: false,
-                },
+                sends: *sends,
             },
             Effect::Changed {
                 seat: number,
-                audio,
-                video,
+                sends,
                 muted,
             } => MediaInput::Changed {
                 seat: seat(*number),
-                sends: Sends {
-                    audio: *audio,
-                    video: *video,
-                    screen: false,
-                },
+                sends: *sends,
                 muted: *muted,
             },
             Effect::Away { seat: number, .. } => MediaInput::Away(seat(*number)),
@@ -163,12 +151,11 @@ impl<D: Disk> Reactor<D> {
                     });
                 }
                 MediaOutput::Quality { seat, quality } => {
-                    tracing::debug!(
-                        room = seat.room.0,
-                        seat = seat.seat,
-                        quality = quality.as_str(),
-                        "media"
-                    );
+                    if let Some(slot) = self.shard.voice_slot(seat.room) {
+                        let now = self.clock.wall;
+                        self.shard
+                            .change_voice(slot, now, |voice, _| voice.rate(seat.seat, quality));
+                    }
                 }
             }
         }

@@ -1,7 +1,8 @@
 mod rooms;
 
 use floe_core::voice::{
-    Candidate, Changes, Effect, Features, Gone, Participant, Session, Signal, Told,
+    Candidate, Changes, Effect, Enable, Features, Gone, Participant, Quality, Sends, Session,
+    Signal, Told,
 };
 use floe_proto::{Code, Millis};
 use serde_json::{Value, json};
@@ -166,31 +167,55 @@ fn action(frame: &Value) -> Result<Action<'static>, Code> {
 
 #[test]
 fn frames_of_a_voice_room_say_what_is_wanted_in_the_shortest_way() {
-    let join = |audio, video| Ok(Action::Join { audio, video });
-    let mute = |audio, video| Ok(Action::Mute { audio, video });
+    let join = |audio, video, screen| {
+        Ok(Action::Join(Sends {
+            audio,
+            video,
+            screen,
+        }))
+    };
+    let mute = |audio, video, screen| {
+        Ok(Action::Mute(Enable {
+            audio,
+            video,
+            screen,
+        }))
+    };
     let other = |muted| {
         let user = "bob".into();
         Ok(Action::MuteOther { user, muted })
     };
     for (frame, wanted) in [
-        (json!({"type": "join"}), join(true, false)),
+        (json!({"type": "join"}), join(true, false, false)),
         (
             json!({"type": "join", "audioEnabled": false, "videoEnabled": true}),
-            join(false, true),
+            join(false, true, false),
+        ),
+        (
+            json!({"type": "join", "screenEnabled": true}),
+            join(true, false, true),
         ),
         (json!({"type": "leave"}), Ok(Action::Leave)),
-        (json!({"type": "mute"}), mute(Some(false), None)),
+        (json!({"type": "mute"}), mute(Some(false), None, None)),
         (
             json!({"type": "mute", "muted": false}),
-            mute(Some(true), None),
+            mute(Some(true), None, None),
         ),
         (
             json!({"type": "mute", "videoEnabled": true}),
-            mute(None, Some(true)),
+            mute(None, Some(true), None),
         ),
         (
             json!({"type": "mute", "audioEnabled": true, "videoEnabled": false}),
-            mute(Some(true), Some(false)),
+            mute(Some(true), Some(false), None),
+        ),
+        (
+            json!({"type": "mute", "screenEnabled": false}),
+            mute(None, None, Some(false)),
+        ),
+        (
+            json!({"type": "mute", "muted": true, "screenEnabled": true}),
+            mute(Some(false), None, Some(true)),
         ),
         (json!({"type": "mute", "userId": "bob"}), other(true)),
         (
@@ -213,6 +238,10 @@ fn frames_of_a_voice_room_say_what_is_wanted_in_the_shortest_way() {
         (json!({"type": "kick"}), Err(Code::InvalidRequest)),
         (
             json!({"type": "mute", "muted": true, "audioEnabled": true}),
+            Err(Code::InvalidRequest),
+        ),
+        (
+            json!({"type": "join", "screenEnabled": 1}),
             Err(Code::InvalidRequest),
         ),
         (json!({"type": "speak"}), Err(Code::UnknownAction)),
@@ -271,10 +300,10 @@ fn ann() -> Participant<'static> {
         user: "ann",
         seat: 1,
         joined_at: NOW,
-        audio: true,
-        video: false,
+        sends: Sends::VOICE,
         speaking: true,
         muted: false,
+        quality: Quality::Fair,
         reconnecting: false,
     }
 }
@@ -283,7 +312,8 @@ fn ann() -> Participant<'static> {
 fn who_takes_part_is_told_whole_or_by_what_changed() {
     let shown = json!({
         "userId": "ann", "joinedAt": "2023-11-14T22:13:20.000Z", "audioEnabled": true,
-        "videoEnabled": false, "speaking": true, "muted": false, "reconnecting": false,
+        "videoEnabled": false, "screenEnabled": false, "speaking": true, "muted": false,
+        "quality": "fair", "reconnecting": false,
     });
     let changes = |told| Changes {
         version: 9,
@@ -333,8 +363,11 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
             seat: 2,
             user: "bob".into(),
             joined_at: NOW,
-            audio: false,
-            video: true,
+            sends: Sends {
+                video: true,
+                screen: true,
+                ..Sends::NOTHING
+            },
         },
         Effect::Away {
             seat: 2,
@@ -360,7 +393,7 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
             "type": "participant", "key": user,
             "value": {
                 "userId": user, "sessionId": "s1", "joinedAt": at, "audioEnabled": audio,
-                "videoEnabled": !audio,
+                "videoEnabled": !audio, "screenEnabled": !audio,
             },
             "headers": {"operation": "insert", "timestamp": at},
         })

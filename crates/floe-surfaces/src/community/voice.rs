@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use floe_core::voice::{
-    Candidate, Changes, Features, Layer, Participant, Session, Signal, Source, Told, Track, Watch,
+    Candidate, Changes, Enable, Features, Layer, Participant, Sends, Session, Signal, Source, Told,
+    Track, Watch,
 };
 use floe_proto::table::TableError;
 
@@ -19,21 +20,11 @@ pub enum Action<'a> {
     /// Whether the server is there.
     Ping,
     /// A seat, or the one that the user has for this connection.
-    Join {
-        /// Whether the participant is heard.
-        audio: bool,
-        /// Whether the participant is seen.
-        video: bool,
-    },
+    Join(Sends),
     /// To give the seat back.
     Leave,
-    /// To be heard or seen, or no more; `None` stays as it is.
-    Mute {
-        /// Whether the participant is heard.
-        audio: Option<bool>,
-        /// Whether the participant is seen.
-        video: Option<bool>,
-    },
+    /// To be heard or seen, or no more.
+    Mute(Enable),
     /// Says whether the participant speaks just now.
     Speaking(bool),
     /// That another is heard no more, or may be heard again.
@@ -88,9 +79,15 @@ pub fn read_action<'a>(incoming: &Incoming<'a>) -> Result<Action<'a>, Refusal<'a
 }
 
 fn join<'a>(fields: &Fields<'_>) -> Result<Action<'a>, TableError> {
-    Ok(Action::Join {
-        audio: fields.boolean("audioEnabled")?.unwrap_or(true),
-        video: fields.boolean("videoEnabled")?.unwrap_or(false),
+    Ok(Action::Join(Sends::VOICE.with(enable(fields)?)))
+}
+
+/// Reads what a participant says of what they send.
+fn enable(fields: &Fields<'_>) -> Result<Enable, TableError> {
+    Ok(Enable {
+        audio: fields.boolean("audioEnabled")?,
+        video: fields.boolean("videoEnabled")?,
+        screen: fields.boolean("screenEnabled")?,
     })
 }
 
@@ -103,17 +100,16 @@ fn mute<'a>(fields: &Fields<'a>) -> Result<Action<'a>, TableError> {
             muted: muted.unwrap_or(true),
         });
     }
-    let audio = fields.boolean("audioEnabled")?;
-    let video = fields.boolean("videoEnabled")?;
-    if muted.is_some() && audio.is_some() {
+    let mut change = enable(fields)?;
+    if muted.is_some() && change.audio.is_some() {
         return Err(invalid("`muted` and `audioEnabled` say the same"));
     }
-    let audio = match (muted, audio, video) {
-        (Some(muted), ..) => Some(!muted),
-        (None, None, None) => Some(false),
-        (None, audio, _) => audio,
-    };
-    Ok(Action::Mute { audio, video })
+    if let Some(muted) = muted {
+        change.audio = Some(!muted);
+    } else if change == Enable::default() {
+        change.audio = Some(false);
+    }
+    Ok(Action::Mute(change))
 }
 
 fn speaking<'a>(fields: &Fields<'_>) -> Result<Action<'a>, TableError> {
@@ -314,14 +310,21 @@ pub(super) fn session_members(
     });
 }
 
+/// Writes what a participant sends.
+pub(super) fn sends_members(object: &mut Object<'_>, sends: Sends) {
+    object.boolean("audioEnabled", sends.audio);
+    object.boolean("videoEnabled", sends.video);
+    object.boolean("screenEnabled", sends.screen);
+}
+
 pub(super) fn participant(out: &mut Vec<u8>, participant: &Participant<'_>) {
     Object::write(out, |object| {
         object.text("userId", participant.user);
         object.text("joinedAt", &participant.joined_at.rfc3339());
-        object.boolean("audioEnabled", participant.audio);
-        object.boolean("videoEnabled", participant.video);
+        sends_members(object, participant.sends);
         object.boolean("speaking", participant.speaking);
         object.boolean("muted", participant.muted);
+        object.text("quality", participant.quality.as_str());
         object.boolean("reconnecting", participant.reconnecting);
     });
 }

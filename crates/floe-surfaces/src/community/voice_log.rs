@@ -1,9 +1,10 @@
 //! What the log of a voice room says: messages of the State Protocol, so that whoever plays them back
 //! knows who takes part.
 
-use floe_core::voice::{Effect, Participant, Session};
+use floe_core::voice::{Effect, Participant, Sends, Session};
 use floe_proto::Millis;
 
+use super::voice::sends_members;
 use crate::json::Messages;
 use crate::tables::object::Object;
 
@@ -15,10 +16,9 @@ pub fn log_effect(messages: &mut Messages, effect: &Effect, now: Millis) {
             session,
             user,
             joined_at,
-            audio,
-            video,
+            sends,
             ..
-        } => log_participant(messages, user, session, (*joined_at, *audio, *video), now),
+        } => log_participant(messages, user, session, (*joined_at, *sends), now),
         Effect::Left {
             session, user, why, ..
         } => {
@@ -62,17 +62,10 @@ pub fn log_state(
         let Participant {
             user,
             joined_at,
-            audio,
-            video,
+            sends,
             ..
         } = participant;
-        log_participant(
-            messages,
-            user,
-            &session.id,
-            (*joined_at, *audio, *video),
-            now,
-        );
+        log_participant(messages, user, &session.id, (*joined_at, *sends), now);
     }
 }
 
@@ -94,7 +87,7 @@ fn log_participant(
     messages: &mut Messages,
     user: &str,
     session: &str,
-    (joined_at, audio, video): (Millis, bool, bool),
+    (joined_at, sends): (Millis, Sends),
     now: Millis,
 ) {
     add(messages, |object| {
@@ -105,8 +98,7 @@ fn log_participant(
                 object.text("userId", user);
                 object.text("sessionId", session);
                 object.text("joinedAt", &joined_at.rfc3339());
-                object.boolean("audioEnabled", audio);
-                object.boolean("videoEnabled", video);
+                sends_members(object, sends);
             });
         });
         headers(object, "insert", now, |_| {});

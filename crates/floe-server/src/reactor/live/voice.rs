@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_core::live::Leave;
-use floe_core::voice::{Changes, Gone, Join as Sit, MediaInput, SeatId, Told, VoiceError};
+use floe_core::voice::{
+    Changes, Enable, Gone, Join as Sit, MediaInput, SeatId, Sends, Told, VoiceError,
+};
 use floe_log::Disk;
 use floe_proto::{Code, Rights};
 use floe_surfaces::access::Deed;
@@ -110,13 +112,13 @@ impl<D: Disk> Reactor<D> {
         };
         let done = match action {
             Action::Ping => return self.tell_message(at, |out| write_pong(out, label)),
-            Action::Join { audio, video } => return self.voice_join(at, label, audio, video),
+            Action::Join(sends) => return self.voice_join(at, label, sends),
             Action::Leave => self.voice_act(at, |voice, connection, timers, _| {
                 voice.leave(connection, timers)
             }),
-            Action::Mute { audio, video } => self.may_send(at, audio, video).and_then(|()| {
+            Action::Mute(change) => self.may_send(at, change).and_then(|()| {
                 self.voice_act(at, |voice, connection, timers, _| {
-                    voice.enable(connection, audio, video, timers)
+                    voice.enable(connection, change, timers)
                 })
             }),
             Action::Speaking(speaking) => self.voice_act(at, |voice, connection, timers, now| {
@@ -150,8 +152,8 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Gives the connection a seat.
-    fn voice_join(&mut self, at: usize, label: &Label<'_>, audio: bool, video: bool) {
-        match self.sit_down(at, audio, video) {
+    fn voice_join(&mut self, at: usize, label: &Label<'_>, sends: Sends) {
+        match self.sit_down(at, sends) {
             Ok(()) => self.acknowledge_voice(at, label),
             Err(failure) => {
                 self.metrics.voice_refused(failure.code);
@@ -160,7 +162,7 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
-    fn sit_down(&mut self, at: usize, audio: bool, video: bool) -> Result<(), Failure> {
+    fn sit_down(&mut self, at: usize, sends: Sends) -> Result<(), Failure> {
         let (slot, rights, user) = self.voice_join_of(at)?;
         if !rights.intersects(Rights::PRESENCE.with(Rights::APPEND)) {
             return Err(super::commands::forbidden());
@@ -169,7 +171,7 @@ impl<D: Disk> Reactor<D> {
             let message = "who takes part joins as a user: name one in the address";
             return Err(Failure::new(Code::InvalidRequest, message));
         };
-        self.may_send(at, Some(audio), Some(video))?;
+        self.may_send(at, sends.into())?;
         let now = self.clock.wall;
         let room_max = self.shard.voice_room_max(now, slot)?;
         let ticket = self.conns[at].ticket(at);
@@ -177,8 +179,7 @@ impl<D: Disk> Reactor<D> {
         let sit = Sit {
             connection: ticket.0,
             user: &user,
-            audio,
-            video,
+            sends,
             session: &session,
         };
         let joined = self.shard.change_voice(slot, now, |voice, timers| {
@@ -242,9 +243,9 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Checks whether the connection may be heard or seen. Who may not append only listens.
-    fn may_send(&self, at: usize, audio: Option<bool>, video: Option<bool>) -> Result<(), Failure> {
+    fn may_send(&self, at: usize, change: Enable) -> Result<(), Failure> {
         let (_, rights, _) = self.voice_join_of(at)?;
-        if rights.contains(Rights::APPEND) || (audio != Some(true) && video != Some(true)) {
+        if rights.contains(Rights::APPEND) || !change.turns_on() {
             return Ok(());
         }
         let message = "who may not append to the room listens, and is neither heard nor seen";
@@ -295,7 +296,7 @@ impl<D: Disk> Reactor<D> {
         let now = self.clock.wall;
         // It has a seat, and turning off is nobody's to refuse.
         let _ = self.shard.change_voice(slot, now, |voice, timers| {
-            voice.enable(ticket.0, Some(false), Some(false), timers)
+            voice.enable(ticket.0, Sends::NOTHING.into(), timers)
         });
         self.settle_voice(None);
     }
