@@ -65,6 +65,10 @@ pub enum Route<'a> {
     Chat,
     /// `/board`
     Board,
+    /// `/voice`
+    Voice,
+    /// `/voice.js`: the module of that page.
+    VoiceModule,
     /// None of these. Paths of [`channels`](crate::channels::owns) are not read here.
     Unknown,
 }
@@ -106,6 +110,8 @@ impl<'a> Route<'a> {
             "/room" => Self::Room,
             "/board" => Self::Board,
             "/chat" => Self::Chat,
+            "/voice" => Self::Voice,
+            "/voice.js" => Self::VoiceModule,
             _ => Self::Unknown,
         }
     }

@@ -150,6 +150,10 @@ impl<D: Disk> Reactor<D> {
             Route::Room => self.answer_text(at, context, method, HTML_TYPE, ROOM),
             Route::Board => self.answer_text(at, context, method, HTML_TYPE, BOARD),
             Route::Chat => self.answer_text(at, context, method, HTML_TYPE, CHAT),
+            Route::Voice => self.answer_text(at, context, method, HTML_TYPE, VOICE),
+            Route::VoiceModule => {
+                self.answer_text(at, context, method, SCRIPT_TYPE, VOICE_MODULE);
+            }
         }
     }
 
@@ -832,6 +836,7 @@ const HEALTH: [&str; 2] = ["/healthz", "/health"];
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const HTML_TYPE: &str = "text/html; charset=utf-8";
+const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
 
 /// The page that shows a channel at work over a WebSocket.
 const ROOM: &str = include_str!("../../assets/room.html");
@@ -840,6 +845,9 @@ const ROOM: &str = include_str!("../../assets/room.html");
 const BOARD: &str = include_str!("../../../../examples/board.html");
 /// The page of a community.
 const CHAT: &str = include_str!("../../../../examples/chat.html");
+/// The page of a voice room, and what it does it by.
+const VOICE: &str = include_str!("../../../../examples/voice.html");
+const VOICE_MODULE: &str = include_str!("../../../../examples/voice.js");
 
 /// The page that shows a stream at work in a browser.
 const DEMO: &str = include_str!("../../assets/demo.html");

@@ -175,8 +175,8 @@ fn need(method: &str, route: &str) -> Option<Need> {
     let need = match (method, route) {
         (
             "GET",
-            "/" | "/room" | "/board" | "/chat" | "/healthz" | "/v1/health" | "/ping"
-            | "/v1/openapi.json",
+            "/" | "/room" | "/board" | "/chat" | "/voice" | "/voice.js" | "/healthz" | "/v1/health"
+            | "/ping" | "/v1/openapi.json",
         ) => Nothing,
         ("GET", "/metrics") => Operator,
         // What is told of is decided for each channel.
@@ -313,6 +313,8 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         ("GET", "/room"),
         ("GET", "/board"),
         ("GET", "/chat"),
+        ("GET", "/voice"),
+        ("GET", "/voice.js"),
         ("GET", "/healthz"),
         ("GET", "/v1/health"),
         ("GET", "/metrics"),
