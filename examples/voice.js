@@ -638,9 +638,9 @@ class Peer {
     this.videoSlots = features.videoSlots ?? 0;
     const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
     this.pc = pc;
-    this.#senders.audio = pc.addTransceiver('audio', { direction: 'sendonly' });
+    this.#senders.audio = this.#add('audio', { direction: 'sendonly' });
     for (let slot = 0; slot < features.audioSlots; slot += 1) {
-      this.#audio.push(this.#play(pc.addTransceiver('audio', { direction: 'recvonly' })));
+      this.#audio.push(this.#play(this.#add('audio', { direction: 'recvonly' })));
     }
     pc.onicecandidate = ({ candidate }) => on.trickle(candidate?.toJSON() ?? null);
     pc.onconnectionstatechange = () => this.#stateChanged();
@@ -653,7 +653,7 @@ class Peer {
     const transceiver = this.#senders[kind];
     if (transceiver) return transceiver.sender.replaceTrack(track ?? null);
     if (!track) return;
-    this.#senders[kind] = this.pc.addTransceiver(track, {
+    this.#senders[kind] = this.#add(track, {
       direction: 'sendonly',
       sendEncodings: kind === 'video' ? LAYERS : SCREEN,
     });
@@ -665,7 +665,7 @@ class Peer {
     const wanted = Math.min(this.videoSlots, pictures === 0 ? 0 : 2 ** Math.ceil(Math.log2(pictures)));
     if (this.#video.length >= wanted) return;
     while (this.#video.length < wanted) {
-      const transceiver = this.pc.addTransceiver('video', { direction: 'recvonly' });
+      const transceiver = this.#add('video', { direction: 'recvonly' });
       this.#video.push({ transceiver, stream: new MediaStream([transceiver.receiver.track]) });
     }
     this.negotiate();
@@ -741,6 +741,15 @@ class Peer {
     for (const { element } of this.#audio) element.srcObject = null;
   }
 
+  /** Adds a medium for the codecs that servers forward, which keeps offers small. */
+  #add(what, init) {
+    const transceiver = this.pc.addTransceiver(what, init);
+    const { kind } = transceiver.receiver.track;
+    const codecs = RTCRtpReceiver.getCapabilities(kind)?.codecs.filter(isForwarded);
+    if (codecs?.length) transceiver.setCodecPreferences?.(codecs);
+    return transceiver;
+  }
+
   #stateChanged() {
     const state = this.pc.connectionState;
     this.on.changed(state);
@@ -778,6 +787,12 @@ class Peer {
     if (this.#closed || !before) return;
     this.on.measured(qualityOf(before, now));
   }
+}
+
+/** Whether servers forward what is written by a codec: Opus, VP8, and H.264 of the kind that all browsers read. */
+function isForwarded({ mimeType, sdpFmtpLine = '' }) {
+  if (mimeType === 'video/H264') return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42e01f/i.test(sdpFmtpLine);
+  return ['audio/opus', 'video/VP8', 'video/rtx'].includes(mimeType);
 }
 
 /** Sums up what the statistics of a peer connection say. */

@@ -13,12 +13,12 @@ export class Browser {
     this.#profile = profile
   }
 
-  static async start(): Promise<Browser> {
+  static async start(flags: readonly string[] = []): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), "floe-browser-"))
     const context = await chromium.launchPersistentContext(profile, {
       executablePath: process.env["FLOE_BROWSER"] ?? "/usr/bin/chromium",
       headless: true,
-      args: FLAGS,
+      args: [...FLAGS, ...flags],
     })
     return new Browser(context, profile)
   }
