@@ -145,12 +145,15 @@ impl World {
         self.forwarder
             .handle(self.now, MediaInput::Signal { seat, signal });
         let answer = std::iter::from_fn(|| self.forwarder.poll_output())
-            .find_map(|output| match output {
-                MediaOutput::Signal {
+            .find_map(|output| {
+                if let MediaOutput::Signal {
                     signal: Signal::Answer(sdp),
                     ..
-                } => Some(sdp),
-                _ => None,
+                } = output
+                {
+                    return Some(sdp);
+                }
+                None
             })
             .expect("an answer");
         let answer = SdpAnswer::from_sdp_string(&answer).expect("SDP");

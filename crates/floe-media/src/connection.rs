@@ -15,6 +15,7 @@ use crate::counters::Counters;
 use crate::intake::Intake;
 use crate::renumber::Renumber;
 use crate::rtp;
+use crate::schedule::Turn;
 use crate::streams::Place;
 
 /// A peer connection, and what was agreed on it.
@@ -24,8 +25,8 @@ pub struct Connection {
     pub rtc: Rtc,
     /// What STUN messages for it name.
     pub ufrag: Box<str>,
-    /// When it wants to be woken.
-    pub due: Option<Instant>,
+    /// When it is asked and woken.
+    pub turn: Turn,
     /// What comes, and how well.
     pub intake: Intake,
     /// The media to send voices by, in the order of the offer.
@@ -64,7 +65,7 @@ impl Connection {
         Self {
             rtc,
             ufrag: Box::default(),
-            due: None,
+            turn: Turn::default(),
             intake,
             audio_slots: Vec::new(),
             microphone: None,

@@ -1,6 +1,6 @@
 //! The forwarding unit: what comes in, and what goes out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +24,7 @@ use crate::intake::Intake;
 use crate::peer::Peer;
 use crate::recording::{Recorded, Tap};
 use crate::room::Room;
+use crate::schedule::Schedule;
 use crate::{rtp, stun};
 
 mod checks;
@@ -38,8 +39,8 @@ pub struct Forwarder {
     seats: HashMap<SeatId, usize>,
     rooms: BTreeMap<RoomId, Room>,
     demux: Demux,
-    /// When peers want to be woken.
-    due: BTreeSet<(Instant, usize)>,
+    /// Who is to be asked, and when.
+    schedule: Schedule,
     /// Packets that came and are not forwarded yet.
     arrived: VecDeque<(usize, RtpPacket)>,
     transmits: VecDeque<Transmit>,
@@ -90,7 +91,7 @@ impl Forwarder {
             seats: HashMap::new(),
             rooms: BTreeMap::new(),
             demux: Demux::default(),
-            due: BTreeSet::new(),
+            schedule: Schedule::default(),
             arrived: VecDeque::new(),
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -119,7 +120,12 @@ impl Forwarder {
 
     /// Returns the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        loop {
+            if let Some(transmit) = self.transmits.pop_front() {
+                return Some(transmit);
+            }
+            self.ask_next()?;
+        }
     }
 
     /// Returns the next thing to tell, oldest first.
@@ -134,7 +140,7 @@ impl Forwarder {
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let peers = self.due.first().map(|(at, _)| *at);
+        let peers = self.schedule.next();
         peers.into_iter().chain(self.checks.due()).min()
     }
 
@@ -202,14 +208,17 @@ impl Forwarder {
 
     /// Wakes those whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(at, peer)) = self.due.first()
-            && at <= now
-        {
-            self.due.remove(&(at, peer));
-            if let Some(connection) = self.connection(peer) {
-                connection.due = None;
+        while let Some(at) = self.schedule.next_due(now) {
+            let Some(connection) = self.peers.get_mut(at).and_then(Peer::connection) else {
+                continue;
+            };
+            match connection.turn.look(now) {
+                Ok(()) => {
+                    let _ = self.drive(now, at, Input::Timeout(now));
+                }
+                Err(Some(later)) => self.schedule.wake(later, at, &mut connection.turn),
+                Err(None) => {}
             }
-            let _ = self.drive(now, peer, Input::Timeout(now));
         }
         self.check(now);
         self.forward_all(now);
@@ -367,6 +376,16 @@ impl Forwarder {
         taken
     }
 
+    /// Asks the peer that was given something first what comes of it; `None` where there is none.
+    fn ask_next(&mut self) -> Option<()> {
+        let (now, at) = self.schedule.next_given()?;
+        if self.connection(at).is_some_and(|one| one.turn.take()) {
+            let _ = self.drive(now, at, Input::Timeout(now));
+            self.forward_all(now);
+        }
+        Some(())
+    }
+
     /// Does what a peer's connection wants done.
     fn drain(&mut self, now: Instant, at: usize) {
         loop {
@@ -394,13 +413,8 @@ impl Forwarder {
                 Ok(Output::Event(event)) => connection.measure(&event, &mut self.counters),
                 Ok(Output::Timeout(due)) => {
                     let alive = connection.rtc.is_alive();
-                    let before = connection.due.replace(due);
-                    if before != Some(due) {
-                        if let Some(before) = before {
-                            self.due.remove(&(before, at));
-                        }
-                        self.due.insert((due, at));
-                    }
+                    connection.turn.take();
+                    self.schedule.wake(due, at, &mut connection.turn);
                     if !alive {
                         self.disconnect(now, at);
                     }
@@ -492,7 +506,7 @@ impl Forwarder {
         source: u64,
         packet: &RtpPacket,
     ) {
-        let Some(connection) = self.connection(to) else {
+        let Some(connection) = self.peers.get_mut(to).and_then(Peer::connection) else {
             return;
         };
         if !connection.rtc.is_connected() {
@@ -521,7 +535,7 @@ impl Forwarder {
             stream.write_rtp(write);
             self.counters.packets_out += 1;
             self.counters.bytes_out += packet.payload.len() as u64;
-            let _ = self.drive(now, to, Input::Timeout(now));
+            self.schedule.give(now, to, &mut connection.turn);
         }
     }
 
@@ -595,13 +609,11 @@ impl Forwarder {
             return;
         };
         self.demux.forget_name(&connection.ufrag);
-        if let Some(due) = connection.due {
-            self.due.remove(&(due, at));
-        }
+        self.schedule.forget(at, &connection.turn);
     }
 
     fn connection(&mut self, at: usize) -> Option<&mut Connection> {
-        self.peers.get_mut(at)?.connection.as_deref_mut()
+        self.peers.get_mut(at)?.connection()
     }
 
     /// Returns the server's own address that a remote one is paired with.

@@ -9,9 +9,10 @@
 //! sends, and as many media to receive as it wants at once: *slots*. Which voice or picture a slot
 //! carries changes as people come, go and speak, without another offer.
 //!
-//! After each call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit),
+//! After a call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit), then
 //! [`poll_output`](Forwarder::poll_output) and, where rooms are recorded,
-//! [`poll_recorded`](Forwarder::poll_recorded).
+//! [`poll_recorded`](Forwarder::poll_recorded). Whoever has several datagrams hands in all of them first: a
+//! receiver is then asked once for all that it is sent, which costs a good part less.
 
 mod audio;
 mod bucket;
@@ -29,6 +30,7 @@ pub mod recording;
 mod renumber;
 mod room;
 mod rtp;
+mod schedule;
 mod streams;
 mod stun;
 

@@ -29,6 +29,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Returns what carries their media, if there is something.
+    pub fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_deref_mut()
+    }
+
     /// Whether what they say is for others.
     pub const fn is_heard(&self) -> bool {
         self.sends.audio && !self.muted
