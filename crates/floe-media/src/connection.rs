@@ -166,7 +166,10 @@ impl Connection {
             let rate = self.clock_of(stats.mid);
             self.intake.take_asked(stats, rate, counters);
         } else if let Event::MediaEgressStats(stats) = event {
-            self.intake.take_sent(stats, counters);
+            let mut slots = self.audio_slots.iter();
+            let slot = slots.find(|slot| slot.mid == stats.mid);
+            let gaps = slot.map_or(0, |slot| slot.renumber.gaps());
+            self.intake.take_sent(stats, gaps, counters);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::quality::{Grading, Measure};
-use crate::streams::Streams;
+use crate::streams::{Streams, Tally};
 
 /// What came on a connection, how well, and how much more may come.
 #[derive(Debug)]
@@ -33,20 +33,23 @@ pub struct Intake {
     came_at: Option<Instant>,
     /// When it was last seen to be connected.
     connected_at: Option<Instant>,
+    /// When it was last seen to be lost.
+    lost_at: Option<Instant>,
     grading: Grading,
     /// What str0m counted by now, of each stream that goes out.
     sent: Vec<Sent>,
     /// What it counted of each stream that comes.
     asked: Vec<Asked>,
-    /// What was lost of the packets that went out since it was judged, and of how many.
-    lost_out: (f64, f64),
+    /// What was lost of the packets that went out since it was judged.
+    lost_out: Tally,
     is_measured: bool,
 }
 
 #[derive(Debug)]
 struct Sent {
     place: (Mid, Option<Rid>),
-    packets: u64,
+    /// The highest number that the browser has reported.
+    numbers: u64,
     lost: u64,
     nacks: u64,
     plis: u64,
@@ -70,6 +73,8 @@ const ADDRESSES_EVER_MAX: u32 = 1_024;
 const LOST: Duration = Duration::from_secs(5);
 /// Who sends nothing of their own proves every 4 to 6 seconds that they are there (RFC 7675).
 const LOST_SILENT: Duration = Duration::from_millis(7_500);
+/// For so long after it came back, what was missed meanwhile is still told, and not judged.
+const FORGIVEN: Duration = Duration::from_secs(8);
 /// What stays lost for so long, or never was there, gives back what it has.
 const STAYS: Duration = Duration::from_secs(30);
 
@@ -87,11 +92,12 @@ impl Intake {
             began_at: now,
             came_at: None,
             connected_at: None,
+            lost_at: None,
             live: 0,
             grading: Grading::default(),
             sent: Vec::new(),
             asked: Vec::new(),
-            lost_out: (0.0, 0.0),
+            lost_out: Tally::default(),
             is_measured: false,
         }
     }
@@ -113,15 +119,16 @@ impl Intake {
         self.rate.take(bytes as f64 * 8.0, now)
     }
 
-    /// Takes note of what str0m counted of a stream that goes out.
-    pub fn take_sent(&mut self, stats: &MediaEgressStats, counters: &mut Counters) {
+    /// Takes note of what str0m counted of a stream that goes out, in which there are so many gaps: the
+    /// browser misses them, and its way is not to blame.
+    pub fn take_sent(&mut self, stats: &MediaEgressStats, gaps: u64, counters: &mut Counters) {
         let place = (stats.mid, stats.rid);
         let at = match self.sent.iter().position(|one| one.place == place) {
             Some(at) => at,
             None => {
                 self.sent.push(Sent {
                     place,
-                    packets: 0,
+                    numbers: 0,
                     lost: 0,
                     nacks: 0,
                     plis: 0,
@@ -130,21 +137,21 @@ impl Intake {
             }
         };
         let sent = &mut self.sent[at];
-        let packets = stats.packets.saturating_sub(sent.packets);
-        if let Some(lost) = stats.loss {
-            self.lost_out.0 += f64::from(lost) * packets as f64;
-            self.lost_out.1 += packets as f64;
+        // A report is as old as it is, and of all packets up to its number.
+        let report = stats.remote.as_ref();
+        let missed = report.map_or(0, |remote| remote.packets_lost);
+        let lost = missed.saturating_sub(gaps).max(sent.lost);
+        let numbers = report.map_or(0, |remote| *remote.maximum_sequence_number);
+        if sent.numbers > 0 {
+            self.lost_out.lost += lost - sent.lost;
+            self.lost_out.expected += numbers.saturating_sub(sent.numbers);
         }
-        let lost = stats
-            .remote
-            .as_ref()
-            .map_or(0, |remote| remote.packets_lost);
-        counters.lost_out += lost.saturating_sub(sent.lost);
+        counters.lost_out += lost - sent.lost;
         counters.nacks_in += stats.nacks.saturating_sub(sent.nacks);
         counters.plis_in += (stats.plis + stats.firs).saturating_sub(sent.plis);
         *sent = Sent {
             place,
-            packets: stats.packets,
+            numbers: numbers.max(sent.numbers),
             lost,
             nacks: stats.nacks,
             plis: stats.plis + stats.firs,
@@ -210,17 +217,20 @@ impl Intake {
             return State::Is(Quality::None);
         }
         if silent.max(broken) >= lost_after {
+            self.lost_at = Some(now);
             return State::Is(Quality::Lost);
         }
         if std::mem::take(&mut self.is_measured) {
             let tally = self.streams.tally();
             counters.lost_in += tally.lost;
-            let (lost, sent) = std::mem::take(&mut self.lost_out);
-            let part = |lost: f64, all: f64| (all > 0.0).then(|| (lost / all) as f32);
+            let out = std::mem::take(&mut self.lost_out);
             self.live = tally.live;
+            if self.lost_at.is_some_and(|then| since(then) < FORGIVEN) {
+                return State::Is(self.grading.word());
+            }
             return State::Is(self.grading.judge(&Measure {
-                lost_in: part(tally.lost as f64, tally.expected as f64),
-                lost_out: part(lost, sent),
+                lost_in: tally.part_lost(),
+                lost_out: out.part_lost(),
                 round_trip: self.round_trip,
             }));
         }

@@ -18,6 +18,8 @@ pub struct Renumber {
     shift: u32,
     /// The newest packet that went out, and when.
     newest: Option<Newest>,
+    /// How many went out.
+    count: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +41,14 @@ impl Renumber {
             first: (0, BEGIN),
             shift: 0,
             newest: None,
+            count: 0,
         }
+    }
+
+    /// Returns how many numbers no packet had: it never came to the server, or has not by now.
+    pub fn gaps(&self) -> u64 {
+        let numbers = self.newest.map_or(0, |newest| newest.sequence + 1 - BEGIN);
+        numbers.saturating_sub(self.count)
     }
 
     /// Returns the number and time of a packet here; `source` is another whenever the numbers of
@@ -65,6 +74,7 @@ impl Renumber {
         }
         let (first_there, first_here) = self.first;
         let here = sequence.checked_sub(first_there)? + first_here;
+        self.count += 1;
         let time = time.wrapping_add(self.shift);
         if self.newest.is_none_or(|newest| newest.sequence < here) {
             self.newest = Some(Newest {
@@ -97,7 +107,9 @@ mod tests {
         let mut stream = Renumber::new(RATE);
         assert_eq!(stream.next(1, 500, 9_000, at(0)), Some((1, 9_000)));
         assert_eq!(stream.next(1, 502, 10_920, at(40)), Some((3, 10_920)));
+        assert_eq!(stream.gaps(), 1);
         assert_eq!(stream.next(1, 501, 9_960, at(41)), Some((2, 9_960)));
+        assert_eq!(stream.gaps(), 0);
         let (sequence, time) = stream.next(2, 70_000, 5, at(100)).unwrap();
         assert_eq!(sequence, 4);
         assert_eq!(time, 10_920 + 60 * 48);

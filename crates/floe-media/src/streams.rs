@@ -34,6 +34,13 @@ pub struct Tally {
     pub live: u64,
 }
 
+impl Tally {
+    /// Returns which part is missing, where there was something to miss.
+    pub fn part_lost(&self) -> Option<f32> {
+        (self.expected > 0).then(|| self.lost.min(self.expected) as f32 / self.expected as f32)
+    }
+}
+
 #[derive(Debug)]
 struct Stream {
     ssrc: u32,

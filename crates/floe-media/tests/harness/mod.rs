@@ -2,15 +2,20 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod guard;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use floe_core::voice::{MediaInput, MediaOutput, SeatId, Sends, Signal, Track};
+use floe_core::voice::{
+    MediaError, MediaInput, MediaOutput, Quality, SeatId, Sends, Signal, Track,
+};
 use floe_media::{Config, Datagram, Forwarder, Local};
 use floe_proto::RoomId;
-use str0m::change::SdpAnswer;
+use guard::Guard;
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
@@ -28,12 +33,32 @@ pub struct World {
     pub now: Instant,
     pub forwarder: Forwarder,
     pub browsers: Vec<Browser>,
-    /// What is under way: when it arrives, whether at the server, of which browser.
-    wire: VecDeque<(Instant, bool, usize, Vec<u8>)>,
+    /// What is under way.
+    wire: VecDeque<Passing>,
+    /// What the forwarder may send where.
+    pub guard: Guard,
     /// What the forwarder said that was no answer.
     pub outputs: Vec<MediaOutput>,
     /// Decides whether a datagram is lost: whether it is to the server, and of whom.
     pub loses: Box<dyn FnMut(bool, usize) -> bool>,
+    /// Decides how long each copy of a datagram takes that is not lost.
+    pub carries: Carries,
+    /// Datagrams to the server, where a test wants to see them.
+    pub overheard: Option<Vec<(SocketAddr, Vec<u8>)>>,
+}
+
+/// Decides how long each copy of a datagram takes; without one, it is lost.
+pub type Carries = Box<dyn FnMut(&Passing) -> Vec<Duration>>;
+
+/// A datagram that is under way.
+pub struct Passing {
+    /// When it arrives; when it was sent, before that is known.
+    pub at: Instant,
+    pub to_server: bool,
+    /// Of which browser, and its address.
+    pub browser: usize,
+    pub address: SocketAddr,
+    pub bytes: Vec<u8>,
 }
 
 /// A participant's browser.
@@ -43,7 +68,15 @@ pub struct Browser {
     pub address: SocketAddr,
     pub microphone: Mid,
     pub heard: Vec<RtpPacket>,
+    /// By which medium each of those came.
+    pub heard_by: Vec<Mid>,
     pub tracks: Vec<Track>,
+    /// How well media reach it, as was told last.
+    pub quality: Quality,
+    /// Whether it is there, and works.
+    pub is_here: bool,
+    /// What the server answered to its last offer.
+    pub answer: String,
     sequence: u64,
     due: Instant,
 }
@@ -69,14 +102,22 @@ impl World {
             wire: VecDeque::new(),
             outputs: Vec::new(),
             loses: Box::new(|_, _| false),
+            carries: Box::new(|_| vec![DELAY]),
+            overheard: None,
+            guard: Guard::default(),
         }
     }
 
     /// Has somebody join and offer their voice; returns their place.
     pub fn join(&mut self, user: &str) -> usize {
+        self.join_in(ROOM, user).unwrap()
+    }
+
+    /// Has somebody join a room and offer their voice; returns their place.
+    pub fn join_in(&mut self, room: RoomId, user: &str) -> Result<usize, MediaError> {
         let at = self.browsers.len();
         let seat = SeatId {
-            room: ROOM,
+            room,
             seat: at as u64 + 1,
         };
         let sends = Sends {
@@ -87,57 +128,130 @@ impl World {
         self.forwarder
             .handle(self.now, MediaInput::Joined { seat, user, sends });
         let address: SocketAddr = ([10, 0, 0, u8::try_from(at).unwrap() + 1], 5_000).into();
-        let mut rtc = Rtc::builder().set_rtp_mode(true).build(self.now);
-        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
-        let mut api = rtc.sdp_api();
-        let microphone = api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
-        for _ in 0..self.forwarder.features().audio_slots {
+        self.browsers.push(new_browser(self.now, seat, address));
+        self.offer_all(at)?;
+        Ok(at)
+    }
+
+    /// Has somebody's browser be another one, with nothing kept, on the same seat.
+    pub fn reconnect(&mut self, at: usize) {
+        let before = &self.browsers[at];
+        let mut address = before.address;
+        address.set_port(address.port() + 1);
+        let browser = new_browser(self.now, before.seat, address);
+        self.browsers[at] = browser;
+        self.offer_all(at).unwrap();
+    }
+
+    /// Has somebody's browser look for a way to the server again, from another address.
+    pub fn restart_ice(&mut self, at: usize) -> Result<(), MediaError> {
+        let browser = &mut self.browsers[at];
+        let port = browser.address.port() + 1;
+        browser.address.set_port(port);
+        let mut api = browser.rtc.sdp_api();
+        api.ice_restart(false);
+        let (offer, pending) = api.apply().unwrap();
+        let host = Candidate::host(browser.address, "udp").unwrap();
+        self.negotiate(at, &offer, pending)?;
+        self.browsers[at].rtc.add_local_candidate(host);
+        Ok(())
+    }
+
+    /// Has somebody leave.
+    pub fn leave(&mut self, at: usize) {
+        let seat = self.browsers[at].seat;
+        self.browsers[at].is_here = false;
+        self.forwarder.handle(self.now, MediaInput::Left(seat));
+        self.settle();
+    }
+
+    /// Has a moderator keep somebody from being heard, or no longer.
+    pub fn mute(&mut self, at: usize, muted: bool) {
+        let seat = self.browsers[at].seat;
+        let sends = Sends {
+            audio: true,
+            ..Sends::default()
+        };
+        let input = MediaInput::Changed { seat, sends, muted };
+        self.forwarder.handle(self.now, input);
+        self.settle();
+    }
+
+    /// Hands the server a datagram as if it came from an address.
+    pub fn inject(&mut self, source: SocketAddr, bytes: &[u8]) {
+        self.guard.came(source, bytes.len());
+        let datagram = Datagram {
+            protocol: Protocol::Udp,
+            source,
+            bytes,
+        };
+        self.forwarder.receive(self.now, datagram);
+        self.settle();
+    }
+
+    /// Offers a voice, and to receive as many as there are.
+    fn offer_all(&mut self, at: usize) -> Result<(), MediaError> {
+        let slots = self.forwarder.features().audio_slots;
+        let browser = &mut self.browsers[at];
+        let mut api = browser.rtc.sdp_api();
+        browser.microphone = api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        for _ in 0..slots {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
         let (offer, pending) = api.apply().unwrap();
-        self.forwarder.handle(
-            self.now,
-            MediaInput::Signal {
-                seat,
-                signal: Signal::Offer {
-                    sdp: offer.to_sdp_string().into(),
-                    sources: Box::default(),
-                },
-            },
-        );
-        let answer = std::iter::from_fn(|| self.forwarder.poll_output())
-            .find_map(|output| {
-                if let MediaOutput::Signal {
-                    signal: Signal::Answer(sdp),
-                    ..
-                } = output
-                {
-                    return Some(sdp);
-                }
-                self.outputs.push(output);
-                None
-            })
-            .expect("an answer");
-        let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
-        rtc.sdp_api().accept_answer(pending, answer).unwrap();
-        self.browsers.push(Browser {
-            seat,
-            rtc,
-            address,
-            microphone,
-            heard: Vec::new(),
-            tracks: Vec::new(),
-            sequence: 1,
-            due: self.now,
-        });
-        at
+        self.negotiate(at, &offer, pending)
+    }
+
+    fn negotiate(
+        &mut self,
+        at: usize,
+        offer: &SdpOffer,
+        pending: SdpPendingOffer,
+    ) -> Result<(), MediaError> {
+        let answer = self.signal(at, &offer.to_sdp_string())?;
+        let browser = &mut self.browsers[at];
+        browser.answer = answer.into();
+        let answer = SdpAnswer::from_sdp_string(&browser.answer).unwrap();
+        browser
+            .rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .unwrap();
+        self.settle();
+        Ok(())
+    }
+
+    /// Hands the server somebody's offer, and returns its answer.
+    pub fn signal(&mut self, at: usize, sdp: &str) -> Result<Box<str>, MediaError> {
+        let seat = self.browsers[at].seat;
+        let signal = Signal::Offer {
+            sdp: sdp.into(),
+            sources: Box::default(),
+        };
+        let input = MediaInput::Signal { seat, signal };
+        self.forwarder.handle(self.now, input);
+        let mut answer = None;
+        while let Some(output) = self.forwarder.poll_output() {
+            if let MediaOutput::Signal {
+                signal: Signal::Answer(sdp),
+                ..
+            } = output
+            {
+                answer = Some(Ok(sdp));
+            } else if let MediaOutput::Refused { error, .. } = output {
+                answer = Some(Err(error));
+            } else {
+                self.take_output(output);
+            }
+        }
+        answer.expect("an answer")
     }
 
     /// Has somebody say something of 20 ms, of a level in dBov.
     pub fn say(&mut self, at: usize, level: i8, word: &[u8]) {
         let now = self.now;
         let browser = &mut self.browsers[at];
-        if !browser.rtc.is_connected() {
+        if !browser.is_here || !browser.rtc.is_connected() {
             return;
         }
         let sequence = browser.sequence;
@@ -152,7 +266,7 @@ impl World {
         });
         let mut api = browser.rtc.direct_api();
         api.stream_tx_by_mid(mid, None).unwrap().write_rtp(write);
-        browser.rtc.handle_input(Input::Timeout(now)).unwrap();
+        browser.feed(Input::Timeout(now));
         self.settle();
     }
 
@@ -161,9 +275,9 @@ impl World {
         let end = self.now + span;
         while self.now < end {
             self.now += STEP;
-            while let Some(index) = self.wire.iter().position(|(at, ..)| *at <= self.now) {
-                let (_, to_server, browser, bytes) = self.wire.remove(index).unwrap();
-                self.deliver(to_server, browser, &bytes);
+            while let Some(index) = self.wire.iter().position(|one| one.at <= self.now) {
+                let passing = self.wire.remove(index).unwrap();
+                self.deliver(&passing);
             }
             if self
                 .forwarder
@@ -174,8 +288,7 @@ impl World {
             }
             for at in 0..self.browsers.len() {
                 if self.browsers[at].due <= self.now {
-                    let input = Input::Timeout(self.now);
-                    self.browsers[at].rtc.handle_input(input).unwrap();
+                    self.browsers[at].feed(Input::Timeout(self.now));
                 }
             }
             self.settle();
@@ -184,71 +297,135 @@ impl World {
 
     /// Takes out all that anybody has to say.
     fn settle(&mut self) {
-        let arrives = self.now + DELAY;
         while let Some(transmit) = self.forwarder.poll_transmit() {
-            let to = self.browsers.iter();
-            let mut to = to
-                .enumerate()
-                .filter(|(_, one)| one.address == transmit.destination);
-            let Some((to, _)) = to.next() else {
-                panic!("a datagram to nobody: {}", transmit.destination);
-            };
-            if !(self.loses)(false, to) {
-                self.wire
-                    .push_back((arrives, false, to, transmit.bytes.to_vec()));
+            let address = transmit.destination;
+            self.guard.goes(address, transmit.bytes.len());
+            let to = self.browsers.iter().position(|one| one.address == address);
+            if let Some(to) = to {
+                self.send(false, to, transmit.bytes.to_vec());
             }
         }
         while let Some(output) = self.forwarder.poll_output() {
-            if let MediaOutput::Tracks { seat, tracks } = &output
-                && let Some(browser) = self.browsers.iter_mut().find(|one| one.seat == *seat)
-            {
-                browser.tracks = tracks.to_vec();
-            }
-            self.outputs.push(output);
+            self.take_output(output);
         }
         for at in 0..self.browsers.len() {
-            loop {
-                match self.browsers[at].rtc.poll_output().unwrap() {
-                    Output::Timeout(due) => {
-                        self.browsers[at].due = due;
-                        break;
-                    }
-                    Output::Transmit(transmit) => {
-                        if !(self.loses)(true, at) {
-                            let bytes = transmit.contents.to_vec();
-                            self.wire.push_back((arrives, true, at, bytes));
-                        }
-                    }
-                    Output::Event(Event::RtpPacket(packet)) => {
-                        self.browsers[at].heard.push(packet);
-                    }
-                    Output::Event(_) => {}
-                }
+            while let Some(bytes) = self.browsers[at].drain() {
+                self.send(true, at, bytes);
             }
         }
     }
 
-    fn deliver(&mut self, to_server: bool, at: usize, bytes: &[u8]) {
-        let address = self.browsers[at].address;
-        if to_server {
-            let datagram = Datagram {
-                protocol: Protocol::Udp,
-                source: address,
-                bytes,
+    fn take_output(&mut self, output: MediaOutput) {
+        let seat = match &output {
+            MediaOutput::Tracks { seat, .. } | MediaOutput::Quality { seat, .. } => *seat,
+            MediaOutput::Signal { .. }
+            | MediaOutput::Refused { .. }
+            | MediaOutput::Speaking { .. } => return self.outputs.push(output),
+        };
+        if let Some(browser) = self.browsers.iter_mut().find(|one| one.seat == seat) {
+            if let MediaOutput::Tracks { tracks, .. } = &output {
+                browser.tracks = tracks.to_vec();
+            }
+            if let MediaOutput::Quality { quality, .. } = &output {
+                browser.quality = *quality;
+            }
+        }
+        self.outputs.push(output);
+    }
+
+    /// Puts a datagram on its way, unless it is lost.
+    fn send(&mut self, to_server: bool, browser: usize, bytes: Vec<u8>) {
+        if (self.loses)(to_server, browser) || !self.browsers[browser].is_here {
+            return;
+        }
+        let passing = Passing {
+            at: self.now,
+            to_server,
+            browser,
+            address: self.browsers[browser].address,
+            bytes,
+        };
+        for delay in (self.carries)(&passing) {
+            self.wire.push_back(Passing {
+                at: self.now + delay,
+                bytes: passing.bytes.clone(),
+                ..passing
+            });
+        }
+    }
+
+    fn deliver(&mut self, passing: &Passing) {
+        if passing.to_server {
+            if let Some(overheard) = &mut self.overheard {
+                overheard.push((passing.address, passing.bytes.clone()));
+            }
+            // Browsers know the secret that they write.
+            if passing.bytes.first().is_some_and(|first| *first < 4) {
+                self.guard.proves(passing.address);
+            }
+            return self.inject(passing.address, &passing.bytes);
+        }
+        let browser = &mut self.browsers[passing.browser];
+        let contents = DatagramRecv::try_from(&*passing.bytes).unwrap();
+        if browser.address == passing.address {
+            let receive = Receive {
+                proto: Protocol::Udp,
+                source: SERVER.into(),
+                destination: passing.address,
+                contents,
             };
-            self.forwarder.receive(self.now, datagram);
-        } else {
-            let input = Input::Receive(
-                self.now,
-                Receive {
-                    proto: Protocol::Udp,
-                    source: SERVER.into(),
-                    destination: address,
-                    contents: DatagramRecv::try_from(bytes).unwrap(),
-                },
-            );
-            self.browsers[at].rtc.handle_input(input).unwrap();
+            browser.feed(Input::Receive(self.now, receive));
         }
         self.settle();
+    }
+}
+
+impl Browser {
+    /// Hands in something; what fails is there no longer.
+    fn feed(&mut self, input: Input<'_>) {
+        if self.is_here && self.rtc.handle_input(input).is_err() {
+            self.is_here = false;
+        }
+    }
+
+    /// Takes note of what happens, and returns the next datagram to send.
+    fn drain(&mut self) -> Option<Vec<u8>> {
+        while self.is_here {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(due)) => {
+                    self.due = due;
+                    return None;
+                }
+                Ok(Output::Transmit(transmit)) => return Some(transmit.contents.to_vec()),
+                Ok(Output::Event(Event::RtpPacket(packet))) => {
+                    let mut api = self.rtc.direct_api();
+                    let stream = api.stream_rx(&packet.header.ssrc);
+                    self.heard_by.push(stream.unwrap().mid());
+                    self.heard.push(packet);
+                }
+                Ok(Output::Event(_)) => {}
+                Err(_) => self.is_here = false,
+            }
+        }
+        None
+    }
+}
+
+fn new_browser(now: Instant, seat: SeatId, address: SocketAddr) -> Browser {
+    let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
+    rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+    Browser {
+        seat,
+        rtc,
+        address,
+        microphone: Mid::new(),
+        heard: Vec::new(),
+        heard_by: Vec::new(),
+        tracks: Vec::new(),
+        quality: Quality::None,
+        is_here: true,
+        answer: String::new(),
+        sequence: 1,
+        due: now,
     }
 }
