@@ -1,14 +1,14 @@
 //! What carries the media of one participant: a peer connection with a browser.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use floe_core::voice::{MediaError, Source};
 use str0m::change::SdpOffer;
 use str0m::format::Codec;
 use str0m::media::{MediaKind, Mid, Pt, Rid};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
-use str0m::{Event, Rtc, RtcError};
+use str0m::{Event, PacerReason, Reason, Rtc, RtcError};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -17,6 +17,7 @@ use crate::renumber::Renumber;
 use crate::rtp;
 use crate::schedule::Turn;
 use crate::streams::Place;
+use crate::video::{Budget, LAYERS_MAX, PictureCodec, PictureSlot};
 
 /// A peer connection, and what was agreed on it.
 #[derive(Debug)]
@@ -31,12 +32,22 @@ pub struct Connection {
     pub intake: Intake,
     /// The media to send voices by, in the order of the offer.
     pub audio_slots: Vec<AudioSlot>,
+    /// The media to send pictures by, in the order of the offer.
+    pub picture_slots: Vec<PictureSlot>,
     /// By which medium the browser sends its voice.
     pub microphone: Option<Mid>,
+    /// By which medium it sends its camera.
+    pub camera: Option<Mid>,
+    /// By which medium it sends its screen.
+    pub screen: Option<Mid>,
+    /// How much of pictures reaches it.
+    pub budget: Budget,
     /// The browser's certificate: another one is another browser, or the same with nothing kept.
     fingerprint: Box<str>,
     /// All media, in the order in which they were offered.
     sections: Vec<(Mid, MediaKind)>,
+    /// What the browser calls the forms in which it sends a picture at once.
+    layers: Vec<(Mid, Vec<Rid>)>,
     /// By which medium, and in which form, a stream comes.
     streams: HashMap<Ssrc, (Mid, Option<Rid>)>,
     /// What media show, where the browser said so.
@@ -58,6 +69,8 @@ pub struct AudioSlot {
 const OPUS_RATE: u32 = 48_000;
 /// Ticks of pictures in a second (RFC 7741, RFC 6184).
 const VIDEO_RATE: u32 = 90_000;
+/// How seldom the estimate of a network is looked after that carries no pictures.
+const QUIET_STEP: Duration = Duration::from_millis(100);
 
 impl Connection {
     /// Begins a connection that nothing is agreed on.
@@ -68,9 +81,14 @@ impl Connection {
             turn: Turn::default(),
             intake,
             audio_slots: Vec::new(),
+            picture_slots: Vec::new(),
             microphone: None,
+            camera: None,
+            screen: None,
+            budget: Budget::default(),
             fingerprint: fingerprint.into(),
             sections: Vec::new(),
+            layers: Vec::new(),
             streams: HashMap::new(),
             sources: Vec::new(),
         }
@@ -93,41 +111,104 @@ impl Connection {
         let answer = self.rtc.sdp_api().accept_offer(offer.sdp)?;
         self.sources = sources.into();
         self.sections = offer.sections;
+        self.layers = offer.layers;
         self.ufrag = self.rtc.direct_api().local_ice_credentials().ufrag.into();
         Ok(answer.to_sdp_string().into())
     }
 
-    /// Looks at what the media are for by now.
-    pub fn refresh(&mut self) {
+    /// Looks at what the media are for by now; of pictures so many are sent at once.
+    pub fn refresh(&mut self, pictures_max: usize) {
         self.microphone = None;
+        self.camera = None;
+        self.screen = None;
         self.streams.clear();
-        let mut slots = Vec::new();
-        for &(mid, kind) in &self.sections {
+        let mut voices = std::mem::take(&mut self.audio_slots);
+        let mut pictures = std::mem::take(&mut self.picture_slots);
+        for (mid, kind) in self.sections.clone() {
             let Some(media) = self.rtc.media(mid).filter(|media| !media.disabled()) else {
                 continue;
             };
             let direction = media.direction();
-            let source = self.source_of(mid, kind);
-            if direction.is_receiving() && source == Source::Microphone && self.microphone.is_none()
-            {
-                self.microphone = Some(mid);
-            }
-            if direction.is_sending()
-                && kind == MediaKind::Audio
-                && let Some(pt) = self.opus_of(mid)
-            {
-                let before = self.audio_slots.iter().position(|slot| slot.mid == mid);
-                slots.push(match before {
-                    Some(at) => self.audio_slots.swap_remove(at),
-                    None => AudioSlot {
-                        mid,
-                        pt,
-                        renumber: Renumber::new(OPUS_RATE),
-                    },
+            if direction.is_receiving() {
+                let by = self.source_of(mid, kind).map(|source| match source {
+                    Source::Microphone => &mut self.microphone,
+                    Source::Camera => &mut self.camera,
+                    Source::Screen => &mut self.screen,
                 });
+                if let Some(by) = by {
+                    by.get_or_insert(mid);
+                }
+            }
+            if !direction.is_sending() {
+                continue;
+            }
+            match kind {
+                MediaKind::Audio => self.audio_slots.extend(self.audio_slot(mid, &mut voices)),
+                MediaKind::Video if self.picture_slots.len() < pictures_max => {
+                    let slot = self.picture_slot(mid, &mut pictures);
+                    self.picture_slots.push(slot);
+                }
+                MediaKind::Video => {}
             }
         }
-        self.audio_slots = slots;
+        self.budget.refresh(&self.rtc, &self.audio_slots);
+    }
+
+    /// Returns all slots in the order of the offer: the places of those for voices, and of those for
+    /// pictures.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.sections.iter().filter_map(|(mid, _)| {
+            let voice = || self.audio_slots.iter().position(|slot| slot.mid == *mid);
+            let picture = || self.picture_slots.iter().position(|slot| slot.mid == *mid);
+            let voice = voice().map(Slot::Voice);
+            voice.or_else(|| picture().map(Slot::Picture))
+        })
+    }
+
+    /// Returns by which medium a picture comes, and what its forms are called.
+    pub fn picture(&self, source: Source) -> (Option<Mid>, &[Rid]) {
+        let mid = match source {
+            Source::Camera => self.camera,
+            Source::Screen => self.screen,
+            Source::Microphone => None,
+        };
+        let layers = self.layers.iter().find(|(of, _)| Some(*of) == mid);
+        (mid, layers.map_or(&[], |(_, layers)| layers))
+    }
+
+    /// Returns which picture comes by a medium.
+    pub fn source_by(&self, mid: Mid) -> Option<Source> {
+        if self.camera == Some(mid) {
+            return Some(Source::Camera);
+        }
+        (self.screen == Some(mid)).then_some(Source::Screen)
+    }
+
+    /// Returns what a packet of a picture is written in.
+    pub fn codec_of(&self, pt: Pt) -> Option<PictureCodec> {
+        let params = self.rtc.codec_config().params();
+        let known = params.iter().find(|one| one.pt() == pt)?;
+        PictureCodec::of(known)
+    }
+
+    /// Returns when to wake the machine that wants to be woken at `due`.
+    ///
+    /// While a network carries no pictures, its estimate is nothing to be woken for often.
+    pub fn wake_at(&self, now: Instant, due: Instant) -> Instant {
+        let is_for_estimate = matches!(
+            self.rtc.last_timeout_reason(),
+            Reason::Pacer(PacerReason::Handle)
+                | Reason::BweDelayControl
+                | Reason::BweProbeControl
+                | Reason::BweProbeEstimator
+        );
+        let has_pictures = self.camera.is_some()
+            || self.screen.is_some()
+            || self.picture_slots.iter().any(|slot| slot.shows.is_some());
+        match is_for_estimate && !has_pictures && self.rtc.is_connected() {
+            true => due.max(now + QUIET_STEP),
+            false => due,
+        }
     }
 
     /// Returns by which medium, and in which form, a packet came.
@@ -166,16 +247,21 @@ impl Connection {
             let rate = self.clock_of(stats.mid);
             self.intake.take_asked(stats, rate, counters);
         } else if let Event::MediaEgressStats(stats) = event {
-            let mut slots = self.audio_slots.iter();
-            let slot = slots.find(|slot| slot.mid == stats.mid);
-            let gaps = slot.map_or(0, |slot| slot.renumber.gaps());
+            let mut voices = self.audio_slots.iter();
+            let mut pictures = self.picture_slots.iter();
+            let voice = voices.find(|slot| slot.mid == stats.mid);
+            let mut picture = || pictures.find(|slot| slot.mid == stats.mid);
+            let gaps = match voice {
+                Some(slot) => slot.renumber.gaps(),
+                None => picture().map_or(0, |slot| slot.splice.gaps()),
+            };
             self.intake.take_sent(stats, gaps, counters);
         }
     }
 
     /// Returns by how many media something can go out.
     pub const fn tracks_out(&self) -> u64 {
-        self.audio_slots.len() as u64
+        (self.audio_slots.len() + self.picture_slots.len()) as u64
     }
 
     /// Returns how many ticks the clock of a medium has in a second.
@@ -187,13 +273,55 @@ impl Connection {
         }
     }
 
-    fn source_of(&self, mid: Mid, kind: MediaKind) -> Source {
+    fn source_of(&self, mid: Mid, kind: MediaKind) -> Option<Source> {
         let said = self.sources.iter().find(|(name, _)| **name == *mid);
-        match (said, kind) {
-            (Some((_, source)), _) => *source,
-            (None, MediaKind::Audio) => Source::Microphone,
-            (None, MediaKind::Video) => Source::Camera,
+        match (kind, said.map(|(_, source)| *source)) {
+            (MediaKind::Audio, Some(Source::Microphone) | None) => Some(Source::Microphone),
+            // What is to be heard of a screen is not carried.
+            (MediaKind::Audio, Some(Source::Camera | Source::Screen)) => None,
+            (MediaKind::Video, Some(Source::Screen)) => Some(Source::Screen),
+            (MediaKind::Video, Some(Source::Camera | Source::Microphone) | None) => {
+                Some(Source::Camera)
+            }
         }
+    }
+
+    fn audio_slot(&self, mid: Mid, before: &mut Vec<AudioSlot>) -> Option<AudioSlot> {
+        let pt = self.opus_of(mid)?;
+        let known = before.iter().position(|slot| slot.mid == mid);
+        Some(match known {
+            Some(at) => before.swap_remove(at),
+            None => AudioSlot {
+                mid,
+                pt,
+                renumber: Renumber::new(OPUS_RATE),
+            },
+        })
+    }
+
+    fn picture_slot(&self, mid: Mid, before: &mut Vec<PictureSlot>) -> PictureSlot {
+        let takes = self.pictures_of(mid);
+        let known = before.iter().position(|slot| slot.mid == mid);
+        match known {
+            Some(at) => {
+                let mut slot = before.swap_remove(at);
+                slot.take(takes);
+                slot
+            }
+            None => PictureSlot::new(mid, takes),
+        }
+    }
+
+    fn pictures_of(&self, mid: Mid) -> Vec<(PictureCodec, Pt)> {
+        let Some(media) = self.rtc.media(mid) else {
+            return Vec::new();
+        };
+        let taken = media.remote_pts();
+        let params = self.rtc.codec_config().params().iter();
+        params
+            .filter(|one| taken.contains(&one.pt()))
+            .filter_map(|one| Some((PictureCodec::of(one)?, one.pt())))
+            .collect()
     }
 
     fn opus_of(&self, mid: Mid) -> Option<Pt> {
@@ -225,6 +353,15 @@ fn claimed_place(rtc: &Rtc, sections: &[(Mid, MediaKind)], packet: &[u8]) -> Opt
     Some((Mid::from(mid), rid.map(Rid::from)))
 }
 
+/// A medium by which something of others goes out, by its place among its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// One for a voice.
+    Voice(usize),
+    /// One for a picture.
+    Picture(usize),
+}
+
 /// What a browser offers.
 #[derive(Debug)]
 pub struct Offer {
@@ -235,6 +372,8 @@ pub struct Offer {
     pub fingerprint: Box<str>,
     /// The media for sound and pictures, in order.
     sections: Vec<(Mid, MediaKind)>,
+    /// The forms in which pictures are sent at once, by medium.
+    layers: Vec<(Mid, Vec<Rid>)>,
 }
 
 impl Offer {
@@ -252,11 +391,15 @@ impl Offer {
         let mut kept = String::with_capacity(sdp.len());
         let mut fingerprint = None;
         let mut sections = Vec::new();
+        let mut layers = Vec::new();
         let mut offered = 0;
         let mut kind = None;
+        let has_pictures = sdp.lines().any(|line| line.starts_with("m=video "));
         let mut sending = Sending::default();
         for line in sdp.lines() {
-            if line.starts_with("a=candidate:") {
+            // Voices alone are not worth being told of the arrival of each packet.
+            let is_about_arrival = || line.contains("transport-cc") || line.contains(ARRIVAL);
+            if line.starts_with("a=candidate:") || !has_pictures && is_about_arrival() {
                 continue;
             }
             if let Some(said) = line.strip_prefix("m=") {
@@ -272,6 +415,10 @@ impl Offer {
                 sections.extend(kind.take().map(|kind| (Mid::from(said.trim()), kind)));
             } else if let Some(said) = line.strip_prefix("a=fingerprint:") {
                 fingerprint = fingerprint.or(Some(said.trim()));
+            } else if let Some(said) = line.strip_prefix("a=simulcast:")
+                && let Some((mid, _)) = sections.last()
+            {
+                layers.push((*mid, layers_of(said)));
             } else {
                 sending.line(line.trim_end());
             }
@@ -291,7 +438,46 @@ impl Offer {
             sdp,
             fingerprint: fingerprint.into(),
             sections,
+            layers,
         })
+    }
+
+    /// Whether something of it is for pictures.
+    pub fn has_pictures(&self) -> bool {
+        let mut kinds = self.sections.iter();
+        kinds.any(|(_, kind)| *kind == MediaKind::Video)
+    }
+}
+
+/// Part of the address of the header extension that numbers the packets of a transport.
+const ARRIVAL: &str = "transport-wide-cc";
+
+/// Returns what a browser calls the forms that it sends at once (RFC 8853); the first of what is
+/// alternative, and at most so many as are of use.
+fn layers_of(said: &str) -> Vec<Rid> {
+    let mut words = said.split_whitespace();
+    let sent = words.find(|word| *word == "send").and(words.next());
+    let names = sent.unwrap_or_default().split(';');
+    let names = names.filter_map(|name| name.split(',').next());
+    let names = names.filter(|name| !name.is_empty());
+    let names = names.map(|name| Rid::from(name.trim_start_matches('~')));
+    names.take(LAYERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_those_that_the_browser_sends() {
+        let names = |said| {
+            let layers = layers_of(said);
+            layers.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names("send low;medium;high"), ["low", "medium", "high"]);
+        assert_eq!(names("recv x send a,b;~c"), ["a", "c"]);
+        assert_eq!(names("recv x"), Vec::<String>::new());
+        assert_eq!(names("send"), Vec::<String>::new());
     }
 }
 

@@ -10,13 +10,15 @@ use floe_core::voice::{
 };
 use floe_proto::RoomId;
 use slab::Slab;
+use str0m::bwe::Bitrate;
 use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::media::Mid;
 use str0m::net::{DatagramRecv, DatagramSend, Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use crate::config::Config;
-use crate::connection::{Connection, Offer};
+use crate::connection::{Connection, Offer, Slot};
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::dropped::Dropped;
@@ -25,6 +27,7 @@ use crate::peer::Peer;
 use crate::recording::{Recorded, Tap};
 use crate::room::Room;
 use crate::schedule::Schedule;
+use crate::video::{NETWORK_UNKNOWN, PictureCodec, Pictures};
 use crate::{rtp, stun};
 
 mod checks;
@@ -32,21 +35,23 @@ mod checks;
 /// Carries the media of voice rooms; see the [crate](crate).
 #[derive(Debug)]
 pub struct Forwarder {
-    config: Config,
+    pub(crate) config: Config,
     crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
-    peers: Slab<Peer>,
-    seats: HashMap<SeatId, usize>,
-    rooms: BTreeMap<RoomId, Room>,
+    pub(crate) peers: Slab<Peer>,
+    pub(crate) seats: HashMap<SeatId, usize>,
+    pub(crate) rooms: BTreeMap<RoomId, Room>,
     demux: Demux,
     /// Who is to be asked, and when.
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// Packets that came and are not forwarded yet.
     arrived: VecDeque<(usize, RtpPacket)>,
+    /// By which media pictures cannot be shown on without a keyframe.
+    broken: VecDeque<(usize, Mid)>,
     transmits: VecDeque<Transmit>,
-    outputs: VecDeque<MediaOutput>,
+    pub(crate) outputs: VecDeque<MediaOutput>,
     tap: Tap,
-    counters: Counters,
+    pub(crate) counters: Counters,
     checks: checks::Checks,
 }
 
@@ -93,6 +98,7 @@ impl Forwarder {
             demux: Demux::default(),
             schedule: Schedule::default(),
             arrived: VecDeque::new(),
+            broken: VecDeque::new(),
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
             tap: Tap::default(),
@@ -105,11 +111,11 @@ impl Forwarder {
     pub const fn features(&self) -> Features {
         Features {
             audio: true,
-            video: false,
-            screen: false,
+            video: self.config.video_slots > 0,
+            screen: self.config.video_slots > 0,
             recording: self.config.recording,
             audio_slots: self.config.audio_slots,
-            video_slots: 0,
+            video_slots: self.config.video_slots,
         }
     }
 
@@ -156,6 +162,8 @@ impl Forwarder {
                     speech: crate::audio::Speech::default(),
                     offers: self.config.offers(),
                     quality: Quality::None,
+                    spoke_at: None,
+                    pictures: Pictures::default(),
                     connection: None,
                 });
                 self.seats.insert(seat, peer);
@@ -174,6 +182,7 @@ impl Forwarder {
                 if !peer.is_heard() {
                     self.unhear(at);
                 }
+                self.rechoose(seat.room);
             }
             MediaInput::Left(seat) => self.leave(now, seat),
             MediaInput::Signal {
@@ -183,15 +192,17 @@ impl Forwarder {
                 self.counters.offers += 1;
                 if let Err(error) = self.offer(now, seat, &sdp, sources) {
                     self.counters.offers_refused += 1;
-                    self.outputs.push_back(MediaOutput::Refused { seat, error });
+                    self.refuse(seat, error);
+                }
+            }
+            MediaInput::Watch { seat, watch } => {
+                if let Err(error) = self.watch(seat, watch) {
+                    self.refuse(seat, error);
                 }
             }
             // The server offers nothing that could be answered. Candidates are not needed: it
             // answers those who prove who they are, wherever they write from.
-            MediaInput::Signal { .. }
-            | MediaInput::Watch { .. }
-            | MediaInput::Away(_)
-            | MediaInput::Returned(_) => {}
+            MediaInput::Signal { .. } | MediaInput::Away(_) | MediaInput::Returned(_) => {}
             MediaInput::Record { room, recording } => self.tap.record(room, recording),
             MediaInput::Timeout => self.handle_timeout(now),
         }
@@ -294,7 +305,7 @@ impl Forwarder {
             .is_some_and(|connection| connection.is_with(&offer.fingerprint));
         if !is_same {
             self.disconnect(now, at);
-            let rtc = self.new_rtc(now);
+            let rtc = self.new_rtc(now, offer.has_pictures());
             let intake = Intake::new(&self.config, now);
             let connection = Connection::new(rtc, &offer.fingerprint, intake);
             self.peers[at].connection = Some(Box::new(connection));
@@ -315,26 +326,30 @@ impl Forwarder {
         self.demux.name(&named, at);
         // What fails closes the connection, and it is told so.
         let _ = self.drive(now, at, Input::Timeout(now));
+        let pictures_max = self.config.video_slots.into();
         if let Some(connection) = self.connection(at) {
-            connection.refresh();
+            connection.refresh(pictures_max);
         }
         self.outputs.push_back(MediaOutput::Signal {
             seat,
             signal: Signal::Answer(answer),
         });
+        self.offer_pictures(at);
         self.tell_tracks(at);
         Ok(())
     }
 
-    fn new_rtc(&self, now: Instant) -> Rtc {
-        let mut rtc = Rtc::builder()
+    fn new_rtc(&self, now: Instant, has_pictures: bool) -> Rtc {
+        let config = Rtc::builder()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
             .set_ice_lite(true)
             .set_rtp_mode(true)
             .set_stats_interval(Some(self.config.measure_interval))
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, false);
+        let mut rtc = PictureCodec::enable_all(config)
+            .enable_bwe(has_pictures.then(|| Bitrate::bps(NETWORK_UNKNOWN)))
             .build(now);
         for local in &self.config.locals {
             let candidate = match local.protocol {
@@ -356,7 +371,12 @@ impl Forwarder {
     }
 
     /// Hands something to a peer's connection, and does what comes of it.
-    fn drive(&mut self, now: Instant, at: usize, input: Input<'_>) -> Result<(), Dropped> {
+    pub(crate) fn drive(
+        &mut self,
+        now: Instant,
+        at: usize,
+        input: Input<'_>,
+    ) -> Result<(), Dropped> {
         let Some(connection) = self.connection(at) else {
             return Ok(());
         };
@@ -410,8 +430,15 @@ impl Forwarder {
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => self.arrived.push_back((at, packet)),
                 Ok(Output::Event(Event::Closed)) => return self.disconnect(now, at),
+                Ok(Output::Event(Event::KeyframeRequest(request))) => {
+                    self.broken.push_back((at, request.mid));
+                }
+                Ok(Output::Event(Event::EgressBitrateEstimate(kind))) => {
+                    connection.budget.hear(&kind);
+                }
                 Ok(Output::Event(event)) => connection.measure(&event, &mut self.counters),
                 Ok(Output::Timeout(due)) => {
+                    let due = connection.wake_at(now, due);
                     let alive = connection.rtc.is_alive();
                     connection.turn.take();
                     self.schedule.wake(due, at, &mut connection.turn);
@@ -429,15 +456,19 @@ impl Forwarder {
     }
 
     fn forward_all(&mut self, now: Instant) {
-        while let Some((from, packet)) = self.arrived.pop_front() {
-            self.counters.packets_in += 1;
-            self.counters.bytes_in += packet.payload.len() as u64;
-            if !self.admit(now, from, &packet) {
-                self.counters.drop_for(Dropped::BitRate);
-                continue;
-            }
-            if self.forward(now, from, &packet).is_none() {
-                self.counters.packets_withheld += 1;
+        loop {
+            if let Some((from, packet)) = self.arrived.pop_front() {
+                self.counters.packets_in += 1;
+                self.counters.bytes_in += packet.payload.len() as u64;
+                if !self.admit(now, from, &packet) {
+                    self.counters.drop_for(Dropped::BitRate);
+                } else if self.forward(now, from, &packet).is_none() {
+                    self.counters.packets_withheld += 1;
+                }
+            } else if let Some((to, mid)) = self.broken.pop_front() {
+                self.refresh_picture(now, to, mid);
+            } else {
+                return;
             }
         }
     }
@@ -445,7 +476,10 @@ impl Forwarder {
     fn forward(&mut self, now: Instant, from: usize, packet: &RtpPacket) -> Option<()> {
         let peer = self.peers.get_mut(from)?;
         let connection = peer.connection.as_mut()?;
-        let (mid, _) = connection.stream_of(packet)?;
+        let (mid, rid) = connection.stream_of(packet)?;
+        if connection.source_by(mid).is_some() {
+            return self.forward_picture(now, from, (mid, rid), packet);
+        }
         if connection.microphone != Some(mid) || !peer.is_heard() {
             return None;
         }
@@ -456,8 +490,12 @@ impl Forwarder {
             let seat = peer.seat;
             self.outputs
                 .push_back(MediaOutput::Speaking { seat, speaking });
+            if speaking {
+                peer.spoke_at = Some(now);
+                self.rechoose_by_voice(seat.room);
+            }
         }
-        let room_id = peer.seat.room;
+        let room_id = self.peers.get(from)?.seat.room;
         let room = self.rooms.get_mut(&room_id)?;
         let heard = room.loudest.hear(from, level, now)?;
         let members = std::mem::take(&mut room.members);
@@ -533,6 +571,7 @@ impl Forwarder {
         let mut api = connection.rtc.direct_api();
         if let Some(stream) = api.stream_tx_by_mid(mid, None) {
             stream.write_rtp(write);
+            connection.budget.sound(packet.payload.len(), now);
             self.counters.packets_out += 1;
             self.counters.bytes_out += packet.payload.len() as u64;
             self.schedule.give(now, to, &mut connection.turn);
@@ -540,7 +579,7 @@ impl Forwarder {
     }
 
     /// Has a participant know what the media that they receive show.
-    fn tell_tracks(&mut self, at: usize) {
+    pub(crate) fn tell_tracks(&mut self, at: usize) {
         let Some(peer) = self.peers.get(at) else {
             return;
         };
@@ -548,19 +587,26 @@ impl Forwarder {
         else {
             return;
         };
-        let places = room.loudest.places().chain(std::iter::repeat(None));
-        let tracks = connection
-            .audio_slots
-            .iter()
-            .zip(places)
-            .map(|(slot, who)| Track {
-                mid: (*slot.mid).into(),
-                user: who
-                    .filter(|who| *who != at)
-                    .and_then(|who| self.peers.get(who))
-                    .map(|peer| Arc::clone(&peer.user)),
-                source: Source::Microphone,
-            });
+        let places: Vec<_> = room.loudest.places().collect();
+        let user = |who: usize| Some(Arc::clone(&self.peers.get(who)?.user));
+        let tracks = connection.slots().filter_map(|slot| match slot {
+            Slot::Voice(place) => {
+                let who = places.get(place).copied().flatten();
+                Some(Track {
+                    mid: (*connection.audio_slots.get(place)?.mid).into(),
+                    user: who.filter(|who| *who != at).and_then(user),
+                    source: Source::Microphone,
+                })
+            }
+            Slot::Picture(place) => {
+                let slot = connection.picture_slots.get(place)?;
+                Some(Track {
+                    mid: (*slot.mid).into(),
+                    user: slot.shows.and_then(|(who, _)| user(who)),
+                    source: slot.shows.map_or(Source::Camera, |(_, source)| source),
+                })
+            }
+        });
         let output = MediaOutput::Tracks {
             seat: peer.seat,
             tracks: tracks.collect(),
@@ -595,6 +641,7 @@ impl Forwarder {
                 self.rooms.remove(&seat.room);
             }
         }
+        self.rechoose(seat.room);
     }
 
     /// Ends a peer's connection, if there is one; its seat stays.
@@ -610,9 +657,10 @@ impl Forwarder {
         };
         self.demux.forget_name(&connection.ufrag);
         self.schedule.forget(at, &connection.turn);
+        self.offer_pictures(at);
     }
 
-    fn connection(&mut self, at: usize) -> Option<&mut Connection> {
+    pub(crate) fn connection(&mut self, at: usize) -> Option<&mut Connection> {
         self.peers.get_mut(at)?.connection()
     }
 

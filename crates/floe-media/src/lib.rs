@@ -33,6 +33,7 @@ mod rtp;
 mod schedule;
 mod streams;
 mod stun;
+mod video;
 
 pub use config::{Config, Local};
 pub use counters::{Counters, Gauges};

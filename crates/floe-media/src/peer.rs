@@ -1,11 +1,13 @@
 //! One participant, as the media see one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use floe_core::voice::{Quality, SeatId, Sends};
+use floe_core::voice::{Quality, SeatId, Sends, Source};
 
 use crate::bucket::Bucket;
 use crate::connection::Connection;
+use crate::video::Pictures;
 
 /// A participant.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Peer {
     pub offers: Bucket,
     /// How well it was said that media reach them.
     pub quality: Quality,
+    /// When it was last said that they do.
+    pub spoke_at: Option<Instant>,
+    /// The pictures that they send.
+    pub pictures: Pictures,
     /// What carries their media, once there is something.
     pub connection: Option<Box<Connection>>,
 }
@@ -37,5 +43,14 @@ impl Peer {
     /// Whether what they say is for others.
     pub const fn is_heard(&self) -> bool {
         self.sends.audio && !self.muted
+    }
+
+    /// Whether a picture of theirs is for others.
+    pub const fn is_seen(&self, source: Source) -> bool {
+        match source {
+            Source::Camera => self.sends.video,
+            Source::Screen => self.sends.screen,
+            Source::Microphone => false,
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 /// Gives the packets of changing sources the numbers of one stream.
 ///
 /// A receiver sees sequence numbers without a gap that it would ask to have filled, and times that
-/// go on as the clock did, whoever is speaking. Within one source, gaps and order stay as they came.
+/// go on as the clock did, whoever is speaking. Within one source, gaps and order stay as they came,
+/// except for a gap so wide that nothing before it can be wanted any more: it is closed. So nobody who
+/// sends makes the numbers go on faster than receivers, who know 16 bits of them, can follow.
 #[derive(Debug, Clone)]
 pub struct Renumber {
     /// Ticks of the stream's clock in a second.
@@ -14,6 +16,8 @@ pub struct Renumber {
     source: Option<u64>,
     /// The first of it, there and here.
     first: (u64, u64),
+    /// The last of it, there.
+    last: u64,
     /// What is added to its times.
     shift: u32,
     /// The newest packet that went out, and when.
@@ -31,6 +35,8 @@ struct Newest {
 
 /// Where streams begin. Far from the wrap, which a receiver that has seen nothing cannot know of.
 const BEGIN: u64 = 1;
+/// Packets that may be missing between two of one source.
+const GAP_MAX: u64 = 4_096;
 
 impl Renumber {
     /// Begins a stream whose clock has `rate` ticks in a second.
@@ -39,6 +45,7 @@ impl Renumber {
             rate,
             source: None,
             first: (0, BEGIN),
+            last: 0,
             shift: 0,
             newest: None,
             count: 0,
@@ -63,6 +70,7 @@ impl Renumber {
         if self.source != Some(source) {
             self.source = Some(source);
             self.first = (sequence, BEGIN);
+            self.last = sequence;
             self.shift = 0;
             if let Some(newest) = self.newest {
                 self.first.1 = newest.sequence + 1;
@@ -72,6 +80,12 @@ impl Renumber {
                     .wrapping_sub(time);
             }
         }
+        if sequence.saturating_sub(self.last) > GAP_MAX
+            && let Some(newest) = self.newest
+        {
+            self.first = (sequence, newest.sequence + 1);
+        }
+        self.last = self.last.max(sequence);
         let (first_there, first_here) = self.first;
         let here = sequence.checked_sub(first_there)? + first_here;
         self.count += 1;
@@ -119,6 +133,18 @@ mod tests {
             "from before it was taken up"
         );
         assert_eq!(stream.next(2, 70_001, 965, at(120)), Some((5, time + 960)));
+    }
+
+    #[test]
+    fn a_gap_too_wide_to_fill_is_closed() {
+        let now = Instant::now();
+        let mut stream = Renumber::new(RATE);
+        let mut number = |sequence| stream.next(1, sequence, 0, now).map(|(here, _)| here);
+        assert_eq!(number(10), Some(1));
+        assert_eq!(number(10 + GAP_MAX), Some(1 + GAP_MAX));
+        assert_eq!(number(40_000), Some(2 + GAP_MAX));
+        assert_eq!(number(39_999), None);
+        assert_eq!(number(40_001), Some(3 + GAP_MAX));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct Room {
     pub members: Vec<usize>,
     /// Who is heard.
     pub loudest: Loudest,
+    /// Whether there are more pictures than somebody has slots.
+    pub is_crowded: bool,
 }
 
 impl Room {
@@ -17,6 +19,7 @@ impl Room {
         Self {
             members: Vec::new(),
             loudest: Loudest::new(audio_slots),
+            is_crowded: false,
         }
     }
 }

@@ -3,38 +3,43 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod guard;
+mod link;
+pub mod video;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_core::voice::{
-    MediaError, MediaInput, MediaOutput, Quality, SeatId, Sends, Signal, Track,
+    MediaError, MediaInput, MediaOutput, Quality, SeatId, Sends, Signal, Source, Track,
 };
 use floe_media::{Config, Datagram, Forwarder, Local};
 use floe_proto::RoomId;
 use guard::Guard;
+use link::Link;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
+use video::{Film, Offering};
 
 pub const ROOM: RoomId = RoomId(7);
 const SERVER: ([u8; 4], u16) = ([192, 0, 2, 1], 4438);
 /// How long a datagram takes, one way.
 const DELAY: Duration = Duration::from_millis(20);
-/// Milliseconds of one step.
-const STEP: Duration = Duration::from_millis(5);
+/// Things happen no faster than this one after another.
+const STEP: Duration = Duration::from_micros(250);
 
 /// A forwarder, and those who talk by it.
 pub struct World {
     pub now: Instant,
     pub forwarder: Forwarder,
     pub browsers: Vec<Browser>,
-    /// What is under way.
-    wire: VecDeque<Passing>,
+    /// What is under way, by when it arrives and in which order it was sent.
+    wire: BTreeMap<(Instant, u64), Passing>,
+    sent: u64,
     /// What the forwarder may send where.
     pub guard: Guard,
     /// What the forwarder said that was no answer.
@@ -70,6 +75,12 @@ pub struct Browser {
     pub heard: Vec<RtpPacket>,
     /// By which medium each of those came.
     pub heard_by: Vec<Mid>,
+    /// Packets of pictures, and by which medium they came.
+    pub seen: Vec<(Mid, RtpPacket)>,
+    /// The cameras and screens.
+    pub films: Vec<Film>,
+    /// What the network to it takes; all where nothing is said.
+    pub downlink: Option<Link>,
     pub tracks: Vec<Track>,
     /// How well media reach it, as was told last.
     pub quality: Quality,
@@ -99,7 +110,8 @@ impl World {
             now: Instant::now(),
             forwarder: Forwarder::new(config).unwrap(),
             browsers: Vec::new(),
-            wire: VecDeque::new(),
+            wire: BTreeMap::new(),
+            sent: 0,
             outputs: Vec::new(),
             loses: Box::new(|_, _| false),
             carries: Box::new(|_| vec![DELAY]),
@@ -115,6 +127,15 @@ impl World {
 
     /// Has somebody join a room and offer their voice; returns their place.
     pub fn join_in(&mut self, room: RoomId, user: &str) -> Result<usize, MediaError> {
+        self.join_as(room, user, Offering::default())
+    }
+
+    fn join_as(
+        &mut self,
+        room: RoomId,
+        user: &str,
+        offering: Offering,
+    ) -> Result<usize, MediaError> {
         let at = self.browsers.len();
         let seat = SeatId {
             room,
@@ -122,14 +143,16 @@ impl World {
         };
         let sends = Sends {
             audio: true,
-            ..Sends::default()
+            video: !offering.camera.is_empty(),
+            screen: offering.screen,
         };
         let user: Arc<str> = user.into();
         self.forwarder
             .handle(self.now, MediaInput::Joined { seat, user, sends });
         let address: SocketAddr = ([10, 0, 0, u8::try_from(at).unwrap() + 1], 5_000).into();
-        self.browsers.push(new_browser(self.now, seat, address));
-        self.offer_all(at)?;
+        let browser = new_browser(self.now, seat, address, offering);
+        self.browsers.push(browser);
+        self.offer_all(at, offering)?;
         Ok(at)
     }
 
@@ -138,9 +161,10 @@ impl World {
         let before = &self.browsers[at];
         let mut address = before.address;
         address.set_port(address.port() + 1);
-        let browser = new_browser(self.now, before.seat, address);
+        let offering = Offering::default();
+        let browser = new_browser(self.now, before.seat, address, offering);
         self.browsers[at] = browser;
-        self.offer_all(at).unwrap();
+        self.offer_all(at, offering).unwrap();
     }
 
     /// Has somebody's browser look for a way to the server again, from another address.
@@ -189,8 +213,8 @@ impl World {
         self.settle();
     }
 
-    /// Offers a voice, and to receive as many as there are.
-    fn offer_all(&mut self, at: usize) -> Result<(), MediaError> {
+    /// Offers a voice and pictures, and to receive as many voices as there are.
+    fn offer_all(&mut self, at: usize, offering: Offering) -> Result<(), MediaError> {
         let slots = self.forwarder.features().audio_slots;
         let browser = &mut self.browsers[at];
         let mut api = browser.rtc.sdp_api();
@@ -198,6 +222,7 @@ impl World {
         for _ in 0..slots {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
+        browser.films = offering.add(&mut api);
         let (offer, pending) = api.apply().unwrap();
         self.negotiate(at, &offer, pending)
     }
@@ -224,9 +249,13 @@ impl World {
     /// Hands the server somebody's offer, and returns its answer.
     pub fn signal(&mut self, at: usize, sdp: &str) -> Result<Box<str>, MediaError> {
         let seat = self.browsers[at].seat;
+        let films = self.browsers[at].films.iter();
+        let screens = films.filter(|film| film.source == Source::Screen);
         let signal = Signal::Offer {
             sdp: sdp.into(),
-            sources: Box::default(),
+            sources: screens
+                .map(|film| ((*film.mid).into(), Source::Screen))
+                .collect(),
         };
         let input = MediaInput::Signal { seat, signal };
         self.forwarder.handle(self.now, input);
@@ -274,9 +303,15 @@ impl World {
     pub fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while self.now < end {
-            self.now += STEP;
-            while let Some(index) = self.wire.iter().position(|one| one.at <= self.now) {
-                let passing = self.wire.remove(index).unwrap();
+            let wire = self.wire.keys().map(|(at, _)| *at);
+            let browsers = self.browsers.iter().filter(|one| one.is_here);
+            let due = browsers.map(|one| one.due);
+            let due = wire.take(1).chain(due).chain(self.forwarder.poll_timeout());
+            self.now = due.min().unwrap_or(end).max(self.now + STEP).min(end);
+            while let Some(entry) = self.wire.first_entry()
+                && entry.key().0 <= self.now
+            {
+                let passing = entry.remove();
                 self.deliver(&passing);
             }
             if self
@@ -345,12 +380,24 @@ impl World {
             address: self.browsers[browser].address,
             bytes,
         };
+        let link = &mut self.browsers[browser].downlink;
+        let queued = match link.as_mut().filter(|_| !to_server) {
+            Some(link) => link.carry(passing.bytes.len(), self.now),
+            None => Some(Duration::ZERO),
+        };
+        let Some(queued) = queued else {
+            return;
+        };
         for delay in (self.carries)(&passing) {
-            self.wire.push_back(Passing {
-                at: self.now + delay,
-                bytes: passing.bytes.clone(),
+            let at = self.now + queued + delay;
+            let bytes = passing.bytes.clone();
+            self.sent += 1;
+            let copy = Passing {
+                at,
+                bytes,
                 ..passing
-            });
+            };
+            self.wire.insert((at, self.sent), copy);
         }
     }
 
@@ -400,8 +447,19 @@ impl Browser {
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     let mut api = self.rtc.direct_api();
                     let stream = api.stream_rx(&packet.header.ssrc);
-                    self.heard_by.push(stream.unwrap().mid());
+                    let mid = stream.unwrap().mid();
+                    if self.rtc.media(mid).unwrap().kind() == MediaKind::Video {
+                        self.seen.push((mid, packet));
+                        continue;
+                    }
+                    self.heard_by.push(mid);
                     self.heard.push(packet);
+                }
+                Ok(Output::Event(Event::KeyframeRequest(request))) => {
+                    let mut films = self.films.iter_mut();
+                    if let Some(film) = films.find(|film| film.mid == request.mid) {
+                        film.ask(request.rid);
+                    }
                 }
                 Ok(Output::Event(_)) => {}
                 Err(_) => self.is_here = false,
@@ -411,8 +469,13 @@ impl Browser {
     }
 }
 
-fn new_browser(now: Instant, seat: SeatId, address: SocketAddr) -> Browser {
-    let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
+fn new_browser(now: Instant, seat: SeatId, address: SocketAddr, offering: Offering) -> Browser {
+    let mut config = Rtc::builder().set_rtp_mode(true);
+    if offering.is_h264 {
+        let config_of_few = config.clear_codecs().enable_opus(true, false);
+        config = config_of_few.enable_h264(true);
+    }
+    let mut rtc = config.build(now);
     rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
     Browser {
         seat,
@@ -421,6 +484,9 @@ fn new_browser(now: Instant, seat: SeatId, address: SocketAddr) -> Browser {
         microphone: Mid::new(),
         heard: Vec::new(),
         heard_by: Vec::new(),
+        seen: Vec::new(),
+        films: Vec::new(),
+        downlink: None,
         tracks: Vec::new(),
         quality: Quality::None,
         is_here: true,

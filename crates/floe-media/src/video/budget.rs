@@ -1,0 +1,94 @@
+//! How much of pictures reaches a participant.
+
+use std::time::{Duration, Instant};
+
+use str0m::Rtc;
+use str0m::bwe::{Bitrate, BweKind};
+use str0m::rtp::Extension;
+
+use crate::connection::AudioSlot;
+use crate::video::meter::Meter;
+
+/// What is known of the network to one participant.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// What it takes, in bits a second, by the arrival of packets.
+    estimate: Option<u64>,
+    /// What the browser itself says that it takes, where it says so.
+    said: Option<u64>,
+    /// The voices that go out.
+    sound: Meter,
+    /// Whether they are part of the estimate.
+    counts_sound: bool,
+    shared_at: Option<Instant>,
+    /// What was wished for last, in steps.
+    desired: u64,
+}
+
+/// What a network is taken for of which nothing is known, in bits a second.
+pub const UNKNOWN: u64 = 600_000;
+/// How often it is shared anew among pictures.
+const SHARE_EVERY: Duration = Duration::from_millis(200);
+/// What is wished for is known so exactly, in bits a second.
+const DESIRED_STEP: u64 = 100_000;
+/// More is never wished for, in bits a second.
+const DESIRED_MAX: u64 = 20_000_000;
+
+impl Budget {
+    /// Takes note of what was agreed on.
+    pub fn refresh(&mut self, rtc: &Rtc, voices: &[AudioSlot]) {
+        self.counts_sound = voices.iter().any(|slot| {
+            rtc.media(slot.mid).is_some_and(|media| {
+                let known = media.remote_extmap();
+                known.id_of(Extension::TransportSequenceNumber).is_some()
+            })
+        });
+        self.share_anew();
+    }
+
+    /// Takes note of an estimate.
+    pub fn hear(&mut self, kind: &BweKind) {
+        match kind {
+            BweKind::Twcc { estimate, .. } => self.estimate = Some(estimate.as_u64()),
+            BweKind::Remb { estimate, .. } => self.said = Some(estimate.as_u64()),
+            _ => {}
+        }
+    }
+
+    /// Takes note of a packet of a voice that went out.
+    pub fn sound(&mut self, bytes: usize, now: Instant) {
+        if self.counts_sound {
+            self.sound.add(bytes, now);
+        }
+    }
+
+    /// Returns what the network takes, and how much of it voices take, in bits a second.
+    pub fn network(&self, now: Instant) -> (u64, u64) {
+        let known = self.estimate.or(self.said).unwrap_or(UNKNOWN);
+        (known, self.sound.rate(now))
+    }
+
+    /// Has it be shared anew with the next packet.
+    pub const fn share_anew(&mut self) {
+        self.shared_at = None;
+    }
+
+    /// Whether it is time to share it anew; if so, it counts as done.
+    pub fn poll_share(&mut self, now: Instant) -> bool {
+        let passed = |then| now.saturating_duration_since(then);
+        let is_due = self
+            .shared_at
+            .is_none_or(|then| passed(then) >= SHARE_EVERY);
+        if is_due {
+            self.shared_at = Some(now);
+        }
+        is_due
+    }
+
+    /// Takes note of how much is wished for, and returns it where it is another than before.
+    pub fn wish(&mut self, desired: u64) -> Option<Bitrate> {
+        let desired = desired.next_multiple_of(DESIRED_STEP).min(DESIRED_MAX);
+        let is_other = std::mem::replace(&mut self.desired, desired) != desired;
+        is_other.then(|| Bitrate::bps(desired))
+    }
+}
