@@ -121,6 +121,12 @@ pub enum Code {
     NamespaceDeleting,
     /// The server carries no media.
     MediaUnavailable,
+    /// A moderator has put the user out of the waddle.
+    Kicked,
+    /// A moderator keeps the user out of the waddle.
+    Banned,
+    /// A moderator lets the user only read for a while.
+    TimedOut,
 }
 
 /// What a caller should do after a failure.
@@ -136,7 +142,7 @@ pub enum Retry {
 
 impl Code {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 60] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::EmptyBody,
@@ -194,6 +200,9 @@ impl Code {
         Self::ReplicaUnavailable,
         Self::NamespaceDeleting,
         Self::MediaUnavailable,
+        Self::Kicked,
+        Self::Banned,
+        Self::TimedOut,
     ];
 
     /// Returns the word on the wire, its HTTP status, and what it means in one sentence.
@@ -460,6 +469,21 @@ impl Code {
                 501,
                 "The server carries no sound or picture; who takes part in a voice room is told all the same.",
             ),
+            Self::Kicked => (
+                "KICKED",
+                403,
+                "A moderator has put the user out of the waddle; the message says why, where they did.",
+            ),
+            Self::Banned => (
+                "BANNED",
+                403,
+                "A moderator keeps the user out of the waddle; the message says until when, and why, where they did.",
+            ),
+            Self::TimedOut => (
+                "TIMED_OUT",
+                403,
+                "A moderator lets the user only read for a while; the message says until when, and why, where they did.",
+            ),
         }
     }
 
@@ -508,7 +532,8 @@ impl Code {
             | Self::AccessUnavailable
             | Self::RateLimited
             | Self::QuotaExceeded
-            | Self::ReplicaUnavailable => Retry::Later,
+            | Self::ReplicaUnavailable
+            | Self::TimedOut => Retry::Later,
             Self::InvalidRequest
             | Self::InvalidJson
             | Self::EmptyBody
@@ -548,7 +573,9 @@ impl Code {
             | Self::QueryTooLarge
             | Self::UnknownAction
             | Self::NamespaceDeleting
-            | Self::MediaUnavailable => Retry::Never,
+            | Self::MediaUnavailable
+            | Self::Kicked
+            | Self::Banned => Retry::Never,
         }
     }
 }

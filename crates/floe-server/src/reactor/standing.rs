@@ -90,26 +90,27 @@ impl<D: Disk> Reactor<D> {
                 continue;
             };
             match (&conn.state, conn.reads()) {
-                (State::Live(_), _) => self.judge_live(at, slot),
+                (State::Live(_), _) => self.judge_live(at, slot, None),
                 (_, Some(read)) if slot.is_none_or(|slot| slot == read) => {
-                    self.judge_reader(at, read);
+                    self.judge_reader(at, read, None);
                 }
                 _ => {}
             }
         }
     }
 
-    /// Judges somebody who listens to a room anew: what they may there has changed.
-    pub(super) fn judge_listener(&mut self, at: usize, slot: SlotId) {
+    /// Judges somebody who listens to a room anew: what they may there has changed. `why` is what they
+    /// are told in place of general words if they may not listen any more.
+    pub(super) fn judge_listener(&mut self, at: usize, slot: SlotId, why: Option<&Failure>) {
         match self.conns.get(at).map(|conn| &conn.state) {
-            Some(State::Live(_)) => self.judge_live(at, Some(slot)),
-            Some(_) => self.judge_reader(at, slot),
+            Some(State::Live(_)) => self.judge_live(at, Some(slot), why),
+            Some(_) => self.judge_reader(at, slot, why),
             None => {}
         }
     }
 
     /// Judges a long-poll or an event stream.
-    fn judge_reader(&mut self, at: usize, slot: SlotId) {
+    fn judge_reader(&mut self, at: usize, slot: SlotId, why: Option<&Failure>) {
         let Some(opened) = self.conns[at].session.clone() else {
             return;
         };
@@ -129,7 +130,7 @@ impl<D: Disk> Reactor<D> {
                 self.note_end(&opened);
                 self.conns[at].session = Some(opened);
             }
-            Err(failure) => self.end_reader(at, failure),
+            Err(failure) => self.end_reader(at, in_words(failure, why)),
         }
     }
 
@@ -167,14 +168,14 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Judges a WebSocket, or one of its rooms.
-    fn judge_live(&mut self, at: usize, slot: Option<SlotId>) {
+    fn judge_live(&mut self, at: usize, slot: Option<SlotId>, why: Option<&Failure>) {
         let Some(live) = self.live_ref(at) else {
             return;
         };
         let opened = Arc::clone(&live.opened);
         match self.renew(at, &opened) {
             Ok(opened) => {
-                self.take_session(at, &opened, slot);
+                self.take_session(at, &opened, slot, why);
                 self.close_rooms_by_token(at);
                 let outlives_ms = self.outlives_ms(at);
                 if let Some(conn) = self.conns.get(at) {
@@ -202,8 +203,15 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Lets a WebSocket go on as `opened`, in one of its rooms or all: those that this may not see
-    /// are closed, and the others' rights are what they are now.
-    pub(super) fn take_session(&mut self, at: usize, opened: &Arc<Opened>, slot: Option<SlotId>) {
+    /// are closed, with `why` where there is nothing better to say, and the others' rights are what they
+    /// are now.
+    pub(super) fn take_session(
+        &mut self,
+        at: usize,
+        opened: &Arc<Opened>,
+        slot: Option<SlotId>,
+        why: Option<&Failure>,
+    ) {
         let Some(live) = self.live_mut(at) else {
             return;
         };
@@ -214,7 +222,10 @@ impl<D: Disk> Reactor<D> {
         for (slot, deed) in slots {
             match self.judge_in(&opened.session, slot, deed) {
                 Ok(grant) => self.take_grant(at, slot, grant),
-                Err(failure) => self.close_room(at, slot, failure.code, &failure.message),
+                Err(failure) => {
+                    let failure = in_words(failure, why);
+                    self.close_room(at, slot, failure.code, &failure.message);
+                }
             }
         }
     }
@@ -248,6 +259,15 @@ impl<D: Disk> Reactor<D> {
             return Err(Failure::new(Code::Forbidden, "the namespace is another's"));
         }
         self.admit_stream(session, path, deed)
+    }
+}
+
+/// Returns what somebody is told who may not go on: the reason where it is known, in place of general
+/// words.
+fn in_words(failure: Failure, why: Option<&Failure>) -> Failure {
+    match why {
+        Some(why) if failure.code == Code::Forbidden => why.clone(),
+        Some(_) | None => failure,
     }
 }
 

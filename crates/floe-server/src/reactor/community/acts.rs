@@ -202,7 +202,7 @@ impl<D: Disk> Reactor<D> {
         let ticket = self.wait(desk.at, desk.context, Some(Box::new(expect)));
         let acted = self.shard.act(now, ticket, &desk.name, &deed);
         if let Some(acted) = acted {
-            self.judge_waddle(acted.slot, &acted.changes);
+            self.judge_waddle(acted.slot, &acted.changes, meant.reason.as_deref());
         }
         Ok(())
     }

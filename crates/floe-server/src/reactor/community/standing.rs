@@ -1,40 +1,44 @@
 //! What becomes of those who are in a waddle's rooms once what they may do there has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use floe_log::Disk;
 use floe_proto::community::{Cause, Change, WaddleId};
-use floe_proto::{ChannelId, Millis, Namespace, Rights};
+use floe_proto::{ChannelId, Code, Millis, Namespace, Rights};
 use floe_surfaces::access::{Room, Session};
 
 use super::Reactor;
 use crate::shard::{Failure, SlotId};
 use crate::views::Answer;
 
+/// What an act has taken from somebody.
+enum Lost {
+    /// Some rights, perhaps.
+    Some,
+    /// Their place in the waddle; this is why.
+    Place(Failure),
+    /// The right to write, for a while; this is why.
+    Word(Failure),
+}
+
 impl<D: Disk> Reactor<D> {
-    /// Judges those anew whose rights in a waddle an act is about.
-    pub(in crate::reactor) fn judge_waddle(&mut self, waddle: SlotId, changes: &[Change]) {
-        let mut users = BTreeSet::new();
+    /// Judges those anew whose rights in a waddle an act is about, and tells them why.
+    pub(in crate::reactor) fn judge_waddle(
+        &mut self,
+        waddle: SlotId,
+        changes: &[Change],
+        reason: Option<&str>,
+    ) {
         for change in changes {
-            match change {
-                Change::Member { user, cause, .. } => match cause {
-                    // Who comes in was in none of its rooms.
-                    Cause::Joined | Cause::Added => {}
-                    Cause::Role | Cause::TimeOut | Cause::Left | Cause::Kicked | Cause::Banned => {
-                        users.insert(&**user);
-                    }
-                },
-                Change::Room { id, room: Some(_) } => {
-                    let now = self.clock.wall;
-                    if let Ok(Some(slot)) = self.shard.find_waddle_room(now, waddle, *id) {
-                        self.judge_room(slot);
-                    }
+            if let Change::Room { id, room: Some(_) } = change {
+                let now = self.clock.wall;
+                if let Ok(Some(slot)) = self.shard.find_waddle_room(now, waddle, *id) {
+                    self.judge_room(slot);
                 }
-                // The end of a room is told to all who are there.
-                Change::Room { room: None, .. } | Change::About(_) | Change::Ban { .. } => {}
             }
         }
-        if users.is_empty() {
+        let lost = lost(changes, reason, self.clock.wall);
+        if lost.is_empty() {
             return;
         }
         let name = self.shard.room(waddle).name().to_vec();
@@ -47,10 +51,18 @@ impl<D: Disk> Reactor<D> {
             let user = self
                 .listener(at)
                 .and_then(|session| session.caller().user.clone());
-            if user.is_some_and(|user| users.contains(&*user)) {
-                for slot in self.listened(at) {
-                    if slot == waddle || self.is_of_waddle(slot, &id, namespace) {
-                        self.judge_listener(at, slot);
+            let Some(lost) = user.and_then(|user| lost.get(&*user)) else {
+                continue;
+            };
+            for slot in self.listened(at) {
+                if slot == waddle || self.is_of_waddle(slot, &id, namespace) {
+                    match lost {
+                        Lost::Some => self.judge_listener(at, slot, None),
+                        Lost::Place(why) => self.judge_listener(at, slot, Some(why)),
+                        Lost::Word(why) => {
+                            self.judge_listener(at, slot, None);
+                            self.warn_listener(at, slot, why);
+                        }
                     }
                 }
             }
@@ -117,7 +129,7 @@ impl<D: Disk> Reactor<D> {
             for slot in self.listened(at) {
                 let room = self.shard.room(slot);
                 if room.community().is_some() || room.waddle().is_some() {
-                    self.judge_listener(at, slot);
+                    self.judge_listener(at, slot, None);
                 }
             }
         }
@@ -181,4 +193,74 @@ impl<D: Disk> Reactor<D> {
         };
         matches!(self.shard.waddle_of(now, slot), Ok(Some(_)))
     }
+}
+
+/// Returns from whom changes take something, and what each of them is told of it.
+fn lost<'a>(changes: &'a [Change], reason: Option<&str>, now: Millis) -> BTreeMap<&'a str, Lost> {
+    let mut lost = BTreeMap::new();
+    for change in changes {
+        let Change::Member {
+            user,
+            member,
+            cause,
+        } = change
+        else {
+            // The end of a room is told to all who are there.
+            continue;
+        };
+        let told = match cause {
+            // Who comes in was in none of its rooms.
+            Cause::Joined | Cause::Added => continue,
+            Cause::Role | Cause::Left => Lost::Some,
+            Cause::Kicked => {
+                let what = "you were put out of the waddle";
+                Lost::Place(explained(Code::Kicked, what, None, reason))
+            }
+            Cause::Banned => {
+                let until = ban_end(changes, user);
+                let what = "you are banned from the waddle";
+                Lost::Place(explained(Code::Banned, what, until, reason))
+            }
+            Cause::TimeOut => match member.and_then(|member| member.timed_out_until) {
+                Some(until) => {
+                    let what = "you may only read in the waddle";
+                    let why = explained(Code::TimedOut, what, Some(until), reason);
+                    Lost::Word(Failure {
+                        retry_after_ms: until.0.saturating_sub(now.0),
+                        ..why
+                    })
+                }
+                None => Lost::Some,
+            },
+        };
+        lost.insert(&**user, told);
+    }
+    lost
+}
+
+/// Returns when the ban ends that changes bring over somebody, if it does.
+fn ban_end(changes: &[Change], of: &str) -> Option<Millis> {
+    changes.iter().find_map(|change| match change {
+        Change::Ban { user, ban } if **user == *of => ban.as_ref()?.until,
+        Change::About(_) | Change::Member { .. } | Change::Ban { .. } | Change::Room { .. } => None,
+    })
+}
+
+/// Says what a moderator has done, with the reason they gave.
+fn explained(
+    code: Code,
+    what: &'static str,
+    until: Option<Millis>,
+    reason: Option<&str>,
+) -> Failure {
+    let mut message = what.to_owned();
+    if let Some(until) = until {
+        message.push_str(" until ");
+        message.push_str(&until.rfc3339());
+    }
+    if let Some(reason) = reason {
+        message.push_str(": ");
+        message.push_str(reason);
+    }
+    Failure::new(code, message)
 }

@@ -55,7 +55,7 @@ impl<D: Disk> Reactor<D> {
             let (user, ends_at) = (caller.user.as_deref(), caller.ends_at);
             live::write_authenticated(out, format, id.as_ref(), user, ends_at);
         });
-        self.take_session(at, &opened, None);
+        self.take_session(at, &opened, None, None);
         self.settle_session(at, &opened);
         self.await_sound(at);
     }

@@ -22,7 +22,7 @@ use super::channel::{ChannelSession, number};
 use super::telling::{NOTHING_SEEN, Next, SharedFrames};
 use super::voice::VoiceSession;
 use super::waddle::WaddleSession;
-use super::{Admitted, Join, Live, Purpose, Reactor, TOKEN_ENDED, Upgrade};
+use super::{Admitted, Join, Live, Purpose, Reactor, TOKEN_ENDED, Upgrade, write_failure};
 use crate::shard::{Failure, Reply, SlotId, Ticket};
 
 /// The one room of a community that a WebSocket is for.
@@ -346,6 +346,44 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn tell_refusal(&mut self, at: usize, refusal: &Refusal<'_>) {
         self.metrics.error(refusal.code);
         self.tell_message(at, |out| write_refusal(out, refusal));
+    }
+
+    /// Tells a connection something about one of its rooms that is no answer, and goes on. Who has had no
+    /// welcome, or has not taken what came before, finds out when they try.
+    pub(in crate::reactor) fn warn_listener(&mut self, at: usize, slot: SlotId, why: &Failure) {
+        if !self
+            .conns
+            .get(at)
+            .is_some_and(|conn| conn.output.is_empty())
+        {
+            return;
+        }
+        let Some(live) = self.live_ref(at) else {
+            return;
+        };
+        let Some(join) = live.joins.iter().find(|join| join.slot == slot) else {
+            return;
+        };
+        match &live.purpose {
+            Purpose::Community(session) if !session.greeted => {}
+            Purpose::Community(_) => {
+                self.metrics.error(why.code);
+                let refusal = Refusal {
+                    retry_after_ms: Some(why.retry_after_ms),
+                    ..Refusal::new(Label::default(), why.code, &*why.message)
+                };
+                self.tell_message(at, |out| write_refusal(out, &refusal));
+            }
+            Purpose::Rooms => {
+                let room = join.room.clone();
+                self.metrics.error(why.code);
+                self.tell(at, |out, format| {
+                    write_failure(out, format, None, Some(&room), why);
+                });
+            }
+            // What is in a waddle is no room with tables.
+            Purpose::Table(_) => {}
+        }
     }
 
     fn write_failure_of(&mut self, label: &Label<'_>, failure: &Failure) {

@@ -2,6 +2,7 @@
 
 mod channel;
 mod fallback;
+mod moderated;
 mod opening;
 mod voice;
 mod waddle;
