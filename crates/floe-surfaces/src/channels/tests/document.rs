@@ -1,5 +1,7 @@
 //! The `OpenAPI` document against the routes, the reading of requests and the answers.
 
+mod rooms;
+
 use std::collections::BTreeSet;
 
 use floe_core::channel::SlowPolicy;
@@ -11,7 +13,7 @@ use super::*;
 use crate::admin;
 use crate::channels::answer::OPENAPI;
 use crate::channels::route::{Endpoint, KEPT, PING, V1};
-use crate::community::http;
+use crate::community::{RoomPath, http, voice_http};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
@@ -75,7 +77,10 @@ fn every_route_is_in_the_document_and_nothing_else() {
     let others = others.map(|route| (route.path.to_owned(), word(route.method).to_owned()));
     let waddles = http::ROUTES.iter();
     let waddles = waddles.map(|(method, path)| ((*path).to_owned(), word(*method).to_owned()));
-    let routes: BTreeSet<_> = channels.chain(others).chain(waddles).collect();
+    let rooms = RoomPath::ROUTES.iter().chain(&voice_http::ROUTES);
+    let rooms = rooms.map(|(method, path)| ((*path).to_owned(), word(*method).to_owned()));
+    let others = others.chain(waddles).chain(rooms);
+    let routes: BTreeSet<_> = channels.chain(others).collect();
     let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
