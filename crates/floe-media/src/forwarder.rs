@@ -208,13 +208,16 @@ impl Forwarder {
         }
     }
 
-    /// Takes in a datagram.
-    pub fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
+    /// Takes in a datagram; returns whether it was somebody's.
+    pub fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> bool {
         self.counters.datagrams_in += 1;
-        if let Err(reason) = self.take_datagram(now, datagram) {
+        let taken = self.take_datagram(now, datagram);
+        let is_known = taken.is_ok();
+        if let Err(reason) = taken {
             self.counters.datagrams_refused += 1;
             self.counters.drop_for(reason);
         }
+        is_known
     }
 
     /// Wakes those whose time has come.

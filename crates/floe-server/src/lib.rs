@@ -18,6 +18,7 @@ mod gateway;
 mod identity_hash;
 mod limiter;
 mod live_queries;
+mod media;
 mod memory;
 mod metrics;
 mod proxy;
@@ -43,6 +44,7 @@ pub use access::{
 };
 pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
 pub use floe_surfaces::limits::{CountKind, RateKind, Scope};
+pub use media::{MediaSettings, MediaStartError, PublicAddress, PublicAddressError};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
 pub use quotas::{QuotaError, Quotas, ScopeQuotas};
 pub use reload::{ReloadError, Reloader};

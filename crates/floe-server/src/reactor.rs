@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use floe_core::voice::{Media, NoMedia};
+use floe_core::voice::Media as _;
 use floe_log::{Disk, Progress};
 use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Access, KeyRing};
@@ -68,6 +68,7 @@ use crate::directory::DirectoryHost;
 use crate::gateway::{Gateway, Handed};
 use crate::limiter::Limiter;
 use crate::live_queries::LiveQueries;
+use crate::media::{Bound, MediaHost};
 use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
@@ -137,7 +138,7 @@ pub struct Reactor<D: Disk> {
     live_queries: LiveQueries,
     reaction_counts: ReactionCounts,
     /// What carries the media of voice rooms.
-    media: Box<dyn Media>,
+    media: MediaHost,
     room_schemas: RoomSchemas,
     sync_callers: live::SyncCallers,
     workers: Workers<D>,
@@ -312,7 +313,7 @@ impl<D: Disk> Reactor<D> {
             buffers: RoomBuffers::new(settings.limits.buffer(), Millis(0)),
             live_queries: LiveQueries::default(),
             reaction_counts: ReactionCounts::default(),
-            media: Box::new(NoMedia),
+            media: MediaHost::default(),
             room_schemas: RoomSchemas::default(),
             sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
@@ -360,6 +361,15 @@ impl<D: Disk> Reactor<D> {
         };
         reactor.keep_directory();
         Ok((reactor, waker))
+    }
+
+    /// Has the media of voice rooms carried.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn carry_media(&mut self, bound: Bound, waker: &Arc<Waker>) -> io::Result<()> {
+        self.media = MediaHost::start(bound, waker)?;
+        Ok(())
     }
 
     /// Returns a handle that gives it new settings.
@@ -521,6 +531,7 @@ impl<D: Disk> Reactor<D> {
         for finished in self.workers.take_finished() {
             self.finished(finished)?;
         }
+        self.hear_media();
         for handed in self.gateway.take_handed() {
             match handed {
                 Handed::Local(socket, peer) => {

@@ -10,6 +10,7 @@ use floe_log::{DirDisk, OpenError, Recovery};
 use mio::Waker;
 
 use crate::cold::{ColdError, open_store};
+use crate::media::{Bound, MediaStartError};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
 use crate::reload::Reloader;
@@ -21,6 +22,7 @@ use crate::tls::{Certificates, TlsError};
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    media_addresses: Vec<SocketAddr>,
     reactor: Box<Reactor<DirDisk>>,
     stopper: Stopper,
     certificates: Option<Certificates>,
@@ -78,6 +80,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("cannot speak TLS: {0}")]
     Tls(#[from] TlsError),
+    /// An address named for media cannot be had.
+    #[error(transparent)]
+    Media(#[from] MediaStartError),
     /// The PROXY protocol is asked for, and nobody may speak it.
     #[error("the PROXY protocol without a trusted proxy lets nobody in: name --trusted-proxies")]
     NoProxies,
@@ -102,6 +107,7 @@ impl Server {
             source,
         })?;
         let address = listener.local_addr()?;
+        let media = Bound::of(&settings.media, address)?;
         let started = Instant::now();
         let folder = settings.data.display().to_string();
         let limits = Arc::new(settings.limits.clone());
@@ -124,7 +130,7 @@ impl Server {
         let metrics = Metrics::new();
         metrics.recovered(recovery_time.as_secs_f64());
         let stop = Arc::new(AtomicBool::new(false));
-        let (reactor, waker) = Reactor::new(
+        let (mut reactor, waker) = Reactor::new(
             listener,
             shard,
             settings,
@@ -132,10 +138,15 @@ impl Server {
             metrics,
             Arc::clone(&stop),
         )?;
+        let media_addresses = media.as_ref().map_or_else(Vec::new, Bound::told);
+        if let Some(media) = media {
+            reactor.carry_media(media, &waker)?;
+        }
         let reloader = reactor.reloader(&waker, certificates.clone());
         let stopper = Stopper { stop, waker };
         Ok(Self {
             address,
+            media_addresses,
             reactor: Box::new(reactor),
             stopper,
             certificates,
@@ -161,6 +172,13 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where browsers are told to send the sound and pictures of voice rooms, over UDP; nowhere
+    /// if they are not carried.
+    #[must_use]
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        &self.media_addresses
     }
 
     /// Returns what recovery found, and how long it took.

@@ -12,6 +12,7 @@ use floe_surfaces::access::KeyRing;
 
 use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
+use crate::media::MediaSettings;
 use crate::proxy::ProxySettings;
 use crate::quotas::Quotas;
 use crate::replica::ReplicaSettings;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub log: floe_log::Options,
     /// Where old data moves.
     pub cold: ColdSettings,
+    /// How the sound and pictures of voice rooms are carried.
+    pub media: MediaSettings,
 }
 
 /// A setting that a server does not start with.
@@ -128,6 +131,7 @@ impl Default for Settings {
             quotas: Quotas::default(),
             log: floe_log::Options::default(),
             cold: ColdSettings::default(),
+            media: MediaSettings::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 
-use floe_server::{Server, Settings, StartError, Stopper};
+use floe_server::{MediaSettings, Server, Settings, StartError, Stopper};
 use tempfile::TempDir;
 
 /// A running server, stopped when dropped.
@@ -28,6 +28,7 @@ impl RealServer {
         let mut settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: folder.path().to_owned(),
+            media: MediaSettings::off(),
             ..Settings::default()
         };
         // Room for many servers at once.

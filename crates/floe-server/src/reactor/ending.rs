@@ -7,6 +7,7 @@ use floe_proto::Code;
 
 use super::Reactor;
 use super::conn::{Context, State};
+use crate::media::MediaHost;
 use crate::workers::Finished;
 
 impl<D: Disk> Reactor<D> {
@@ -111,6 +112,7 @@ impl<D: Disk> Reactor<D> {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.conns.clear();
         self.gateway.finish();
+        self.media = MediaHost::default();
         self.views.stop(&mut self.shard);
         let now = self.table_time();
         self.tables.stop(&mut self.shard, now);

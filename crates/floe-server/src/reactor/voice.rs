@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use floe_core::voice::{self, Changes, Effect, Gone, MediaInput, MediaOutput, SeatId, Voice};
+use floe_core::voice::{
+    self, Changes, Effect, Gone, Media as _, MediaInput, MediaOutput, SeatId, Voice,
+};
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};

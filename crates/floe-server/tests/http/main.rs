@@ -41,6 +41,7 @@ mod subscriptions;
 mod tables;
 mod tls;
 mod tokens;
+mod voice_media;
 mod waddles;
 mod websocket;
 mod websocket_http2;

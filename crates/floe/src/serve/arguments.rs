@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Command, ValueEnum};
 use floe_server::{Limits, Quotas, ReplicaSettings, Settings};
 
 use super::cold::ColdArguments;
+use super::media::MediaArguments;
 use super::tls::TlsArguments;
 
 /// Serve streams from a folder.
@@ -113,6 +114,8 @@ pub struct ServeArguments {
     bounds: LogArguments,
     #[command(flatten)]
     cold: ColdArguments,
+    #[command(flatten)]
+    media: MediaArguments,
 }
 
 /// How log lines look.
@@ -167,6 +170,7 @@ impl ServeArguments {
             quotas: Quotas::default(),
             log: self.bounds.options(),
             cold: self.cold.settings(),
+            media: self.media.settings(),
         }
     }
 }

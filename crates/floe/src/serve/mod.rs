@@ -3,6 +3,7 @@
 mod arguments;
 mod cold;
 mod look;
+mod media;
 mod reload;
 mod signals;
 mod tls;
@@ -52,6 +53,7 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
     tracing::info!(
         address = %server.address(),
         data = %data.display(),
+        media = %list(server.media_addresses()),
         records = recovery.records,
         recovery_ms = recovery_time.as_millis() as u64,
         "listening"
@@ -65,7 +67,13 @@ pub fn run(sources: Sources) -> anyhow::Result<()> {
         // A closed stderr is no reason not to serve.
         LogFormat::Text => {
             let url = base_url(&settings, server.address());
-            let _ = print_greeting(&mut io::stderr(), &url, &data, reach);
+            let _ = print_greeting(
+                &mut io::stderr(),
+                &url,
+                &data,
+                server.media_addresses(),
+                reach,
+            );
         }
         LogFormat::Json => {
             if let Some(warning) = reach.warning() {
@@ -104,6 +112,14 @@ fn start_log(config: &Config) -> anyhow::Result<SetFilter> {
     }
 }
 
+fn list(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    match addresses.is_empty() {
+        true => "off".to_owned(),
+        false => addresses.join(", "),
+    }
+}
+
 fn base_url(settings: &Settings, address: SocketAddr) -> String {
     let scheme = if settings.tls.is_some() {
         "https"
@@ -113,13 +129,26 @@ fn base_url(settings: &Settings, address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
 
-fn print_greeting(out: &mut impl Write, base: &str, data: &Path, reach: Reach) -> io::Result<()> {
+fn print_greeting(
+    out: &mut impl Write,
+    base: &str,
+    data: &Path,
+    media: &[SocketAddr],
+    reach: Reach,
+) -> io::Result<()> {
     let url = format!("{base}/v1/stream/hello");
     write!(
         out,
         "\n  Floe listens on {base} and keeps its data in {}\n\n",
         data.display()
     )?;
+    if !media.is_empty() {
+        write!(
+            out,
+            "  Voice rooms carry sound and pictures over UDP {}\n\n",
+            list(media)
+        )?;
+    }
     if let Some(warning) = reach.warning() {
         write!(out, "  ! {warning}\n\n")?;
     }
@@ -141,7 +170,8 @@ mod tests {
     fn greet(reach: Reach) -> String {
         let mut out = Vec::new();
         let data = Path::new("/srv/floe-data");
-        print_greeting(&mut out, "http://127.0.0.1:4437", data, reach).unwrap();
+        let media = ["127.0.0.1:4437".parse().unwrap()];
+        print_greeting(&mut out, "http://127.0.0.1:4437", data, &media, reach).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -150,6 +180,7 @@ mod tests {
         let text = greet(Reach::Keys);
         assert_eq!(text.matches("http://127.0.0.1:4437").count(), 4, "{text}");
         assert!(text.contains("data in /srv/floe-data\n"), "{text}");
+        assert!(text.contains("over UDP 127.0.0.1:4437\n"), "{text}");
         assert_eq!(text.matches("    curl ").count(), 3, "{text}");
         assert!(!text.contains("everything"), "{text}");
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use floe_core::live::Leave;
 use floe_core::voice::{
-    Changes, Enable, Gone, Join as Sit, MediaInput, SeatId, Sends, Told, VoiceError,
+    Changes, Enable, Gone, Join as Sit, Media as _, MediaInput, SeatId, Sends, Told, VoiceError,
 };
 use floe_log::Disk;
 use floe_proto::{Code, Rights};

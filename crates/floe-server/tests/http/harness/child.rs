@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use floe_server::{Server, Settings};
+use floe_server::{MediaSettings, Server, Settings};
 use tempfile::TempDir;
 
 use super::{Connection, PATIENCE, Request, Response};
@@ -102,6 +102,7 @@ fn serves() {
     let mut settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         data: folder.join("data"),
+        media: MediaSettings::off(),
         ..Settings::default()
     };
     settings.log.wal_segment_bytes = 1 << 20;

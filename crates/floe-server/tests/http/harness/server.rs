@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use floe_server::{ReloadError, Reloader, Server, Settings, StartError, Stopper};
+use floe_server::{MediaSettings, ReloadError, Reloader, Server, Settings, StartError, Stopper};
 use tempfile::TempDir;
 
 use super::{Connection, Events, Request, Response, Tunnel, get};
@@ -34,6 +34,7 @@ impl TestServer {
         let mut settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: folder.path().to_owned(),
+            media: MediaSettings::off(),
             ..Settings::default()
         };
         // Room for many servers at once.

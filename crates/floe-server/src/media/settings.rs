@@ -1,0 +1,107 @@
+//! What an operator may set of the media of voice rooms.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// How the sound and pictures of voice rooms are carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// Whether they are; yes by default.
+    pub on: bool,
+    /// UDP addresses to listen on; by default the address and port number of
+    /// [`Settings::listen`](crate::Settings::listen).
+    pub listen: Vec<SocketAddr>,
+    /// What browsers are told instead of the addresses listened on.
+    pub public_address: Vec<PublicAddress>,
+}
+
+impl MediaSettings {
+    /// Returns settings by which nothing is carried: voice rooms are there, and silent.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            on: false,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self {
+            on: true,
+            listen: Vec::new(),
+            public_address: Vec::new(),
+        }
+    }
+}
+
+/// Where browsers reach the server: an IP address, and a port if it is another than the one listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+/// A text is no IP address, with or without a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must be an IP address, or one with a port: 203.0.113.7 or 203.0.113.7:4437")]
+pub struct PublicAddressError;
+
+impl FromStr for PublicAddress {
+    type Err = PublicAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self { ip, port: None });
+        }
+        let address: SocketAddr = text.parse().map_err(|_| PublicAddressError)?;
+        Ok(Self {
+            ip: address.ip(),
+            port: Some(address.port()),
+        })
+    }
+}
+
+impl fmt::Display for PublicAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            None => self.ip.fmt(out),
+            Some(port) => SocketAddr::new(self.ip, port).fmt(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_address_is_an_ip_with_or_without_a_port() {
+        for text in [
+            "203.0.113.7",
+            "203.0.113.7:80",
+            "2001:db8::7",
+            "[2001:db8::7]:80",
+        ] {
+            let address: PublicAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
+        for text in [
+            "",
+            "example.com",
+            "203.0.113.7:",
+            "203.0.113.7:70000",
+            ":80",
+        ] {
+            assert_eq!(
+                text.parse::<PublicAddress>(),
+                Err(PublicAddressError),
+                "{text}"
+            );
+        }
+    }
+}
