@@ -5,32 +5,32 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use floe_core::voice::{
-    Features, MediaError, MediaInput, MediaOutput, Quality, SeatId, Signal, Source, Track,
-};
+use floe_core::voice::{Features, MediaError, MediaInput, MediaOutput, Quality, SeatId, Signal};
 use floe_proto::RoomId;
 use slab::Slab;
-use str0m::bwe::Bitrate;
+use str0m::Input;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::media::Mid;
 use str0m::net::{DatagramRecv, DatagramSend, Protocol, Receive};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::rtp::RtpPacket;
 
 use crate::config::Config;
-use crate::connection::{Connection, Offer, Slot};
+use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::dropped::Dropped;
-use crate::intake::Intake;
 use crate::peer::Peer;
 use crate::recording::{Recorded, Tap};
 use crate::room::Room;
 use crate::schedule::Schedule;
-use crate::video::{NETWORK_UNKNOWN, PictureCodec, Pictures};
+use crate::video::Pictures;
 use crate::{rtp, stun};
 
+mod agree;
 mod checks;
+mod drive;
+mod tracks;
+mod voice;
 
 /// Carries the media of voice rooms; see the [crate](crate).
 #[derive(Debug)]
@@ -291,346 +291,6 @@ impl Forwarder {
         taken
     }
 
-    /// Agrees to what a browser offers.
-    fn offer(
-        &mut self,
-        now: Instant,
-        seat: SeatId,
-        sdp: &str,
-        sources: Box<[(Box<str>, Source)]>,
-    ) -> Result<(), MediaError> {
-        let gone = || MediaError::Signal("the seat is gone".into());
-        let at = *self.seats.get(&seat).ok_or_else(gone)?;
-        self.admit_offer(now, at)?;
-        let offer = Offer::read(sdp, &self.config)?;
-        let is_same = self
-            .connection(at)
-            .is_some_and(|connection| connection.is_with(&offer.fingerprint));
-        if !is_same {
-            self.disconnect(now, at);
-            let rtc = self.new_rtc(now, offer.has_pictures());
-            let intake = Intake::new(&self.config, now);
-            let connection = Connection::new(rtc, &offer.fingerprint, intake);
-            self.peers[at].connection = Some(Box::new(connection));
-        }
-        let connection = self.connection(at).ok_or_else(gone)?;
-        connection.intake.renew(now);
-        let before = std::mem::take(&mut connection.ufrag);
-        let agreed = connection.agree(offer, sources);
-        let named = connection.ufrag.clone();
-        self.demux.forget_name(&before);
-        let answer = match agreed {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.disconnect(now, at);
-                return Err(MediaError::Signal(error.to_string().into()));
-            }
-        };
-        self.demux.name(&named, at);
-        // What fails closes the connection, and it is told so.
-        let _ = self.drive(now, at, Input::Timeout(now));
-        let pictures_max = self.config.video_slots.into();
-        if let Some(connection) = self.connection(at) {
-            connection.refresh(pictures_max);
-        }
-        self.outputs.push_back(MediaOutput::Signal {
-            seat,
-            signal: Signal::Answer(answer),
-        });
-        self.offer_pictures(at);
-        self.tell_tracks(at);
-        Ok(())
-    }
-
-    fn new_rtc(&self, now: Instant, has_pictures: bool) -> Rtc {
-        let config = Rtc::builder()
-            .set_crypto_provider(Arc::clone(&self.crypto))
-            .set_dtls_cert(self.certificate.clone())
-            .set_ice_lite(true)
-            .set_rtp_mode(true)
-            .set_stats_interval(Some(self.config.measure_interval))
-            .clear_codecs()
-            .enable_opus(true, false);
-        let mut rtc = PictureCodec::enable_all(config)
-            .enable_bwe(has_pictures.then(|| Bitrate::bps(NETWORK_UNKNOWN)))
-            .build(now);
-        for local in &self.config.locals {
-            let candidate = match local.protocol {
-                Protocol::Udp => Candidate::host(local.address, "udp"),
-                Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Candidate::builder()
-                    .tcp()
-                    .host(local.address)
-                    .tcptype(str0m::net::TcpType::Passive)
-                    .build(),
-            };
-            match candidate {
-                Ok(candidate) => {
-                    rtc.add_local_candidate(candidate);
-                }
-                Err(error) => tracing::warn!(%error, address = %local.address, "no candidate"),
-            }
-        }
-        rtc
-    }
-
-    /// Hands something to a peer's connection, and does what comes of it.
-    pub(crate) fn drive(
-        &mut self,
-        now: Instant,
-        at: usize,
-        input: Input<'_>,
-    ) -> Result<(), Dropped> {
-        let Some(connection) = self.connection(at) else {
-            return Ok(());
-        };
-        let is_datagram = matches!(input, Input::Receive(..));
-        let mut taken = Ok(());
-        if let Err(error) = connection.rtc.handle_input(input) {
-            // Who can write an address as theirs can write DTLS in clear from there; once there are keys,
-            // it changes nothing.
-            if !is_datagram || !connection.rtc.is_connected() {
-                tracing::debug!(%error, "a peer connection failed");
-                self.disconnect(now, at);
-                return Err(Dropped::Senseless);
-            }
-            taken = Err(Dropped::Senseless);
-        }
-        self.drain(now, at);
-        taken
-    }
-
-    /// Asks the peer that was given something first what comes of it; `None` where there is none.
-    fn ask_next(&mut self) -> Option<()> {
-        let (now, at) = self.schedule.next_given()?;
-        if self.connection(at).is_some_and(|one| one.turn.take()) {
-            let _ = self.drive(now, at, Input::Timeout(now));
-            self.forward_all(now);
-        }
-        Some(())
-    }
-
-    /// Does what a peer's connection wants done.
-    fn drain(&mut self, now: Instant, at: usize) {
-        loop {
-            let Some(peer) = self.peers.get_mut(at) else {
-                return;
-            };
-            let Some(connection) = peer.connection.as_mut() else {
-                return;
-            };
-            match connection.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => {
-                    self.counters.datagrams_out += 1;
-                    if self.transmits.len() == self.config.transmits_max {
-                        self.transmits.pop_front();
-                        self.counters.drop_for(Dropped::Unsent);
-                    }
-                    self.transmits.push_back(Transmit {
-                        protocol: transmit.proto,
-                        destination: transmit.destination,
-                        bytes: transmit.contents,
-                    });
-                }
-                Ok(Output::Event(Event::RtpPacket(packet))) => self.arrived.push_back((at, packet)),
-                Ok(Output::Event(Event::Closed)) => return self.disconnect(now, at),
-                Ok(Output::Event(Event::KeyframeRequest(request))) => {
-                    self.broken.push_back((at, request.mid));
-                }
-                Ok(Output::Event(Event::EgressBitrateEstimate(kind))) => {
-                    connection.budget.hear(&kind);
-                }
-                Ok(Output::Event(event)) => connection.measure(&event, &mut self.counters),
-                Ok(Output::Timeout(due)) => {
-                    let due = connection.wake_at(now, due);
-                    let alive = connection.rtc.is_alive();
-                    connection.turn.take();
-                    self.schedule.wake(due, at, &mut connection.turn);
-                    if !alive {
-                        self.disconnect(now, at);
-                    }
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a peer connection failed");
-                    return self.disconnect(now, at);
-                }
-            }
-        }
-    }
-
-    fn forward_all(&mut self, now: Instant) {
-        loop {
-            if let Some((from, packet)) = self.arrived.pop_front() {
-                self.counters.packets_in += 1;
-                self.counters.bytes_in += packet.payload.len() as u64;
-                if !self.admit(now, from, &packet) {
-                    self.counters.drop_for(Dropped::BitRate);
-                } else if self.forward(now, from, &packet).is_none() {
-                    self.counters.packets_withheld += 1;
-                }
-            } else if let Some((to, mid)) = self.broken.pop_front() {
-                self.refresh_picture(now, to, mid);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn forward(&mut self, now: Instant, from: usize, packet: &RtpPacket) -> Option<()> {
-        let peer = self.peers.get_mut(from)?;
-        let connection = peer.connection.as_mut()?;
-        let (mid, rid) = connection.stream_of(packet)?;
-        if connection.source_by(mid).is_some() {
-            return self.forward_picture(now, from, (mid, rid), packet);
-        }
-        if connection.microphone != Some(mid) || !peer.is_heard() {
-            return None;
-        }
-        self.record(now, from, packet);
-        let peer = self.peers.get_mut(from)?;
-        let level = packet.header.ext_vals.audio_level.unwrap_or(0);
-        if let Some(speaking) = peer.speech.hear(level, now) {
-            let seat = peer.seat;
-            self.outputs
-                .push_back(MediaOutput::Speaking { seat, speaking });
-            if speaking {
-                peer.spoke_at = Some(now);
-                self.rechoose_by_voice(seat.room);
-            }
-        }
-        let room_id = self.peers.get(from)?.seat.room;
-        let room = self.rooms.get_mut(&room_id)?;
-        let heard = room.loudest.hear(from, level, now)?;
-        let members = std::mem::take(&mut room.members);
-        for &to in members.iter().filter(|to| **to != from) {
-            if heard.is_new {
-                self.tell_tracks(to);
-            }
-            self.send_voice(now, to, heard.place, heard.change, packet);
-        }
-        if let Some(room) = self.rooms.get_mut(&room_id) {
-            room.members = members;
-        }
-        Some(())
-    }
-
-    /// Hands a packet of a voice to the host, where its room is recorded.
-    fn record(&mut self, now: Instant, from: usize, packet: &RtpPacket) {
-        let Some(peer) = self.peers.get(from) else {
-            return;
-        };
-        let Some(recording) = self.tap.recording(peer.seat.room) else {
-            return;
-        };
-        let recorded = Recorded {
-            recording: Arc::clone(recording),
-            seat: peer.seat,
-            user: Arc::clone(&peer.user),
-            stream: *packet.header.ssrc,
-            time: packet.header.timestamp,
-            level: packet.header.ext_vals.audio_level,
-            payload: Arc::clone(&packet.payload),
-            at: now,
-        };
-        match self.tap.keep(recorded, self.config.recorded_max) {
-            true => self.counters.packets_recorded += 1,
-            false => self.counters.packets_unrecorded += 1,
-        }
-    }
-
-    /// Sends a packet of a voice by one of a peer's slots.
-    fn send_voice(
-        &mut self,
-        now: Instant,
-        to: usize,
-        place: usize,
-        source: u64,
-        packet: &RtpPacket,
-    ) {
-        let Some(connection) = self.peers.get_mut(to).and_then(Peer::connection) else {
-            return;
-        };
-        if !connection.rtc.is_connected() {
-            return;
-        }
-        let Some(slot) = connection.audio_slots.get_mut(place) else {
-            return;
-        };
-        let header = &packet.header;
-        let numbers = slot
-            .renumber
-            .next(source, *packet.seq_no, header.timestamp, now);
-        let Some((sequence, time)) = numbers else {
-            return;
-        };
-        let (mid, pt) = (slot.mid, slot.pt);
-        let write = RtpWrite::new(pt, sequence.into(), time, now, Arc::clone(&packet.payload))
-            .marker(header.marker)
-            .ext_vals(ExtensionValues {
-                audio_level: header.ext_vals.audio_level,
-                voice_activity: header.ext_vals.voice_activity,
-                ..ExtensionValues::default()
-            });
-        let mut api = connection.rtc.direct_api();
-        if let Some(stream) = api.stream_tx_by_mid(mid, None) {
-            stream.write_rtp(write);
-            connection.budget.sound(packet.payload.len(), now);
-            self.counters.packets_out += 1;
-            self.counters.bytes_out += packet.payload.len() as u64;
-            self.schedule.give(now, to, &mut connection.turn);
-        }
-    }
-
-    /// Has a participant know what the media that they receive show.
-    pub(crate) fn tell_tracks(&mut self, at: usize) {
-        let Some(peer) = self.peers.get(at) else {
-            return;
-        };
-        let (Some(connection), Some(room)) = (&peer.connection, self.rooms.get(&peer.seat.room))
-        else {
-            return;
-        };
-        let places: Vec<_> = room.loudest.places().collect();
-        let user = |who: usize| Some(Arc::clone(&self.peers.get(who)?.user));
-        let tracks = connection.slots().filter_map(|slot| match slot {
-            Slot::Voice(place) => {
-                let who = places.get(place).copied().flatten();
-                Some(Track {
-                    mid: (*connection.audio_slots.get(place)?.mid).into(),
-                    user: who.filter(|who| *who != at).and_then(user),
-                    source: Source::Microphone,
-                })
-            }
-            Slot::Picture(place) => {
-                let slot = connection.picture_slots.get(place)?;
-                Some(Track {
-                    mid: (*slot.mid).into(),
-                    user: slot.shows.and_then(|(who, _)| user(who)),
-                    source: slot.shows.map_or(Source::Camera, |(_, source)| source),
-                })
-            }
-        });
-        let output = MediaOutput::Tracks {
-            seat: peer.seat,
-            tracks: tracks.collect(),
-        };
-        self.outputs.push_back(output);
-    }
-
-    /// Takes a participant's voice from those who are heard.
-    fn unhear(&mut self, at: usize) {
-        let peer = &mut self.peers[at];
-        peer.speech.hush();
-        let Some(room) = self.rooms.get_mut(&peer.seat.room) else {
-            return;
-        };
-        if room.loudest.leave(at) {
-            for to in room.members.clone() {
-                self.tell_tracks(to);
-            }
-        }
-    }
-
     fn leave(&mut self, now: Instant, seat: SeatId) {
         let Some(at) = self.seats.remove(&seat) else {
             return;
@@ -645,22 +305,6 @@ impl Forwarder {
             }
         }
         self.rechoose(seat.room);
-    }
-
-    /// Ends a peer's connection, if there is one; its seat stays.
-    fn disconnect(&mut self, _: Instant, at: usize) {
-        self.arrived.retain(|(from, _)| *from != at);
-        self.demux.forget(at);
-        let Some(connection) = self
-            .peers
-            .get_mut(at)
-            .and_then(|peer| peer.connection.take())
-        else {
-            return;
-        };
-        self.demux.forget_name(&connection.ufrag);
-        self.schedule.forget(at, &connection.turn);
-        self.offer_pictures(at);
     }
 
     pub(crate) fn connection(&mut self, at: usize) -> Option<&mut Connection> {

@@ -24,6 +24,7 @@ mod dropped;
 mod forwarder;
 mod intake;
 mod loudest;
+mod offer;
 mod peer;
 mod quality;
 pub mod recording;

@@ -47,6 +47,15 @@ pub struct FilmLayer {
     picture: u16,
 }
 
+/// A packet of a picture.
+struct Shot {
+    rid: Option<Rid>,
+    sequence: u64,
+    time: u32,
+    is_last: bool,
+    payload: Vec<u8>,
+}
+
 /// A picture as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
@@ -124,7 +133,7 @@ impl Film {
     }
 
     /// Returns the packets of the next picture of each layer.
-    fn shoot(&mut self, of: u8) -> Vec<(Option<Rid>, u64, u32, bool, Vec<u8>)> {
+    fn shoot(&mut self, of: u8) -> Vec<Shot> {
         self.frames += 1;
         let time = self.frames * 3_600;
         let mut packets = Vec::new();
@@ -150,7 +159,13 @@ impl Film {
                 payload.resize(size.max(payload.len()), 0xAA);
                 layer.sequence += 1;
                 let is_last = at + 1 == count;
-                packets.push((layer.rid, layer.sequence, time, is_last, payload));
+                packets.push(Shot {
+                    rid: layer.rid,
+                    sequence: layer.sequence,
+                    time,
+                    is_last,
+                    payload,
+                });
             }
         }
         packets
@@ -193,9 +208,10 @@ impl World {
         }
         for film in &mut browser.films {
             let pt = first_pt(&browser.rtc, film.mid);
-            for (rid, sequence, time, is_last, payload) in film.shoot(u8::try_from(at).unwrap()) {
-                let write = RtpWrite::new(pt, sequence.into(), time, now, payload)
-                    .marker(is_last)
+            for shot in film.shoot(u8::try_from(at).unwrap()) {
+                let rid = shot.rid;
+                let write = RtpWrite::new(pt, shot.sequence.into(), shot.time, now, shot.payload)
+                    .marker(shot.is_last)
                     .nackable(true);
                 let mut api = browser.rtc.direct_api();
                 let stream = api.stream_tx_by_mid(film.mid, rid);
