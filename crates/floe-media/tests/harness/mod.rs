@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+pub mod dice;
 mod guard;
 mod link;
 pub mod video;
