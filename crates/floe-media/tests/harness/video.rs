@@ -6,7 +6,9 @@ use std::time::Duration;
 use floe_core::voice::{MediaInput, Sends, Source, Watch};
 use str0m::Input;
 use str0m::change::SdpApi;
-use str0m::media::{Direction, MediaKind, Mid, Pt, Rid, Simulcast, SimulcastLayer};
+use str0m::media::{
+    Direction, KeyframeRequestKind, MediaKind, Mid, Pt, Rid, Simulcast, SimulcastLayer,
+};
 use str0m::rtp::{RtpPacket, RtpWrite, Vp8Descriptor};
 
 use super::link::Link;
@@ -66,6 +68,27 @@ pub struct Frame {
     pub picture: Option<u16>,
     pub base: Option<u8>,
     pub time: u32,
+}
+
+/// A camera of three layers.
+pub const LAYERS: &[(&str, u64)] = &[("low", 100_000), ("medium", 300_000), ("high", 900_000)];
+/// A camera of one.
+pub const PLAIN: &[(&str, u64)] = &[("", 300_000)];
+
+/// Has a camera, and receives no pictures.
+pub fn camera(layers: &'static [(&'static str, u64)]) -> Offering {
+    Offering {
+        camera: layers,
+        ..Offering::default()
+    }
+}
+
+/// Receives pictures, and has none.
+pub fn viewer(slots: usize) -> Offering {
+    Offering {
+        slots,
+        ..Offering::default()
+    }
 }
 
 /// From picture to picture.
@@ -250,6 +273,18 @@ impl World {
         let seat = self.browsers[at].seat;
         let input = MediaInput::Watch { seat, watch };
         self.forwarder.handle(self.now, input);
+        self.settle();
+    }
+
+    /// Has somebody say that they cannot go on without a keyframe of the slot of that number.
+    pub fn ask_keyframe(&mut self, at: usize, slot: usize) {
+        let mid = self.slot(at, slot);
+        let now = self.now;
+        let browser = &mut self.browsers[at];
+        let mut api = browser.rtc.direct_api();
+        let stream = api.stream_rx_by_mid(mid, None).unwrap();
+        stream.request_keyframe(KeyframeRequestKind::Pli);
+        browser.feed(Input::Timeout(now));
         self.settle();
     }
 
