@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use floe_core::voice::Source;
 use str0m::format::Codec;
-use str0m::media::{MediaKind, Mid, Pt, Rid};
+use str0m::media::{Direction, MediaKind, Mid, Pt, Rid};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Event, PacerReason, Reason, Rtc, RtcError};
 
@@ -144,13 +144,25 @@ impl Connection {
             match kind {
                 MediaKind::Audio => self.audio_slots.extend(self.audio_slot(mid, &mut voices)),
                 MediaKind::Video if self.picture_slots.len() < pictures_max => {
-                    let slot = self.picture_slot(mid, &mut pictures);
+                    let slot = self.picture_slot(mid, direction, &mut pictures);
                     self.picture_slots.push(slot);
                 }
                 MediaKind::Video => {}
             }
         }
-        self.budget.refresh(&self.rtc, &self.audio_slots);
+        self.budget.share_anew();
+        self.open_slots();
+    }
+
+    /// Has the machine know which slots show something.
+    ///
+    /// While there is one that sends, it sends padding and asks what the network takes, which is nothing
+    /// that voices need. What was agreed on with the browser stays as it is.
+    pub fn open_slots(&mut self) {
+        for slot in &self.picture_slots {
+            let mut api = self.rtc.sdp_api();
+            api.set_direction(slot.mid, slot.direction());
+        }
     }
 
     /// Returns all slots in the order of the offer: the places of those for voices, and of those for
@@ -298,17 +310,19 @@ impl Connection {
         })
     }
 
-    fn picture_slot(&self, mid: Mid, before: &mut Vec<PictureSlot>) -> PictureSlot {
-        let takes = self.pictures_of(mid);
+    fn picture_slot(
+        &self,
+        mid: Mid,
+        direction: Direction,
+        before: &mut Vec<PictureSlot>,
+    ) -> PictureSlot {
         let known = before.iter().position(|slot| slot.mid == mid);
-        match known {
-            Some(at) => {
-                let mut slot = before.swap_remove(at);
-                slot.take(takes);
-                slot
-            }
-            None => PictureSlot::new(mid, takes),
-        }
+        let mut slot = match known {
+            Some(at) => before.swap_remove(at),
+            None => PictureSlot::new(mid),
+        };
+        slot.agree(self.pictures_of(mid), direction.is_receiving());
+        slot
     }
 
     fn pictures_of(&self, mid: Mid) -> Vec<(PictureCodec, Pt)> {

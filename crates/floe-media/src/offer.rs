@@ -38,21 +38,23 @@ impl Offer {
         let mut sections = Vec::new();
         let mut layers = Vec::new();
         let mut offered = 0;
+        let mut medium = "";
         let mut kind = None;
-        let has_pictures = sdp.lines().any(|line| line.starts_with("m=video "));
         let mut sending = Sending::default();
         for line in sdp.lines() {
-            // Voices alone are not worth being told of the arrival of each packet.
+            // Voices are not worth being told of the arrival of each packet.
             let is_about_arrival = || line.contains("transport-cc") || line.contains(ARRIVAL);
-            if line.starts_with("a=candidate:") || !has_pictures && is_about_arrival() {
+            let is_of_voice = line.starts_with("a=") && medium == "audio";
+            if line.starts_with("a=candidate:") || is_of_voice && is_about_arrival() {
                 continue;
             }
             if let Some(said) = line.strip_prefix("m=") {
                 offered += 1;
                 sending.section(said);
-                kind = match said.split(' ').next() {
-                    Some("audio") => Some(MediaKind::Audio),
-                    Some("video") => Some(MediaKind::Video),
+                medium = said.split(' ').next().unwrap_or_default();
+                kind = match medium {
+                    "audio" => Some(MediaKind::Audio),
+                    "video" => Some(MediaKind::Video),
                     _ => None,
                 };
             } else if let Some(said) = line.strip_prefix("a=mid:") {

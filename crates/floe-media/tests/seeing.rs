@@ -239,3 +239,34 @@ fn voices_alone_are_not_burdened_with_what_pictures_need() {
     let modes = answer.matches("packetization-mode=1").count();
     assert_eq!((profiles, modes), (2, 2));
 }
+
+#[test]
+fn slots_that_show_nothing_cost_next_to_nothing_before_and_after_they_did() {
+    let mut world = World::new();
+    let ann = world.join_with("ann", camera(PLAIN));
+    let bob = world.join_with("bob", viewer(12));
+    let off = Sends {
+        audio: true,
+        ..Sends::default()
+    };
+    world.sends(ann, off);
+    world.pass(SECOND);
+    let talk = |world: &mut World| {
+        let before = world.forwarder.counters().datagrams_out;
+        for _ in 0..500 {
+            world.say(ann, -20, b"word");
+            world.pass(SECOND / 50);
+        }
+        world.forwarder.counters().datagrams_out - before
+    };
+    // What goes to the speaker is counted too: what was proved is answered, and received reported.
+    let before = talk(&mut world);
+    assert!((500..540).contains(&before), "{before} datagrams for 500");
+    world.sends(ann, Sends { video: true, ..off });
+    world.roll(5 * SECOND, &[ann]);
+    assert!(!world.browsers[bob].seen.is_empty());
+    world.sends(ann, off);
+    world.pass(SECOND);
+    let after = talk(&mut world);
+    assert!((500..540).contains(&after), "{after} datagrams for 500");
+}

@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::Rtc;
 use str0m::bwe::{Bitrate, BweKind};
-use str0m::rtp::Extension;
 
-use crate::connection::AudioSlot;
 use crate::video::meter::Meter;
 
 /// What is known of the network to one participant.
@@ -18,8 +15,6 @@ pub struct Budget {
     said: Option<u64>,
     /// The voices that go out.
     sound: Meter,
-    /// Whether they are part of the estimate.
-    counts_sound: bool,
     shared_at: Option<Instant>,
     /// What was wished for last, in steps.
     desired: u64,
@@ -35,17 +30,6 @@ const DESIRED_STEP: u64 = 100_000;
 const DESIRED_MAX: u64 = 20_000_000;
 
 impl Budget {
-    /// Takes note of what was agreed on.
-    pub fn refresh(&mut self, rtc: &Rtc, voices: &[AudioSlot]) {
-        self.counts_sound = voices.iter().any(|slot| {
-            rtc.media(slot.mid).is_some_and(|media| {
-                let known = media.remote_extmap();
-                known.id_of(Extension::TransportSequenceNumber).is_some()
-            })
-        });
-        self.share_anew();
-    }
-
     /// Takes note of an estimate.
     pub fn hear(&mut self, kind: &BweKind) {
         match kind {
@@ -57,15 +41,17 @@ impl Budget {
 
     /// Takes note of a packet of a voice that went out.
     pub fn sound(&mut self, bytes: usize, now: Instant) {
-        if self.counts_sound {
-            self.sound.add(bytes, now);
-        }
+        self.sound.add(bytes, now);
     }
 
     /// Returns what the network takes, and how much of it voices take, in bits a second.
+    ///
+    /// The estimate is of pictures alone: it is what voices, whose arrival is not told, leave.
     pub fn network(&self, now: Instant) -> (u64, u64) {
-        let known = self.estimate.or(self.said).unwrap_or(UNKNOWN);
-        (known, self.sound.rate(now))
+        match self.estimate {
+            Some(estimate) => (estimate, 0),
+            None => (self.said.unwrap_or(UNKNOWN), self.sound.rate(now)),
+        }
     }
 
     /// Has it be shared anew with the next packet.

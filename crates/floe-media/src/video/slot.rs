@@ -1,7 +1,7 @@
 //! A medium by which a participant receives pictures.
 
 use floe_core::voice::{Layer, Source, Watch};
-use str0m::media::{Mid, Pt};
+use str0m::media::{Direction, Mid, Pt};
 
 use crate::video::codec::PictureCodec;
 use crate::video::splice::Splice;
@@ -20,6 +20,8 @@ pub struct PictureSlot {
     pub splice: Splice,
     /// What the browser takes, and what it calls it.
     takes: Vec<(PictureCodec, Pt)>,
+    /// Whether the browser also sends by it.
+    receives: bool,
     /// Whose picture the browser asked for, and which.
     pub asked: Option<(Box<str>, Source)>,
     /// How good a picture, at most.
@@ -28,20 +30,32 @@ pub struct PictureSlot {
 
 impl PictureSlot {
     /// Makes a slot that shows nothing.
-    pub const fn new(mid: Mid, takes: Vec<(PictureCodec, Pt)>) -> Self {
+    pub const fn new(mid: Mid) -> Self {
         Self {
             mid,
             shows: None,
             splice: Splice::new(),
-            takes,
+            takes: Vec::new(),
+            receives: false,
             asked: None,
             quality: Layer::High,
         }
     }
 
-    /// Takes note of what the browser takes by now.
-    pub fn take(&mut self, takes: Vec<(PictureCodec, Pt)>) {
+    /// Takes note of what the browser takes by now, and whether it also sends by it.
+    pub fn agree(&mut self, takes: Vec<(PictureCodec, Pt)>, receives: bool) {
         self.takes = takes;
+        self.receives = receives;
+    }
+
+    /// Which ways something goes by it.
+    pub const fn direction(&self) -> Direction {
+        match (self.shows.is_some(), self.receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
     }
 
     /// Takes note of what is to be shown.

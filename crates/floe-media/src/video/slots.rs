@@ -167,6 +167,7 @@ impl Forwarder {
             is_other |= slot.show(*picture);
         }
         if is_other {
+            connection.open_slots();
             connection.budget.share_anew();
             if chosen.iter().all(Option::is_none) && connection.budget.wish(0).is_some() {
                 let bwe = &mut connection.rtc.bwe();
