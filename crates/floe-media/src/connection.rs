@@ -250,6 +250,12 @@ impl Connection {
         intake.streams.admit(ssrc, now, place)
     }
 
+    /// Whether nothing newer of the same stream came than a packet that came just now.
+    pub fn is_newest(&self, packet: &RtpPacket) -> bool {
+        let streams = &self.intake.streams;
+        streams.is_newest(*packet.header.ssrc, *packet.seq_no)
+    }
+
     /// Takes note of what was measured.
     pub fn measure(&mut self, event: &Event, counters: &mut Counters) {
         if let Event::PeerStats(stats) = event {

@@ -85,6 +85,19 @@ impl Loudest {
         })
     }
 
+    /// Returns somebody's place, if they have one, without taking note of anything.
+    pub fn place_of(&self, who: usize) -> Option<Heard> {
+        let mut places = self.places.iter().enumerate();
+        places.find_map(|(at, place)| {
+            let place = place.filter(|place| place.who == who)?;
+            Some(Heard {
+                place: at,
+                change: place.change,
+                is_new: false,
+            })
+        })
+    }
+
     /// Takes the place of somebody who sends no more; whoever has it next is another source.
     pub fn leave(&mut self, who: usize) -> bool {
         let mut had = false;

@@ -132,6 +132,13 @@ impl Streams {
         proved.received += 1;
     }
 
+    /// Whether nothing newer came of a stream than a packet that came just now.
+    pub fn is_newest(&self, ssrc: u32, sequence: u64) -> bool {
+        let stream = self.known.iter().find(|one| one.ssrc == ssrc);
+        let proved = stream.and_then(|one| one.proved.as_ref());
+        proved.is_none_or(|proved| sequence >= proved.highest)
+    }
+
     /// Returns what came since this was asked last.
     pub fn tally(&mut self) -> Tally {
         let mut tally = Tally::default();
@@ -210,5 +217,6 @@ mod tests {
         assert_eq!(hear(&[105, 106]), tally(2, 0, 1));
         assert_eq!(hear(&[102, 107]), tally(1, 0, 1), "too late");
         assert_eq!(hear(&[]), tally(0, 0, 0));
+        assert!(streams.is_newest(1, 107) && !streams.is_newest(1, 106));
     }
 }

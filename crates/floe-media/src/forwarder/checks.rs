@@ -126,7 +126,6 @@ impl Forwarder {
         }
         if is_gone {
             self.counters.connections_lost += 1;
-            self.unhear(at);
             self.disconnect(now, at);
         }
         self.tell_quality(at, quality);

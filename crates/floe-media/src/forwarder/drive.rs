@@ -124,6 +124,8 @@ impl Forwarder {
         };
         self.demux.forget_name(&connection.ufrag);
         self.schedule.forget(at, &connection.turn);
+        // What comes by another connection is another stream.
+        self.unhear(at);
         self.offer_pictures(at);
     }
 }

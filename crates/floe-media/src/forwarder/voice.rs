@@ -33,15 +33,23 @@ impl Forwarder {
                 self.rechoose_by_voice(seat.room);
             }
         }
-        let room_id = self.peers.get(from)?.seat.room;
+        let peer = self.peers.get_mut(from)?;
+        let room_id = peer.seat.room;
+        // Who came by a place with a packet that is late would be heard to say it after what they said since.
+        let is_late = !peer.connection()?.is_newest(packet);
         let room = self.rooms.get_mut(&room_id)?;
-        let heard = room.loudest.hear(from, level, now)?;
+        let heard = match is_late {
+            true => room.loudest.place_of(from)?,
+            false => room.loudest.hear(from, level, now)?,
+        };
+        // A browser that has another stream for its voice counts its packets anew.
+        let source = heard.change << 32 | u64::from(*packet.header.ssrc);
         let members = std::mem::take(&mut room.members);
         for &to in members.iter().filter(|to| **to != from) {
             if heard.is_new {
                 self.tell_tracks(to);
             }
-            self.send_voice(now, to, heard.place, heard.change, packet);
+            self.send_voice(now, to, heard.place, source, packet);
         }
         if let Some(room) = self.rooms.get_mut(&room_id) {
             room.members = members;

@@ -163,7 +163,9 @@ impl World {
         let mut address = before.address;
         address.set_port(address.port() + 1);
         let offering = Offering::default();
-        let browser = new_browser(self.now, before.seat, address, offering);
+        let mut browser = new_browser(self.now, before.seat, address, offering);
+        // It is the room that is told of it.
+        browser.quality = before.quality;
         self.browsers[at] = browser;
         self.offer_all(at, offering).unwrap();
     }
