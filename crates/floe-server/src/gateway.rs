@@ -49,6 +49,8 @@ pub enum Handed {
     Local(mio::net::UnixStream, Peer),
     /// A connection from the network, and what was read of it.
     Tcp(mio::net::TcpStream, Peer, Bytes),
+    /// A connection from the network that brings media of voice rooms, and what was read of it.
+    Media(std::net::TcpStream, Bytes),
 }
 
 /// What both sides share.
@@ -58,6 +60,8 @@ struct Link {
     waker: Arc<Waker>,
     certificates: Option<Certificates>,
     proxies: ProxySettings,
+    /// Whether connections may bring media of voice rooms.
+    media: bool,
     /// Connections that are the gateway's.
     connections: AtomicUsize,
     /// Those of them that may still have something to send.
@@ -87,6 +91,7 @@ impl Gateway {
             waker,
             certificates,
             proxies: settings.proxies.clone(),
+            media: settings.media.on,
             connections: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             bounds: Bounds::new(limits),

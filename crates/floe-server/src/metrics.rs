@@ -26,11 +26,13 @@ use self::cold::ColdMetrics;
 use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
 use self::live::LiveMetrics;
+use self::media::MediaMetrics;
 use self::replica::ReplicaMetrics;
 use self::rooms::RoomMetrics;
 pub use self::rooms::{ENDED_BY_CLIENT, ENDED_LOST};
 pub use self::tables::TableMetrics;
 use self::voice::VoiceMetrics;
+use crate::media::MediaTotals;
 use crate::memory;
 use crate::replica::SyncStatus;
 use crate::shard::Shard;
@@ -43,6 +45,7 @@ mod config;
 mod gateway;
 mod limits;
 mod live;
+mod media;
 mod replica;
 mod rooms;
 mod tables;
@@ -83,6 +86,7 @@ pub struct Metrics {
     gateway: GatewayMetrics,
     config: ConfigMetrics,
     live: LiveMetrics,
+    media: MediaMetrics,
     tables: TableMetrics,
     voice: VoiceMetrics,
     replica: ReplicaMetrics,
@@ -233,6 +237,7 @@ impl Metrics {
             gateway: GatewayMetrics::register(&mut registry),
             config: ConfigMetrics::register(&mut registry),
             live: LiveMetrics::register(&mut registry),
+            media: MediaMetrics::register(&mut registry),
             voice: VoiceMetrics::register(&mut registry),
             tables: TableMetrics::register(&mut registry),
             replica: ReplicaMetrics::register(&mut registry),
@@ -286,6 +291,11 @@ impl Metrics {
     /// Counts an act in a waddle.
     pub fn waddle_act(&self, act: &'static str) {
         self.waddle_acts.get_or_create(&ActLabel { act }).inc();
+    }
+
+    /// Notes what the thread for media has done, and how it is.
+    pub fn media(&self, totals: &MediaTotals) {
+        self.media.show(totals);
     }
 
     /// Counts a session of a voice room.

@@ -538,6 +538,7 @@ impl<D: Disk> Reactor<D> {
                     self.open(Socket::Local(socket), peer);
                 }
                 Handed::Tcp(socket, peer, first) => self.open_with(socket, peer, &first),
+                Handed::Media(socket, first) => self.media.take_over(socket, &first),
             }
         }
         Ok(())

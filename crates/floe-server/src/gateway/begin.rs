@@ -12,6 +12,7 @@ use tokio_rustls::server::TlsStream;
 use super::pipe::Pipe;
 use super::rewound::Rewound;
 use super::{Handed, Held, Link, http2, plain};
+use crate::media::begins_so;
 use crate::metrics::Refusal;
 use crate::proxy::{HEADER_BYTES_MAX, Header, Peer, read_header};
 use crate::tls::Certificates;
@@ -25,6 +26,8 @@ enum Begun {
     Http(TcpStream, Peer, Bytes),
     /// HTTP where TLS was asked for.
     Refused(TcpStream),
+    /// Media of voice rooms, which are encrypted in themselves.
+    Media(TcpStream, Bytes),
     /// HTTP/1.1 over TLS.
     Http1(TlsStream<Rewound>, Peer),
     /// HTTP/2 over TLS.
@@ -47,6 +50,14 @@ pub(super) async fn begin(link: Arc<Link>, held: Held, socket: TcpStream, peer: 
             drop(held);
             if let Err(error) = hand_back(&link, socket, peer, first) {
                 tracing::warn!(%error, "a connection was not handed on");
+            }
+        }
+        Begun::Media(socket, first) => {
+            drop(held);
+            let handed = socket.into_std();
+            let handed = handed.and_then(|socket| link.hand(Handed::Media(socket, first)));
+            if let Err(error) = handed {
+                tracing::warn!(%error, "a connection for media was not handed on");
             }
         }
         Begun::Refused(socket) => {
@@ -100,6 +111,9 @@ async fn read_first(link: &Link, mut socket: TcpStream, mut peer: Peer) -> Resul
     };
     if first.is_empty() {
         receive(&mut socket, &mut first).await?;
+    }
+    if link.media && first.first().copied().is_some_and(begins_so) {
+        return Ok(Begun::Media(socket, first.freeze()));
     }
     if first.first() != Some(&TLS_FIRST_BYTE) {
         return Ok(Begun::Refused(socket));

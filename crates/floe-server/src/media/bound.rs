@@ -7,7 +7,7 @@ use floe_media::{Config, Local, Protocol};
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 use super::addresses::announced;
-use super::settings::MediaSettings;
+use super::settings::{MediaSettings, PublicAddress};
 
 /// Sockets for media, and what browsers are told of them.
 #[derive(Debug)]
@@ -51,30 +51,44 @@ impl Bound {
             Err(error) => return Err(error),
         };
         let bound: Vec<SocketAddr> = sockets.iter().map(|(address, _)| *address).collect();
-        let told = announced(&bound, &settings.public_address);
+        let udp = announced(&bound, &settings.public_address);
+        let tcp = announced(&[http], &tcp_addresses(settings));
+        let udp = udp.into_iter().map(|address| (Protocol::Udp, address));
+        let tcp = tcp.into_iter().map(|address| (Protocol::Tcp, address));
+        let locals = udp.chain(tcp);
+        let locals = locals.map(|(protocol, address)| Local { protocol, address });
         let config = Config {
-            locals: told.into_iter().map(over_udp).collect(),
+            locals: locals.collect(),
+            audio_slots: settings.audio_slots,
+            video_slots: settings.video_slots,
+            bitrate_max: settings.bitrate_max,
+            tracks_max: settings.tracks_max,
+            rooms_max: settings.rooms_max,
             ..Config::default()
         };
         let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
         Ok(Some(Self { sockets, config }))
     }
 
-    /// Returns where browsers are told to send.
+    /// Returns where browsers are told to send datagrams.
     pub fn told(&self) -> Vec<SocketAddr> {
-        self.config
-            .locals
-            .iter()
-            .map(|local| local.address)
-            .collect()
+        let locals = self.config.locals.iter();
+        let locals = locals.filter(|local| local.protocol == Protocol::Udp);
+        locals.map(|local| local.address).collect()
     }
 }
 
-const fn over_udp(address: SocketAddr) -> Local {
-    Local {
-        protocol: Protocol::Udp,
-        address,
+/// Returns what browsers are told instead of where HTTP is listened on.
+fn tcp_addresses(settings: &MediaSettings) -> Vec<PublicAddress> {
+    if !settings.public_tcp_address.is_empty() {
+        return settings.public_tcp_address.clone();
     }
+    let same = settings.public_address.iter();
+    let same = same.map(|address| PublicAddress {
+        ip: address.ip,
+        port: None,
+    });
+    same.collect()
 }
 
 fn bind_all(

@@ -10,7 +10,7 @@ use floe_proto::Millis;
 use mio::Waker;
 
 use super::bound::Bound;
-use super::link::Link;
+use super::link::{Link, MediaTotals};
 use super::worker::Worker;
 
 /// What carries the media of all voice rooms, or does not.
@@ -47,6 +47,27 @@ impl MediaHost {
                 thread: Some(thread),
             }),
         })
+    }
+}
+
+impl MediaHost {
+    /// Returns whether there is a thread that takes connections over.
+    pub fn is_running(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| !running.link.has_ended())
+    }
+
+    /// Takes over a connection that brings media, of which `first` has been read.
+    pub fn take_over(&self, socket: std::net::TcpStream, first: &[u8]) {
+        if let Some(running) = &self.running {
+            running.link.hand((socket, first.to_vec()));
+        }
+    }
+
+    /// Returns what the thread has done, and how it is.
+    pub fn totals(&self) -> MediaTotals {
+        let running = self.running.as_ref();
+        running.map_or_else(MediaTotals::default, |running| running.link.totals())
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the event loop and the thread for media tell each other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use floe_core::voice::{MediaError, MediaInput, MediaOutput, Quality, SeatId, Track};
+use floe_media::Counters;
 use mio::Waker;
 
 /// Both ends share it.
@@ -14,12 +16,33 @@ pub struct Link {
     outbox: Mutex<Outbox>,
     /// Whether the loop has something to take.
     said: AtomicBool,
+    /// Connections that bring media, and what was read of them.
+    handed: Mutex<Vec<Handed>>,
+    totals: Mutex<MediaTotals>,
     /// Answers that the loop has not taken.
     unheard: AtomicUsize,
     stopping: AtomicBool,
     ended: AtomicBool,
     thread: Waker,
     event_loop: Arc<Waker>,
+}
+
+/// A connection that brings media, and what was read of it.
+pub type Handed = (TcpStream, Vec<u8>);
+
+/// What the thread has done, and how it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MediaTotals {
+    /// What was forwarded.
+    pub forwarded: Counters,
+    /// Datagrams that the system did not take in time.
+    pub unsent: u64,
+    /// Frames that receivers over TCP did not take in time.
+    pub unsent_tcp: u64,
+    /// Connections over TCP.
+    pub tcp_connections: u64,
+    /// Microseconds in which the thread did not sleep.
+    pub busy_us: u64,
 }
 
 /// What the thread has to say. What is true until something else is, is kept in its newest form alone,
@@ -34,6 +57,8 @@ struct Outbox {
 
 /// What browsers ask for, and answers to it, that wait at once; above, they are told to come back.
 const ASKED_MAX: usize = 4_096;
+/// Connections that wait for the thread; above, they are closed.
+const HANDED_MAX: usize = 256;
 /// All that waits for the thread at once. Who comes and goes is not asked, but told, and it matters more.
 const TOLD_MAX: usize = 16 * ASKED_MAX;
 
@@ -44,6 +69,8 @@ impl Link {
             inputs: Mutex::default(),
             outbox: Mutex::default(),
             said: AtomicBool::new(false),
+            handed: Mutex::default(),
+            totals: Mutex::default(),
             unheard: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -81,6 +108,35 @@ impl Link {
             self.wake_thread();
         }
         Ok(())
+    }
+
+    /// Hands a connection over that brings media; without room for it, it is closed.
+    pub fn hand(&self, handed: Handed) {
+        if self.has_ended() {
+            return;
+        }
+        let mut all = lock(&self.handed);
+        if all.len() < HANDED_MAX {
+            all.push(handed);
+            if all.len() == 1 {
+                self.wake_thread();
+            }
+        }
+    }
+
+    /// Takes the connections that were handed over.
+    pub fn take_handed(&self) -> Vec<Handed> {
+        std::mem::take(&mut *lock(&self.handed))
+    }
+
+    /// Says what has been done by now.
+    pub fn count(&self, totals: MediaTotals) {
+        *lock(&self.totals) = totals;
+    }
+
+    /// Returns what had been done lately.
+    pub fn totals(&self) -> MediaTotals {
+        *lock(&self.totals)
     }
 
     /// Takes all that the loop told.

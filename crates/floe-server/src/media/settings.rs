@@ -14,6 +14,20 @@ pub struct MediaSettings {
     pub listen: Vec<SocketAddr>,
     /// What browsers are told instead of the addresses listened on.
     pub public_address: Vec<PublicAddress>,
+    /// What browsers are told instead of the address of [`Settings::listen`](crate::Settings::listen),
+    /// which takes media over TCP; by default the addresses of `public_address`, with its port number.
+    pub public_tcp_address: Vec<PublicAddress>,
+    /// Voices of one room that are forwarded at once, the loudest; 10.
+    pub audio_slots: u16,
+    /// Pictures that one participant receives at once; 12.
+    pub video_slots: u16,
+    /// Bits a second of all that one participant sends; 8 million. What is above is dropped.
+    pub bitrate_max: u64,
+    /// Media that one participant sends; 4. Above: the offer is refused with 429 `LIMIT_REACHED`.
+    pub tracks_max: usize,
+    /// Voice rooms in which somebody is connected; 1 024. Above: the first offer in one more is refused
+    /// with 429 `LIMIT_REACHED`.
+    pub rooms_max: usize,
 }
 
 impl MediaSettings {
@@ -29,10 +43,17 @@ impl MediaSettings {
 
 impl Default for MediaSettings {
     fn default() -> Self {
+        let forwarder = floe_media::Config::default();
         Self {
             on: true,
             listen: Vec::new(),
             public_address: Vec::new(),
+            public_tcp_address: Vec::new(),
+            audio_slots: forwarder.audio_slots,
+            video_slots: forwarder.video_slots,
+            bitrate_max: forwarder.bitrate_max,
+            tracks_max: forwarder.tracks_max,
+            rooms_max: forwarder.rooms_max,
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Udp {
     writable: bool,
     /// What is to be sent, oldest first.
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Datagrams that the system did not take in time, or not at all.
+    unsent: u64,
 }
 
 /// Bytes of the longest datagram that is taken in. What browsers send fits into a packet of Ethernet.
@@ -39,6 +41,7 @@ impl Udp {
             readable: true,
             writable: true,
             waiting: VecDeque::new(),
+            unsent: 0,
         })
     }
 
@@ -56,6 +59,11 @@ impl Udp {
     /// Returns whether datagrams for an address can go out here.
     pub const fn reaches(&self, destination: SocketAddr) -> bool {
         self.is_ipv4 == destination.is_ipv4()
+    }
+
+    /// Returns how many datagrams the system did not take.
+    pub const fn unsent(&self) -> u64 {
+        self.unsent
     }
 
     /// Receives a datagram, if there is one: its length, and where it is from.
@@ -87,6 +95,7 @@ impl Udp {
     pub fn push(&mut self, destination: SocketAddr, bytes: Vec<u8>) {
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
+            self.unsent += 1;
         }
         let destination = match (self.is_ipv4, destination.ip()) {
             (false, IpAddr::V4(ip)) => {
@@ -109,6 +118,7 @@ impl Udp {
                 Err(error) => {
                     tracing::trace!(%error, "a datagram was not sent");
                     self.waiting.pop_front();
+                    self.unsent += 1;
                 }
             }
         }

@@ -11,7 +11,8 @@ use floe_media::{Datagram, Forwarder, Protocol, Transmit};
 use mio::{Events, Poll, Token, Waker};
 
 use super::bound::Bound;
-use super::link::Link;
+use super::link::{Link, MediaTotals};
+use super::streams::Streams;
 use super::udp::{DATAGRAM_BYTES_MAX, Udp};
 
 /// A forwarder with its sockets.
@@ -23,7 +24,11 @@ pub struct Worker {
     sockets: Vec<Udp>,
     /// By which socket datagrams came, where there are several of a kind.
     routes: HashMap<SocketAddr, usize>,
+    streams: Streams,
     received: Box<[u8; DATAGRAM_BYTES_MAX + 1]>,
+    /// When connections are looked at that may be silent for too long.
+    look_at: Instant,
+    busy: Duration,
 }
 
 const WAKER: Token = Token(usize::MAX);
@@ -31,8 +36,8 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_STEP: usize = 256;
 /// Datagrams taken from one socket before what comes of them is sent.
 const RECEIVE_STEP: usize = 64;
-/// How long it sleeps at most.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How often connections are looked at that may be silent for too long.
+const LOOK: Duration = Duration::from_secs(1);
 /// Addresses whose sockets are known; above, all are forgotten, and learned anew.
 const ROUTES_MAX: usize = 65_536;
 
@@ -58,7 +63,10 @@ impl Worker {
             forwarder,
             sockets,
             routes: HashMap::new(),
+            streams: Streams::new(),
             received: Box::new([0; DATAGRAM_BYTES_MAX + 1]),
+            look_at: Instant::now(),
+            busy: Duration::ZERO,
         };
         Ok((worker, link, features))
     }
@@ -69,7 +77,7 @@ impl Worker {
         let _ends = Ends(Arc::clone(&self.link));
         let mut events = Events::with_capacity(EVENTS_STEP);
         while !self.link.is_stopping() {
-            match self.poll.poll(&mut events, Some(self.patience())) {
+            match self.poll.poll(&mut events, self.patience()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -77,12 +85,17 @@ impl Worker {
                     return;
                 }
             }
+            let woken = Instant::now();
             for event in &events {
-                if let Some(socket) = self.sockets.get_mut(event.token().0) {
-                    socket.ready(event.is_readable(), event.is_writable());
+                let (readable, writable) = (event.is_readable(), event.is_writable());
+                match self.sockets.get_mut(event.token().0) {
+                    Some(socket) => socket.ready(readable, writable),
+                    None => self.streams.ready(event.token(), readable, writable),
                 }
             }
             self.turn();
+            self.busy += woken.elapsed();
+            self.link.count(self.totals());
         }
     }
 
@@ -96,6 +109,7 @@ impl Worker {
             self.receive(at);
             self.send();
         }
+        self.receive_tcp();
         let now = Instant::now();
         if self.forwarder.poll_timeout().is_some_and(|due| due <= now) {
             self.forwarder.handle_timeout(now);
@@ -132,6 +146,44 @@ impl Worker {
         }
     }
 
+    /// Takes connections over, and takes in what they have, a step of each.
+    fn receive_tcp(&mut self) {
+        let now = Instant::now();
+        let registry = self.poll.registry();
+        for (socket, first) in self.link.take_handed() {
+            if let Err(error) = self.streams.open(socket, first, registry, now) {
+                tracing::debug!(%error, "a connection for media was not taken over");
+            }
+        }
+        if now >= self.look_at {
+            self.look_at = now + LOOK;
+            self.streams.time_out(registry, now);
+        }
+        if !self.streams.is_readable() {
+            return;
+        }
+        let forwarder = &mut self.forwarder;
+        self.streams.receive(registry, now, |source, bytes| {
+            let datagram = Datagram {
+                protocol: Protocol::Tcp,
+                source,
+                bytes,
+            };
+            forwarder.receive(now, datagram)
+        });
+        self.send();
+    }
+
+    fn totals(&self) -> MediaTotals {
+        MediaTotals {
+            forwarded: self.forwarder.counters(),
+            unsent: self.sockets.iter().map(Udp::unsent).sum(),
+            unsent_tcp: self.streams.dropped(),
+            tcp_connections: self.streams.count() as u64,
+            busy_us: self.busy.as_micros() as u64,
+        }
+    }
+
     /// Sends what the forwarder has to send.
     fn send(&mut self) {
         while let Some(transmit) = self.forwarder.poll_transmit() {
@@ -147,13 +199,15 @@ impl Worker {
                         socket.push(destination, bytes.into());
                     }
                 }
+                Protocol::Tcp => self.streams.push(destination, &bytes),
                 // Nothing comes by them.
-                Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => {}
+                Protocol::SslTcp | Protocol::Tls => {}
             }
         }
         for socket in &mut self.sockets {
             socket.flush();
         }
+        self.streams.flush(self.poll.registry());
     }
 
     /// Returns the socket by which something goes to an address: the one by which it came, or else the
@@ -167,14 +221,15 @@ impl Worker {
         })
     }
 
-    /// Returns how long it may sleep.
-    fn patience(&self) -> Duration {
-        if self.sockets.iter().any(Udp::is_readable) {
-            return Duration::ZERO;
+    /// Returns how long it may sleep, if not until something comes.
+    fn patience(&self) -> Option<Duration> {
+        if self.sockets.iter().any(Udp::is_readable) || self.streams.is_readable() {
+            return Some(Duration::ZERO);
         }
         let due = self.forwarder.poll_timeout();
-        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
-        due.map_or(PATIENCE, |wait| wait.min(PATIENCE))
+        let look_at = (self.streams.count() > 0).then_some(self.look_at);
+        let next = due.into_iter().chain(look_at).min();
+        next.map(|next| next.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -137,6 +137,7 @@ impl<D: Disk> Reactor<D> {
                 let lag = self.views.lag(&self.shard, self.clock.wall);
                 let counts = self.subscriptions.counts();
                 self.show_replicas();
+                self.metrics.media(&self.media.totals());
                 self.metrics.limit_keys(self.limiter.sizes());
                 for (kind, count) in self.shard.take_refusals() {
                     self.metrics.quota_refused(kind, count);

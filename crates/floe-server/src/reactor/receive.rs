@@ -6,8 +6,9 @@ use floe_log::Disk;
 use floe_proto::Code;
 
 use super::Reactor;
-use super::conn::{Context, State};
+use super::conn::{Conn, Context, State};
 use super::http1::{self, BodyLen, ChunkScan, FIELDS_MAX, unchunk};
+use crate::media;
 
 /// How HTTP/2 with prior knowledge begins (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -250,6 +251,9 @@ impl<D: Disk> Reactor<D> {
         if data.starts_with(b"PRI * HTTP/2") || HTTP2_PREFACE.starts_with(data) && data.len() >= 3 {
             return self.take_http2(at, data);
         }
+        if self.brings_media(at, data) {
+            return self.hand_media(at, data);
+        }
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut request = httparse::Request::new(&mut fields);
         let framing = match http1::parse(&mut request, data, self.limits.http_head_bytes_max) {
@@ -364,17 +368,40 @@ impl<D: Disk> Reactor<D> {
             );
             return Taken::Ended;
         }
-        let mut conn = self.conns.remove(at);
-        self.received_held -= conn.held;
-        let _ = self.poll.registry().deregister(&mut conn.socket);
-        self.close_account(conn.account.take());
-        self.metrics.connections(self.conns.len());
+        let conn = self.give_away(at);
         if let super::Socket::Tcp(socket) = conn.socket
             && !self.gateway.serve_http2(socket, conn.peer, data)
         {
             self.metrics.error(Code::Overloaded);
         }
         Taken::Ended
+    }
+
+    /// Returns whether what a connection from the network brings is media of voice rooms, and no request.
+    fn brings_media(&self, at: usize, data: &[u8]) -> bool {
+        let conn = &self.conns[at];
+        data.first().copied().is_some_and(media::begins_so)
+            && matches!(conn.socket, super::Socket::Tcp(_))
+            && conn.output.is_empty()
+            && self.media.is_running()
+    }
+
+    /// Hands a connection that brings media to the thread for them.
+    fn hand_media(&mut self, at: usize, data: &[u8]) -> Taken {
+        if let super::Socket::Tcp(socket) = self.give_away(at).socket {
+            self.media.take_over(socket.into(), data);
+        }
+        Taken::Ended
+    }
+
+    /// Lets go of a connection, which goes on elsewhere.
+    fn give_away(&mut self, at: usize) -> Conn<D::File> {
+        let mut conn = self.conns.remove(at);
+        self.received_held -= conn.held;
+        let _ = self.poll.registry().deregister(&mut conn.socket);
+        self.close_account(conn.account.take());
+        self.metrics.connections(self.conns.len());
+        conn
     }
 
     /// Ends the connection if its peer has, and nothing is left to answer.

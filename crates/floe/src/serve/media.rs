@@ -37,6 +37,43 @@ pub struct MediaArguments {
         value_delimiter = ','
     )]
     media_public_address: Vec<PublicAddress>,
+    /// IP addresses at which browsers reach the port of `--listen`, which takes media over TCP, too,
+    /// with a port where it is another, separated by commas.
+    ///
+    /// Browsers come this way where their network lets no UDP through. By default it is the address of
+    /// `--listen`, or those of `--media-public-address` with its port number. A proxy in front must hand
+    /// on bytes as they are.
+    #[arg(
+        long,
+        env = "FLOE_MEDIA_PUBLIC_TCP_ADDRESS",
+        value_name = "IP[:PORT]",
+        value_delimiter = ','
+    )]
+    media_public_tcp_address: Vec<PublicAddress>,
+    /// Voices of one room that are forwarded at once: the loudest.
+    #[arg(long, env = "FLOE_MEDIA_AUDIO_SLOTS", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=32),
+          default_value_t = MediaSettings::default().audio_slots)]
+    media_audio_slots: u16,
+    /// Pictures that one participant receives at once.
+    #[arg(long, env = "FLOE_MEDIA_VIDEO_SLOTS", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(0..=32),
+          default_value_t = MediaSettings::default().video_slots)]
+    media_video_slots: u16,
+    /// Bits a second of all that one participant sends. What is above is dropped.
+    #[arg(long, env = "FLOE_MEDIA_BITRATE_MAX", value_name = "N",
+          default_value_t = MediaSettings::default().bitrate_max)]
+    media_bitrate_max: u64,
+    /// Media that one participant sends at once, each layer of a picture not counted. Above: the offer
+    /// is refused with LIMIT_REACHED.
+    #[arg(long, env = "FLOE_MEDIA_TRACKS_MAX", value_name = "N",
+          default_value_t = MediaSettings::default().tracks_max)]
+    media_tracks_max: usize,
+    /// Voice rooms in which somebody is connected. Above: the first offer in one more is refused with
+    /// LIMIT_REACHED.
+    #[arg(long, env = "FLOE_MEDIA_ROOMS_MAX", value_name = "N",
+          default_value_t = MediaSettings::default().rooms_max)]
+    media_rooms_max: usize,
 }
 
 impl MediaArguments {
@@ -46,6 +83,12 @@ impl MediaArguments {
             on: self.media,
             listen: self.media_listen.clone(),
             public_address: self.media_public_address.clone(),
+            public_tcp_address: self.media_public_tcp_address.clone(),
+            audio_slots: self.media_audio_slots,
+            video_slots: self.media_video_slots,
+            bitrate_max: self.media_bitrate_max,
+            tracks_max: self.media_tracks_max,
+            rooms_max: self.media_rooms_max,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A browser in a voice room: a WebSocket for signals, and a socket of its own for media.
 
-use std::net::UdpSocket;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
-use str0m::net::{DatagramRecv, Protocol, Receive};
+use str0m::net::{DatagramRecv, Protocol, Receive, TcpType};
 use str0m::rtp::{ExtensionValues, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
@@ -22,6 +23,12 @@ pub struct Browser {
     pub member: Member,
     user: String,
     slots: u64,
+    /// Where media go over TCP, and what a connection for them says first; by default they are datagrams.
+    over_tcp: Option<(SocketAddr, Vec<u8>)>,
+    /// The one of the server's addresses that it knows, and its own.
+    only: Option<IpAddr>,
+    /// How and where the last answer said that the server is reached.
+    pub told: Vec<(String, SocketAddr)>,
     connection: Option<Connection>,
     /// Packets that came, each as the one who said it wrote it.
     pub heard: Vec<String>,
@@ -33,7 +40,7 @@ pub struct Browser {
 /// What carries the media of a browser.
 struct Connection {
     rtc: Rtc,
-    socket: UdpSocket,
+    wire: Wire,
     microphone: Mid,
     due: Instant,
     sequence: u64,
@@ -43,7 +50,12 @@ impl Browser {
     /// Joins, without media so far.
     #[track_caller]
     pub fn join(server: &TestServer, user: &str) -> Self {
-        let mut member = Member::of(server, &format!("{ROOM}?user={user}"));
+        Self::sit(Member::of(server, &format!("{ROOM}?user={user}")), user)
+    }
+
+    /// Joins by a WebSocket that is there.
+    #[track_caller]
+    pub fn sit(mut member: Member, user: &str) -> Self {
         member.ask(json!({"type": "join"}));
         let session = member.client.next_of("session");
         let slots = session["features"]["audioSlots"].as_u64().unwrap();
@@ -51,6 +63,9 @@ impl Browser {
             member,
             user: user.to_owned(),
             slots,
+            over_tcp: None,
+            only: None,
+            told: Vec::new(),
             connection: None,
             heard: Vec::new(),
             said: 0,
@@ -66,51 +81,65 @@ impl Browser {
         browser
     }
 
+    /// Offers to speak and to listen over TCP alone, by a connection that says something first.
+    #[track_caller]
+    pub fn connect_over_tcp(&mut self, server: &TestServer, first: &[u8]) {
+        self.over_tcp = Some((server.own_address(), first.to_vec()));
+        self.connect();
+    }
+
     /// Offers to speak and to listen by a connection that knows nothing of any before.
     #[track_caller]
     pub fn connect(&mut self) {
         let now = Instant::now();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
+        let wire = match (&self.over_tcp, self.only) {
+            (Some((server, first)), _) => Wire::tcp(*server, first),
+            (None, Some(ip)) => Wire::udp(ip),
+            (None, None) => Wire::udp(Ipv4Addr::LOCALHOST.into()),
+        };
         let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
-        let own = Candidate::host(socket.local_addr().unwrap(), "udp").unwrap();
-        rtc.add_local_candidate(own);
-        let mut api = rtc.sdp_api();
-        let microphone = api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
-        for _ in 0..self.slots {
-            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        }
-        let (offer, pending) = api.apply().unwrap();
-        let answer = self.agree(&offer.to_sdp_string());
+        rtc.add_local_candidate(wire.candidate());
+        let (offer, pending, microphone) = self.offer(&mut rtc);
+        let answer = self.agree(&offer);
         rtc.sdp_api().accept_answer(pending, answer).unwrap();
         self.connection = Some(Connection {
             rtc,
-            socket,
+            wire,
             microphone,
             due: now,
             sequence: 1,
         });
     }
 
+    /// Offers to speak and to listen from an address, and only with the server's of the same.
+    #[track_caller]
+    pub fn connect_from(&mut self, ip: IpAddr) {
+        self.only = Some(ip);
+        self.connect();
+    }
+
+    /// Writes an offer to speak and to listen.
+    pub fn offer(&self, rtc: &mut Rtc) -> (String, SdpPendingOffer, Mid) {
+        let mut api = rtc.sdp_api();
+        let microphone = api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        for _ in 0..self.slots {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
+        let (offer, pending) = api.apply().unwrap();
+        (offer.to_sdp_string(), pending, microphone)
+    }
+
     /// Begins ICE anew, by another name.
     #[track_caller]
     pub fn restart(&mut self) {
-        let mut change = |api: &mut SdpApi<'_>| {
-            api.ice_restart(true);
-        };
-        let (offer, pending) = self.change(&mut change);
-        let answer = self.agree(&offer);
+        let connection = self.connection.as_mut().unwrap();
+        let mut api = connection.rtc.sdp_api();
+        api.ice_restart(true);
+        let (offer, pending) = api.apply().unwrap();
+        let answer = self.agree(&offer.to_sdp_string());
         let connection = self.connection.as_mut().unwrap();
         let accepted = connection.rtc.sdp_api().accept_answer(pending, answer);
         accepted.unwrap();
-    }
-
-    fn change(&mut self, change: &mut dyn FnMut(&mut SdpApi<'_>)) -> (String, SdpPendingOffer) {
-        let connection = self.connection.as_mut().unwrap();
-        let mut api = connection.rtc.sdp_api();
-        change(&mut api);
-        let (offer, pending) = api.apply().unwrap();
-        (offer.to_sdp_string(), pending)
     }
 
     /// Offers something that the server agrees to.
@@ -118,7 +147,14 @@ impl Browser {
     fn agree(&mut self, offer: &str) -> SdpAnswer {
         self.member.ask(json!({"type": "offer", "sdp": offer}));
         let answer = self.member.client.next_of("answer");
-        SdpAnswer::from_sdp_string(answer["sdp"].as_str().unwrap()).unwrap()
+        let sdp = answer["sdp"].as_str().unwrap();
+        let names = |line: &str| Some(candidate_of(line)?.1.ip());
+        let kept = sdp.split_inclusive("\r\n").filter(|line| {
+            self.only.is_none() || names(line).is_none() || names(line) == self.only
+        });
+        let kept: String = kept.collect();
+        self.told = sdp.lines().filter_map(candidate_of).collect();
+        SdpAnswer::from_sdp_string(&kept).unwrap()
     }
 
     /// Returns who is heard by now, once it is who is wanted.
@@ -177,16 +213,14 @@ impl Browser {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let mut buffer = [0; 2_048];
-        let own = connection.socket.local_addr().unwrap();
-        while let Ok((len, source)) = connection.socket.recv_from(&mut buffer) {
+        while let Some((source, datagram)) = connection.wire.receive() {
             let input = Input::Receive(
                 now,
                 Receive {
-                    proto: Protocol::Udp,
+                    proto: connection.wire.protocol(),
                     source,
-                    destination: own,
-                    contents: DatagramRecv::try_from(&buffer[..len]).unwrap(),
+                    destination: connection.wire.own(),
+                    contents: DatagramRecv::try_from(&*datagram).unwrap(),
                 },
             );
             connection.rtc.handle_input(input).unwrap();
@@ -199,6 +233,13 @@ impl Browser {
     }
 }
 
+/// Returns how and where a line of SDP says that somebody is reached, if it does.
+fn candidate_of(line: &str) -> Option<(String, SocketAddr)> {
+    let parts: Vec<_> = line.strip_prefix("a=candidate:")?.split(' ').collect();
+    let address = SocketAddr::new(parts[4].parse().unwrap(), parts[5].parse().unwrap());
+    Some((parts[2].to_owned(), address))
+}
+
 impl Connection {
     fn drain(&mut self, heard: &mut Vec<String>) {
         loop {
@@ -208,15 +249,95 @@ impl Connection {
                     return;
                 }
                 Output::Transmit(transmit) => {
-                    // What the system does not take is lost, as on any network.
-                    let _ = self
-                        .socket
-                        .send_to(&transmit.contents, transmit.destination);
+                    self.wire.send(transmit.destination, &transmit.contents);
                 }
                 Output::Event(Event::RtpPacket(packet)) => {
                     heard.push(String::from_utf8(packet.payload.to_vec()).unwrap());
                 }
                 Output::Event(_) => {}
+            }
+        }
+    }
+}
+
+/// What media go by.
+enum Wire {
+    Udp(UdpSocket),
+    /// A connection, what came of it and is no whole frame yet, and what it has not taken.
+    Tcp(TcpStream, Vec<u8>, Vec<u8>),
+}
+
+impl Wire {
+    fn udp(ip: IpAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self::Udp(socket)
+    }
+
+    fn tcp(server: SocketAddr, first: &[u8]) -> Self {
+        let mut socket = TcpStream::connect(server).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.write_all(first).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self::Tcp(socket, Vec::new(), Vec::new())
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Udp(_) => Protocol::Udp,
+            Self::Tcp(..) => Protocol::Tcp,
+        }
+    }
+
+    fn own(&self) -> SocketAddr {
+        match self {
+            Self::Udp(socket) => socket.local_addr().unwrap(),
+            Self::Tcp(socket, ..) => socket.local_addr().unwrap(),
+        }
+    }
+
+    fn candidate(&self) -> Candidate {
+        match self {
+            Self::Udp(_) => Candidate::host(self.own(), "udp").unwrap(),
+            Self::Tcp(..) => Candidate::builder()
+                .tcp()
+                .host(self.own())
+                .tcptype(TcpType::Active)
+                .build()
+                .unwrap(),
+        }
+    }
+
+    fn receive(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let mut buffer = [0; 2_048];
+        match self {
+            Self::Udp(socket) => {
+                let (len, source) = socket.recv_from(&mut buffer).ok()?;
+                Some((source, buffer[..len].to_vec()))
+            }
+            Self::Tcp(socket, came, _) => {
+                while let Ok(len @ 1..) = socket.read(&mut buffer) {
+                    came.extend_from_slice(&buffer[..len]);
+                }
+                let length = usize::from(u16::from_be_bytes(*came.first_chunk()?));
+                let frame = came.get(2..2 + length)?.to_vec();
+                came.drain(..2 + length);
+                Some((socket.peer_addr().unwrap(), frame))
+            }
+        }
+    }
+
+    /// Sends something. What the system does not take of datagrams is lost, as on any network.
+    fn send(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        match self {
+            Self::Udp(socket) => drop(socket.send_to(datagram, destination)),
+            Self::Tcp(socket, _, waiting) => {
+                assert_eq!(destination, socket.peer_addr().unwrap());
+                waiting.extend(u16::try_from(datagram.len()).unwrap().to_be_bytes());
+                waiting.extend(datagram);
+                if let Ok(sent) = socket.write(waiting) {
+                    waiting.drain(..sent);
+                }
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Voice rooms with sound: real sockets, and browsers that are none.
 
 mod browser;
+mod tcp;
+
+use std::time::Instant;
 
 use floe_server::MediaSettings;
 use serde_json::json;
+use str0m::Rtc;
 
 use self::browser::{Browser, talk_until};
 use crate::harness::TestServer;
@@ -115,4 +119,75 @@ fn an_offer_that_is_none_is_refused_and_the_next_is_taken() {
     ann.connect();
     let mut both = [ann, Browser::talk(&server, "bob")];
     until_both_hear(&mut both, "each other");
+}
+
+/// Returns how and where an answer says that the server is reached.
+#[track_caller]
+fn told(server: &TestServer) -> Vec<String> {
+    let ann = Browser::talk(server, "ann");
+    // Each medium names all of them.
+    let mut once: Vec<String> = Vec::new();
+    for (protocol, address) in ann.told {
+        let text = format!("{protocol} {address}");
+        if !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
+}
+
+#[test]
+fn an_answer_names_where_the_server_is_reached_over_udp_and_tcp() {
+    let server = server();
+    let port = server.own_address().port();
+    let expected = ["udp", "tcp"].map(|protocol| format!("{protocol} 127.0.0.1:{port}"));
+    assert_eq!(told(&server), expected);
+    // Behind NAT it is what the operator says.
+    let server = TestServer::with(|settings| {
+        settings.media = MediaSettings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            public_address: vec!["203.0.113.7:700".parse().unwrap()],
+            public_tcp_address: vec!["203.0.113.8:443".parse().unwrap()],
+            ..MediaSettings::default()
+        };
+    });
+    let expected = ["udp 203.0.113.7:700", "tcp 203.0.113.8:443"];
+    assert_eq!(told(&server), expected);
+}
+
+#[test]
+fn several_addresses_are_listened_on_and_each_is_answered_from() {
+    let server = TestServer::with(|settings| {
+        let listen = ["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"];
+        settings.media = MediaSettings {
+            listen: listen.map(|text| text.parse().unwrap()).to_vec(),
+            ..MediaSettings::default()
+        };
+    });
+    for from in ["127.0.0.1", "::1", "127.0.0.2"] {
+        let mut both = ["ann", "bob"].map(|user| Browser::join(&server, user));
+        for browser in &mut both {
+            browser.connect_from(from.parse().unwrap());
+        }
+        until_both_hear(&mut both, from);
+        for browser in &mut both {
+            browser.member.ask(json!({"type": "leave"}));
+        }
+    }
+}
+
+#[test]
+fn above_the_rooms_that_media_have_room_for_an_offer_is_refused() {
+    let server = TestServer::with(|settings| {
+        settings.media = MediaSettings {
+            rooms_max: 0,
+            ..MediaSettings::default()
+        };
+    });
+    let mut ann = Browser::join(&server, "ann");
+    let mut rtc = Rtc::builder().build(Instant::now());
+    let (offer, ..) = ann.offer(&mut rtc);
+    ann.member.ask(json!({"type": "offer", "sdp": offer}));
+    let error = ann.member.client.next_of("error");
+    assert_eq!(error["code"], "LIMIT_REACHED", "{error}");
 }
