@@ -108,7 +108,7 @@ class Voice {
     addEventListener('online', this.#networkChanged);
     navigator.connection?.addEventListener?.('change', this.#networkChanged);
     await this.#joining;
-    if (video) await this.setCamera(true);
+    if (video && this.#wants.in) await this.setCamera(true);
   }
 
   /** Gives the seat back. */
@@ -242,10 +242,16 @@ class Voice {
         screenEnabled: screen,
       });
       this.#seated = true;
+      this.#line.settle();
       this.#goOn();
     } catch (error) {
       if (error.code === 'DISCONNECTED') return;
-      if (error.retry === 'never') this.#end(error);
+      if (error.code === 'FORBIDDEN' && (audio || video || screen)) {
+        // Whoever may not speak may still listen.
+        Object.assign(this.#wants, { audio: false, video: false, screen: false });
+        return this.#takeSeat();
+      }
+      if (error.retry === 'never' || this.state.status === 'connecting') this.#end(error);
       else this.#line.drop();
     }
   }
@@ -447,6 +453,7 @@ class Voice {
     try {
       if (!this.#line) throw new VoiceError('DISCONNECTED', 'nobody has joined', 'reconnect');
       await this.#line.ask(frame);
+      if (this.state.error) this.#show({ error: null });
     } catch (error) {
       this.#fail(error);
       throw error;
@@ -498,6 +505,7 @@ class Line {
 
   /** Sends an offer, and resolves with the answer. */
   offer(offer) {
+    this.#offer?.refused(new VoiceError('DISCONNECTED', 'there is another offer', 'reconnect'));
     return new Promise((done, refused) => {
       const late = setTimeout(() => this.drop(), ANSWER_MS);
       const settle = (how) => (value) => {
@@ -508,6 +516,11 @@ class Line {
       this.#offer = { done: settle(done), refused: settle(refused) };
       this.ask({ type: 'offer', ...offer }).catch(this.#offer.refused);
     });
+  }
+
+  /** What was to be had by this connection is: the next wait is a short one. */
+  settle() {
+    this.#tries = 0;
   }
 
   /** Tries again at once, and finds out soon whether the server is still there. */
@@ -578,7 +591,6 @@ class Line {
     }
     this.on.take(frame);
     if (frame.type === 'welcome') {
-      this.#tries = 0;
       this.isOpened = true;
       this.on.open();
     }
@@ -650,6 +662,7 @@ class Peer {
 
   /** Sends a track as one of the kinds, or nothing more of it. The first of a kind takes an offer. */
   async send(kind, track) {
+    if (this.#closed) return;
     const transceiver = this.#senders[kind];
     if (transceiver) return transceiver.sender.replaceTrack(track ?? null);
     if (!track) return;
@@ -702,7 +715,7 @@ class Peer {
       // Without a connection there is nobody to agree with; whoever comes back negotiates.
       if (error.code === 'DISCONNECTED') return;
       this.on.failed(error);
-      this.#watchdog(MEDIA.again);
+      if (this.pc.connectionState !== 'connected') this.#watchdog(MEDIA.again);
     } finally {
       this.#isBusy = false;
     }
@@ -711,13 +724,18 @@ class Peer {
   async #agree() {
     const { pc } = this;
     const iceRestart = this.#restarts;
-    await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
-    const screen = this.#senders.screen?.mid;
-    const sources = screen ? { [screen]: 'screen' } : undefined;
-    const sdp = await this.on.offer({ sdp: pc.localDescription.sdp, sources });
-    if (this.#closed) return;
-    await pc.setRemoteDescription({ type: 'answer', sdp });
     this.#restarts = false;
+    try {
+      await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
+      const screen = this.#senders.screen?.mid;
+      const sources = screen ? { [screen]: 'screen' } : undefined;
+      const sdp = await this.on.offer({ sdp: pc.localDescription.sdp, sources });
+      if (this.#closed) return;
+      await pc.setRemoteDescription({ type: 'answer', sdp });
+    } catch (error) {
+      this.#restarts ||= iceRestart;
+      throw error;
+    }
     this.on.agreed();
   }
 
