@@ -32,6 +32,8 @@ const PING = { every: 5000, patience: 15000 };
 const ANSWER_MS = 20000;
 /** Milliseconds until media that do not come are seen to: at first, once they came, and between tries. */
 const MEDIA = { first: 15000, lost: 3000, again: 8000 };
+/** Milliseconds for which a login at a TURN server must still hold to be of use. */
+const ICE_SPARE_MS = 60000;
 /** ICE restarts that are tried before everything is made anew. */
 const RESTARTS_MAX = 3;
 /** Milliseconds between two looks at the statistics. */
@@ -62,7 +64,8 @@ class Voice {
   #options;
   #line;
   #peer;
-  #iceServers = [];
+  /** Servers that help to find a way, and until when they let this page in. */
+  #ice = { servers: [], until: Infinity };
   /** The microphone's, the camera's and the screen's track. */
   #local = { audio: undefined, video: undefined, screen: undefined };
   #participants = new Map();
@@ -207,7 +210,7 @@ class Voice {
 
   /** Begins or ends a recording; for those who may. */
   record(on) {
-    return this.#ask({ type: 'record', enabled: on });
+    return this.#ask({ type: 'record', recording: on });
   }
 
   /** Returns the browser's own statistics of the media, or `undefined` while there are none. */
@@ -275,8 +278,11 @@ class Voice {
 
   #connect() {
     const { features } = this.state.session;
-    this.#peer = new Peer(features, this.#iceServers, {
+    this.#peer = new Peer(features, this.#ice.servers, {
       mayOffer: () => this.#seated,
+      refresh: async () => {
+        if (this.#ice.until < Date.now() + ICE_SPARE_MS) await this.#line.ask({ type: 'ice_servers' });
+      },
       offer: (offer) => this.#line.offer(offer),
       trickle: (candidate) => this.#line.say({ type: 'candidate', candidate }),
       changed: (media) => this.#showMe({ media }),
@@ -342,7 +348,7 @@ class Voice {
         return this.#showMe({ userId: frame.userId ?? null });
       case 'session': {
         const { type, ...session } = frame;
-        this.#show({ session });
+        this.#show({ session, recording: session.recording ?? null });
         return this.#goOn();
       }
       case 'session_ended':
@@ -355,13 +361,13 @@ class Voice {
         for (const one of frame.set) this.#participants.set(one.userId, one);
         return this.#showParticipants();
       case 'ice_servers':
-        this.#iceServers = frame.iceServers;
+        this.#ice = { servers: frame.iceServers, until: frame.expiresAt ? Date.parse(frame.expiresAt) : Infinity };
         return this.#peer?.setIceServers(frame.iceServers);
       case 'tracks':
         this.#told = frame.tracks;
         return this.#showTracks();
       case 'recording':
-        return this.#show({ recording: frame.recording ?? null });
+        return this.#show({ recording: frame.recordingId ? frame : null });
       case 'left':
         return this.#end(new VoiceError(frame.reason.toUpperCase(), `the seat is gone: ${frame.reason}`));
       case 'error':
@@ -726,6 +732,7 @@ class Peer {
     const iceRestart = this.#restarts;
     this.#restarts = false;
     try {
+      if (iceRestart) await this.on.refresh();
       await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
       const screen = this.#senders.screen?.mid;
       const sources = screen ? { [screen]: 'screen' } : undefined;

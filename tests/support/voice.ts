@@ -45,8 +45,14 @@ export class Participant {
     // Echo and noise are what the sound of these devices is taken for.
     await page.uncheck("#processing")
     await page.click("#join")
-    await page.waitForSelector("#state[data-state=joined]", { timeout: PATIENCE_MS })
+    await participant.is("joined")
     return participant
+  }
+
+  /** Waits until the page says this of itself. */
+  async is(status: string): Promise<void> {
+    const says = async () => [await this.page.getAttribute("#state", "data-state"), ...this.errors].join(" ")
+    await expect.poll(says, { timeout: PATIENCE_MS, message: `${this.name}'s page` }).toBe(status)
   }
 
   /** Waits until the media of the page are connected. */
@@ -78,13 +84,14 @@ export class Participant {
     }, source)
   }
 
-  /** Packets that left, of sound or of pictures. */
+  /** Packets of sound that left, or pictures. */
   sent(kind: "audio" | "video"): Promise<number> {
     return this.page.evaluate(async (kind) => {
       const { voice } = globalThis as unknown as { voice: VoiceOfPage }
       const all = [...((await voice.stats()) ?? new Map()).values()]
       const out = all.filter((one) => one.type === "outbound-rtp" && one.kind === kind)
-      return out.reduce((sum, { packetsSent }) => sum + packetsSent, 0)
+      // Without pictures, packets may still leave to find out how many the network carries.
+      return out.reduce((sum, one) => sum + (kind === "audio" ? one.packetsSent : (one.framesSent ?? 0)), 0)
     }, kind)
   }
 
