@@ -27,4 +27,6 @@ install_browser() {
 }
 
 find_browser || install_browser
+# Recordings are decoded by somebody else's program.
+command -v ffmpeg >/dev/null || install_packages ffmpeg
 run_vitest browser
