@@ -227,6 +227,6 @@ proptest! {
                 heard_from = heard_from.or(Some(turn - 300));
             }
         }
-        prop_assert!(heard_from.is_some_and(|turns| turns <= 12), "{:?}", heard_from);
+        prop_assert!(heard_from.is_some_and(|turns| turns <= 20), "{:?}", heard_from);
     }
 }
