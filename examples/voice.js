@@ -46,6 +46,9 @@ const LAYERS = [
 ];
 /** What a screen is sent as: sharp rather than smooth. */
 const SCREEN = [{ maxBitrate: 2_500_000 }];
+/** What may be sent, and what the server calls that it is. */
+const ENABLED = { audio: 'audioEnabled', video: 'videoEnabled', screen: 'screenEnabled' };
+const KINDS = Object.keys(ENABLED);
 /** How a camera is asked for, unless the page says otherwise. */
 const CAMERA = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 24, max: 30 } };
 
@@ -122,42 +125,28 @@ class Voice {
 
   /** Turns the microphone off: no packet leaves. */
   async mute() {
-    this.#wants.audio = false;
-    await this.#send('audio');
-    await this.#tell({ audioEnabled: false });
+    await this.#stop('audio');
   }
 
   /** Turns the microphone on. */
   async unmute() {
-    await this.#capture('audio');
-    await this.#ask({ type: 'mute', audioEnabled: true });
-    this.#wants.audio = true;
-    await this.#send('audio');
+    await this.#begin('audio');
   }
 
   /** Turns the camera on or off. */
   async setCamera(on) {
-    if (on) await this.#capture('video');
-    else this.#release('video');
-    this.#wants.video = on;
-    await this.#send('video');
-    await this.#tell({ videoEnabled: on });
+    if (on) await this.#begin('video');
+    else await this.#stop('video');
   }
 
   /** Shares a screen, which the browser lets the user choose; must be called by a click. */
   async shareScreen() {
-    await this.#capture('screen');
-    this.#wants.screen = true;
-    await this.#send('screen');
-    await this.#tell({ screenEnabled: true });
+    await this.#begin('screen');
   }
 
   /** Shares the screen no more. */
   async stopScreen() {
-    this.#release('screen');
-    this.#wants.screen = false;
-    await this.#send('screen');
-    await this.#tell({ screenEnabled: false });
+    await this.#stop('screen');
   }
 
   /** Returns what there is to choose from: `{microphones, cameras, speakers}`, each `{id, label}`. */
@@ -251,7 +240,8 @@ class Voice {
       if (error.code === 'DISCONNECTED') return;
       if (error.code === 'FORBIDDEN' && (audio || video || screen)) {
         // Whoever may not speak may still listen.
-        Object.assign(this.#wants, { audio: false, video: false, screen: false });
+        for (const kind of KINDS) this.#wants[kind] = false;
+        for (const kind of ['video', 'screen']) this.#release(kind);
         return this.#takeSeat();
       }
       if (error.retry === 'never' || this.state.status === 'connecting') this.#end(error);
@@ -295,7 +285,7 @@ class Voice {
       },
     });
     this.#peer.speakBy(this.#chosen.speaker);
-    for (const kind of ['audio', 'video', 'screen']) this.#send(kind);
+    for (const kind of KINDS) this.#send(kind);
     this.#peer.fit(this.#pictures());
     this.#peer.negotiate();
   }
@@ -327,7 +317,7 @@ class Voice {
     this.#line?.close();
     this.#seated = false;
     this.#seat = undefined;
-    for (const kind of ['audio', 'video', 'screen']) this.#release(kind);
+    for (const kind of KINDS) this.#release(kind);
     this.#participants.clear();
     this.#show({ status: 'left', session: null, participants: [], recording: null });
     if (error) {
@@ -378,13 +368,13 @@ class Voice {
   #showParticipants() {
     this.#show({ participants: [...this.#participants.values()] });
     const mine = this.#participants.get(this.state.me.userId);
-    if (mine && mine.muted !== this.state.me.muted) {
-      this.#showMe({ muted: mine.muted });
-      // Whoever was muted by another says themselves that they want to be heard again.
-      if (mine.muted && this.#wants.audio) {
-        this.#wants.audio = false;
-        this.#send('audio');
-      }
+    if (mine && mine.muted !== this.state.me.muted) this.#showMe({ muted: mine.muted });
+    for (const kind of mine && this.#seated ? KINDS : []) {
+      // A moderator has muted the user, or they may not send any more. Whether they do again is theirs to say.
+      if (!this.#wants[kind] || mine[ENABLED[kind]]) continue;
+      this.#wants[kind] = false;
+      if (kind !== 'audio') this.#release(kind);
+      this.#send(kind);
     }
     this.#goOn();
   }
@@ -395,6 +385,27 @@ class Voice {
   }
 
   // ---- What is sent
+
+  /** Sends something, once the server says that it may be. */
+  async #begin(kind) {
+    await this.#capture(kind);
+    try {
+      await this.#tell(kind, true);
+    } catch (error) {
+      if (kind !== 'audio') this.#release(kind);
+      throw error;
+    }
+    this.#wants[kind] = true;
+    await this.#send(kind);
+  }
+
+  /** Sends something no more. The microphone stays open, to be back at once. */
+  async #stop(kind) {
+    this.#wants[kind] = false;
+    if (kind !== 'audio') this.#release(kind);
+    await this.#send(kind);
+    await this.#tell(kind, false);
+  }
 
   /** Gets the track of a microphone, a camera or a screen, unless there is one. */
   async #capture(kind) {
@@ -445,14 +456,13 @@ class Voice {
   #deviceGone(kind, track) {
     if (this.#local[kind] !== track) return;
     // The user ended the sharing in the browser, or pulled a plug.
-    const stopped = { audio: () => this.mute(), video: () => this.setCamera(false), screen: () => this.stopScreen() };
     this.#release(kind);
-    stopped[kind]().catch((error) => this.#fail(error));
+    this.#stop(kind).catch((error) => this.#fail(error));
   }
 
   /** Says what is sent by now; while there is no connection, the next join does. */
-  async #tell(enabled) {
-    if (this.#seated) await this.#ask({ type: 'mute', ...enabled });
+  async #tell(kind, on) {
+    if (this.#seated) await this.#ask({ type: 'mute', [ENABLED[kind]]: on });
   }
 
   async #ask(frame) {

@@ -66,6 +66,21 @@ test("what was said meanwhile is there after a restart", { timeout: PATIENCE }, 
   expect(errors).toEqual([])
 })
 
+test("a voice room leads to its page", { timeout: PATIENCE }, async () => {
+  const page = await open("ann")
+  const made = await fetch(`${server().url}/v1/waddles/lobby/channels`, {
+    method: "POST",
+    body: JSON.stringify({ name: "lounge", kind: "voice", userId: "ann" }),
+  })
+  const { id } = (await made.json()) as { id: string }
+  await lists(page, "#channels a", ["🔊 lounge"])
+  const opened = browser.context.waitForEvent("page")
+  await page.click("#channels a")
+  const room = await opened
+  await expect.poll(() => room.inputValue("#room"), { timeout: 30_000 }).toBe(id)
+  expect(await room.inputValue("#name")).toBe("ann")
+})
+
 async function say(page: Page, text: string): Promise<void> {
   await page.fill("#content", text)
   await page.press("#content", "Enter")
