@@ -84,7 +84,7 @@ impl Connection {
             microphone: None,
             camera: None,
             screen: None,
-            budget: Budget::default(),
+            budget: Budget::new(),
             fingerprint: fingerprint.into(),
             sections: Vec::new(),
             layers: Vec::new(),
@@ -260,6 +260,9 @@ impl Connection {
     pub fn measure(&mut self, event: &Event, counters: &mut Counters) {
         if let Event::PeerStats(stats) = event {
             self.intake.begin_measure(stats.rtt);
+            if let Some(lost) = stats.egress_loss_fraction {
+                self.budget.measure(lost, stats.timestamp);
+            }
         } else if let Event::MediaIngressStats(stats) = event {
             let rate = self.clock_of(stats.mid);
             self.intake.take_asked(stats, rate, counters);

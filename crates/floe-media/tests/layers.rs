@@ -223,3 +223,28 @@ fn packets_out_of_order_around_a_change_do_not_corrupt_what_follows() {
     }
     assert!(layers(&seen).len() > 4, "{:?}", layers(&seen));
 }
+
+#[test]
+fn who_offers_to_see_only_later_is_followed_by_what_is_lost() {
+    let mut world = World::new();
+    let ann = world.join_with("ann", camera(LAYERS));
+    let [bob, cem] = ["bob", "cem"].map(|user| world.join(user));
+    world.pass(SECOND);
+    for viewer in [bob, cem] {
+        world.offer_slots(viewer, 1);
+    }
+    world.narrow(bob, 200_000);
+    world.roll(40 * SECOND, &[ann]);
+    for viewer in [bob, cem] {
+        seen(&mut world, viewer);
+    }
+    world.roll(20 * SECOND, &[ann]);
+    let narrow = seen(&mut world, bob);
+    assert!(narrow.iter().all(|frame| frame.layer < 2));
+    let least = narrow.iter().filter(|frame| frame.layer == 0).count();
+    assert!(
+        least > 300,
+        "{least} of 500 pictures, more is tried now and then"
+    );
+    assert_eq!(layers(&seen(&mut world, cem)), [2]);
+}

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use str0m::bwe::{Bitrate, BweKind};
 
+use crate::video::guess::Guess;
 use crate::video::meter::Meter;
 
 /// What is known of the network to one participant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Budget {
     /// What it takes, in bits a second, by the arrival of packets.
     estimate: Option<u64>,
-    /// What the browser itself says that it takes, where it says so.
-    said: Option<u64>,
+    /// What it takes by what is lost, where there is no other estimate: pictures were not part of what
+    /// was agreed on first.
+    guess: Guess,
     /// The voices that go out.
     sound: Meter,
     shared_at: Option<Instant>,
@@ -20,8 +22,6 @@ pub struct Budget {
     desired: u64,
 }
 
-/// What a network is taken for of which nothing is known, in bits a second.
-pub const UNKNOWN: u64 = 600_000;
 /// How often it is shared anew among pictures.
 const SHARE_EVERY: Duration = Duration::from_millis(200);
 /// What is wished for is known so exactly, in bits a second.
@@ -30,13 +30,29 @@ const DESIRED_STEP: u64 = 100_000;
 const DESIRED_MAX: u64 = 20_000_000;
 
 impl Budget {
+    /// Begins with a network of which nothing is known.
+    pub fn new() -> Self {
+        Self {
+            estimate: None,
+            guess: Guess::new(),
+            sound: Meter::default(),
+            shared_at: None,
+            desired: 0,
+        }
+    }
+
     /// Takes note of an estimate.
     pub fn hear(&mut self, kind: &BweKind) {
         match kind {
             BweKind::Twcc { estimate, .. } => self.estimate = Some(estimate.as_u64()),
-            BweKind::Remb { estimate, .. } => self.said = Some(estimate.as_u64()),
+            // Browsers that say themselves what they take also tell the arrival of packets.
             _ => {}
         }
+    }
+
+    /// Takes note of which part of all that went out was lost lately.
+    pub fn measure(&mut self, lost: f32, now: Instant) {
+        self.guess.measure(lost, self.desired, now);
     }
 
     /// Takes note of a packet of a voice that went out.
@@ -50,7 +66,7 @@ impl Budget {
     pub fn network(&self, now: Instant) -> (u64, u64) {
         match self.estimate {
             Some(estimate) => (estimate, 0),
-            None => (self.said.unwrap_or(UNKNOWN), self.sound.rate(now)),
+            None => (self.guess.rate(), self.sound.rate(now)),
         }
     }
 

@@ -9,6 +9,7 @@ mod budget;
 mod choose;
 mod codec;
 mod forward;
+mod guess;
 mod meter;
 mod picture;
 mod rids;
@@ -17,8 +18,9 @@ mod slots;
 mod splice;
 mod vp8;
 
-pub use budget::{Budget, UNKNOWN as NETWORK_UNKNOWN};
+pub use budget::Budget;
 pub use codec::PictureCodec;
+pub use guess::UNKNOWN as NETWORK_UNKNOWN;
 pub use picture::Pictures;
 pub use rids::LAYERS_MAX;
 pub use slot::PictureSlot;

@@ -217,6 +217,16 @@ impl World {
         self.join_as(ROOM, user, offering).unwrap()
     }
 
+    /// Has somebody offer to receive so many pictures more.
+    pub fn offer_slots(&mut self, at: usize, slots: usize) {
+        let mut api = self.browsers[at].rtc.sdp_api();
+        for _ in 0..slots {
+            api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        }
+        let (offer, pending) = api.apply().unwrap();
+        self.negotiate(at, &offer, pending).unwrap();
+    }
+
     /// Says how many bits a second the network to somebody takes.
     pub fn narrow(&mut self, at: usize, rate: u64) {
         self.browsers[at].downlink = Some(Link::new(rate, self.now));
