@@ -12,6 +12,7 @@ mod addresses;
 mod bound;
 mod host;
 mod link;
+mod roll;
 mod settings;
 mod streams;
 mod tcp;

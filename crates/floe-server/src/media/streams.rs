@@ -96,6 +96,11 @@ impl Streams {
         !self.ready.is_empty()
     }
 
+    /// Has all of them looked at, where it is not known any more which have something.
+    pub fn look_at_all(&mut self) {
+        self.ready = self.all.iter().map(|(at, _)| at).collect();
+    }
+
     /// Takes in what there is, a step of each connection.
     pub fn receive(
         &mut self,
@@ -170,5 +175,102 @@ impl Streams {
         };
         self.by_peer.remove(&stream.peer());
         stream.close(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::tcp::{PROOF, SILENCE};
+    use mio::Poll;
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+
+    /// All connect to one port, so that no two are from the same address.
+    fn listen() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    /// Connects a browser that says something first.
+    fn connect(
+        (listener, streams, poll): (&TcpListener, &mut Streams, &Poll),
+        now: Instant,
+        first: &[u8],
+    ) -> TcpStream {
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let opened = streams.open(near, first.to_vec(), poll.registry(), now);
+        opened.unwrap();
+        far
+    }
+
+    #[test]
+    fn who_proves_nothing_has_little_time_and_who_does_may_pause() {
+        let (poll, start) = (Poll::new().unwrap(), Instant::now());
+        let mut streams = Streams::new();
+        let listener = listen();
+        let frame = [0, 3, b'a', b'n', b'n'];
+        let known = connect((&listener, &mut streams, &poll), start, &frame);
+        let stranger = connect(
+            (&listener, &mut streams, &poll),
+            start,
+            &[0, 3, b'x', b'y', b'z'],
+        );
+        let mut seen = Vec::new();
+        streams.receive(poll.registry(), start, |from, frame| {
+            seen.push((from, frame.to_vec()));
+            frame == b"ann"
+        });
+        seen.sort_by_key(|(_, frame)| frame.clone());
+        let expected = [(&known, b"ann"), (&stranger, b"xyz")];
+        let expected = expected.map(|(from, frame)| (from.local_addr().unwrap(), frame.to_vec()));
+        assert_eq!(seen, expected);
+        streams.time_out(poll.registry(), start + PROOF / 2);
+        assert_eq!(streams.count(), 2);
+        streams.time_out(poll.registry(), start + PROOF);
+        assert_eq!(streams.count(), 1);
+        streams.push(stranger.local_addr().unwrap(), b"to nobody");
+        assert_eq!(streams.dropped(), 1);
+        streams.time_out(poll.registry(), start + SILENCE);
+        assert_eq!(streams.count(), 0);
+    }
+
+    #[test]
+    fn the_oldest_that_proved_nothing_makes_room_for_the_next() {
+        let (poll, start) = (Poll::new().unwrap(), Instant::now());
+        let mut streams = Streams::new();
+        let listener = listen();
+        let mut far = Vec::new();
+        for at in 0..=UNKNOWN_MAX as u64 {
+            let now = start + std::time::Duration::from_millis(at);
+            far.push(connect((&listener, &mut streams, &poll), now, &[0]));
+        }
+        assert_eq!(streams.count(), UNKNOWN_MAX);
+        let first = far[0].local_addr().unwrap();
+        assert!(!streams.by_peer.contains_key(&first));
+    }
+
+    #[test]
+    fn what_comes_while_nobody_looks_is_found_again() {
+        let (poll, start) = (Poll::new().unwrap(), Instant::now());
+        let mut streams = Streams::new();
+        let listener = listen();
+        let mut far = connect((&listener, &mut streams, &poll), start, &[]);
+        streams.receive(poll.registry(), start, |_, _| true);
+        assert!(!streams.is_readable());
+        far.write_all(&[0, 1, 7]).unwrap();
+        let mut seen = Vec::new();
+        while seen.is_empty() {
+            streams.look_at_all();
+            for (_, stream) in &mut streams.all {
+                stream.ready(true, true);
+            }
+            streams.receive(poll.registry(), start, |_, frame| {
+                seen.extend_from_slice(frame);
+                true
+            });
+        }
+        assert_eq!(seen, [7]);
     }
 }

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_core::voice::Features;
-use floe_media::{Datagram, Forwarder, Protocol, Transmit};
+use floe_media::{Config, Datagram, Forwarder, Protocol, Transmit};
 use mio::{Events, Poll, Token, Waker};
 
 use super::bound::Bound;
 use super::link::{Link, MediaTotals};
+use super::roll::Roll;
 use super::streams::Streams;
 use super::udp::{DATAGRAM_BYTES_MAX, Udp};
 
@@ -20,7 +22,10 @@ use super::udp::{DATAGRAM_BYTES_MAX, Udp};
 pub struct Worker {
     poll: Poll,
     link: Arc<Link>,
+    config: Config,
     forwarder: Forwarder,
+    /// What another forwarder must be told, if this one fails.
+    roll: Roll,
     sockets: Vec<Udp>,
     /// By which socket datagrams came, where there are several of a kind.
     routes: HashMap<SocketAddr, usize>,
@@ -55,12 +60,14 @@ impl Worker {
         let sockets = sockets
             .map(|(at, socket)| Udp::new(socket, poll.registry(), Token(at)))
             .collect::<io::Result<Vec<_>>>()?;
-        let forwarder = Forwarder::new(config).map_err(io::Error::other)?;
+        let forwarder = Forwarder::new(config.clone()).map_err(io::Error::other)?;
         let features = forwarder.features();
         let worker = Self {
             poll,
             link: Arc::clone(&link),
+            config,
             forwarder,
+            roll: Roll::default(),
             sockets,
             routes: HashMap::new(),
             streams: Streams::new(),
@@ -93,7 +100,15 @@ impl Worker {
                     None => self.streams.ready(event.token(), readable, writable),
                 }
             }
-            self.turn();
+            // What browsers send is taken apart by much code. Where some of it fails, those who talk
+            // must agree anew, and nobody else is to notice.
+            let done = catch_unwind(AssertUnwindSafe(|| self.turn()));
+            if done.is_err()
+                && let Err(error) = self.begin_anew()
+            {
+                tracing::error!(%error, "media are carried no more");
+                return;
+            }
             self.busy += woken.elapsed();
             self.link.count(self.totals());
         }
@@ -102,6 +117,7 @@ impl Worker {
     /// Does all that there is to do, a step of it where there is much.
     fn turn(&mut self) {
         for input in self.link.take_inputs() {
+            self.roll.note(&input);
             self.forwarder.handle(Instant::now(), input);
             self.send();
         }
@@ -118,6 +134,19 @@ impl Worker {
         let forwarder = &mut self.forwarder;
         self.link
             .say(std::iter::from_fn(|| forwarder.poll_output()));
+    }
+
+    /// Goes on with another forwarder, by which nobody is connected so far.
+    fn begin_anew(&mut self) -> io::Result<()> {
+        tracing::error!("the forwarder failed; browsers have to connect anew");
+        self.forwarder = Forwarder::new(self.config.clone()).map_err(io::Error::other)?;
+        let now = Instant::now();
+        for input in self.roll.inputs() {
+            self.forwarder.handle(now, input);
+        }
+        self.routes.clear();
+        self.streams.look_at_all();
+        Ok(())
     }
 
     /// Takes in what a socket has, a step of it.
@@ -240,5 +269,68 @@ struct Ends(Arc<Link>);
 impl Drop for Ends {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::MediaSettings;
+    use floe_core::voice::{MediaInput, MediaOutput, SeatId, Sends, Signal};
+    use floe_proto::RoomId;
+    use str0m::Rtc;
+    use str0m::media::{Direction, MediaKind};
+
+    fn offer(seat: SeatId) -> MediaInput {
+        let mut rtc = Rtc::builder().build(Instant::now());
+        let mut api = rtc.sdp_api();
+        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        let (offer, _) = api.apply().unwrap();
+        let sdp = offer.to_sdp_string().into();
+        let sources = Box::default();
+        MediaInput::Signal {
+            seat,
+            signal: Signal::Offer { sdp, sources },
+        }
+    }
+
+    #[test]
+    fn after_a_failure_those_who_are_there_connect_anew() {
+        let settings = MediaSettings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            ..MediaSettings::default()
+        };
+        let http = "127.0.0.1:1".parse().unwrap();
+        let bound = Bound::of(&settings, http).unwrap().unwrap();
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let (mut worker, link, _) = Worker::new(bound, &waker).unwrap();
+        let [ann, bob] = [1, 2].map(|seat| SeatId {
+            room: RoomId(1),
+            seat,
+        });
+        for (seat, user) in [(ann, "ann"), (bob, "bob")] {
+            let (user, sends) = (user.into(), Sends::default());
+            link.tell(MediaInput::Joined { seat, user, sends }).unwrap();
+        }
+        link.tell(MediaInput::Left(bob)).unwrap();
+        worker.turn();
+        worker.begin_anew().unwrap();
+        for seat in [ann, bob] {
+            link.tell(offer(seat)).unwrap();
+        }
+        worker.turn();
+        let answers: Vec<_> = link
+            .hear()
+            .into_iter()
+            .filter_map(|output| match output {
+                MediaOutput::Signal { seat, .. } => Some((seat, true)),
+                MediaOutput::Refused { seat, .. } => Some((seat, false)),
+                MediaOutput::Speaking { .. }
+                | MediaOutput::Tracks { .. }
+                | MediaOutput::Quality { .. } => None,
+            })
+            .collect();
+        assert_eq!(answers, [(ann, true), (bob, false)]);
     }
 }
