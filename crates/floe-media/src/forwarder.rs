@@ -32,7 +32,7 @@ mod drive;
 mod tracks;
 mod voice;
 
-/// Carries the media of voice rooms; see the [crate](crate).
+/// Carries the media of voice rooms; see the [crate].
 #[derive(Debug)]
 pub struct Forwarder {
     pub(crate) config: Config,

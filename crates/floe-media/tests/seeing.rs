@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_core::voice::{Layer, MediaError, MediaOutput, Sends, Source, Watch};
 use floe_media::Config;
 use harness::World;
-use harness::video::{Offering, PLAIN, camera, frames, go_on, is_unbroken, viewer};
+use harness::video::{LAYERS, Offering, PLAIN, camera, frames, go_on, is_unbroken, viewer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -269,4 +269,38 @@ fn slots_that_show_nothing_cost_next_to_nothing_before_and_after_they_did() {
     world.pass(SECOND);
     let after = talk(&mut world);
     assert!((500..540).contains(&after), "{after} datagrams for 500");
+}
+
+#[test]
+fn payload_types_that_make_no_sense_are_refused_or_put_right() {
+    let mut world = World::new();
+    let ann = world.join_with("ann", camera(LAYERS));
+    let bob = world.join_with("bob", viewer(2));
+    let offers = [ann, bob].map(|at| world.browsers[at].offered.clone());
+    let types: Vec<&str> = "0 13 96 97 98 99 100 108 109 111 120 121 127 128 255 65536"
+        .split(' ')
+        .collect();
+    let mut state = 7_usize;
+    let mut random = |most: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % most
+    };
+    let (mut answered, mut refused) = (0, 0);
+    for round in 0..300 {
+        let mut sdp = offers[round % 2].clone();
+        for _ in 0..=random(6) {
+            let (from, to) = (types[random(types.len())], types[random(types.len())]);
+            let (before, after) = [(":", " "), (" ", " "), ("apt=", "\r\n")][random(3)];
+            let with = |of: &str| format!("{before}{of}{after}");
+            sdp = sdp.replacen(&with(from), &with(to), 1 + random(3));
+        }
+        world.pass(SECOND);
+        match world.signal(ann, &sdp) {
+            Ok(_) => answered += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(answered > 20, "{answered} answered, {refused} refused");
 }

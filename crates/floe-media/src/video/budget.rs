@@ -43,10 +43,9 @@ impl Budget {
 
     /// Takes note of an estimate.
     pub fn hear(&mut self, kind: &BweKind) {
-        match kind {
-            BweKind::Twcc { estimate, .. } => self.estimate = Some(estimate.as_u64()),
-            // Browsers that say themselves what they take also tell the arrival of packets.
-            _ => {}
+        // Browsers that say themselves what they take also tell the arrival of packets.
+        if let BweKind::Twcc { estimate, .. } = kind {
+            self.estimate = Some(estimate.as_u64());
         }
     }
 

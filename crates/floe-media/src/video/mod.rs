@@ -1,8 +1,8 @@
 //! Pictures: of cameras, and of screens.
 //!
-//! A [`Picture`](picture::Picture) comes in layers; each [`PictureSlot`](slot::PictureSlot) of a
-//! receiver shows one layer of one picture. Which picture is [chosen](choose) for the room, which
-//! layer is [allocated](allocate) from what the receiver's network takes.
+//! A [`Picture`](picture::Picture) comes in layers; each [`PictureSlot`] of a
+//! receiver shows one layer of one picture. Which picture is [chosen](choose::choose) for the room, which
+//! layer is [allocated](allocate::allocate) from what the receiver's network takes.
 
 mod allocate;
 mod budget;

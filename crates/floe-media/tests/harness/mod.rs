@@ -89,6 +89,8 @@ pub struct Browser {
     pub is_here: bool,
     /// What the server answered to its last offer.
     pub answer: String,
+    /// Its last offer.
+    pub offered: String,
     sequence: u64,
     due: Instant,
 }
@@ -238,6 +240,7 @@ impl World {
     ) -> Result<(), MediaError> {
         let answer = self.signal(at, &offer.to_sdp_string())?;
         let browser = &mut self.browsers[at];
+        browser.offered = offer.to_sdp_string();
         browser.answer = answer.into();
         let answer = SdpAnswer::from_sdp_string(&browser.answer).unwrap();
         browser
@@ -494,6 +497,7 @@ fn new_browser(now: Instant, seat: SeatId, address: SocketAddr, offering: Offeri
         quality: Quality::None,
         is_here: true,
         answer: String::new(),
+        offered: String::new(),
         sequence: 1,
         due: now,
     }
