@@ -65,8 +65,51 @@ pub enum Effect {
         /// Why.
         why: Gone,
     },
+    /// A recording began. It goes into the log.
+    Recording {
+        /// The session.
+        session: Arc<str>,
+        /// What the host named it.
+        id: Arc<str>,
+        /// Who wanted it, where that is a user.
+        by: Option<Arc<str>>,
+        /// When.
+        started_at: Millis,
+    },
+    /// A recording is over. It goes into the log.
+    RecordingEnded {
+        /// The session.
+        session: Arc<str>,
+        /// Which.
+        id: Arc<str>,
+        /// Why.
+        why: Cut,
+    },
     /// The session is over. It goes into the log.
     Ended(Session),
+}
+
+/// Why a recording is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// A moderator said so.
+    Stopped,
+    /// The session is over.
+    Ended,
+    /// The host or the media could not go on with it.
+    Failed,
+}
+
+impl Cut {
+    /// Returns the word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Why a participant is gone.
@@ -80,6 +123,8 @@ pub enum Gone {
     Kicked,
     /// They may not be here any more.
     Denied,
+    /// The server stops.
+    Stopped,
 }
 
 impl Gone {
@@ -91,6 +136,7 @@ impl Gone {
             Self::Lost => "lost",
             Self::Kicked => "kicked",
             Self::Denied => "denied",
+            Self::Stopped => "stopped",
         }
     }
 }

@@ -29,6 +29,15 @@ pub enum VoiceError {
     /// Nobody of that name is there.
     #[error("there is no such participant")]
     NoParticipant,
+    /// There is nobody to record.
+    #[error("nobody takes part")]
+    NoSession,
+    /// The one recording that there may be is under way.
+    #[error("the room is being recorded already")]
+    Recorded,
+    /// There is no recording to end.
+    #[error("the room is not being recorded")]
+    NotRecorded,
 }
 
 impl VoiceError {
@@ -41,7 +50,8 @@ impl VoiceError {
             Self::NotJoined => Code::NotJoined,
             Self::Full { .. } => Code::LimitReached,
             Self::Muted => Code::Forbidden,
-            Self::NoParticipant => Code::NotFound,
+            Self::Recorded => Code::Exists,
+            Self::NoParticipant | Self::NoSession | Self::NotRecorded => Code::NotFound,
         }
     }
 }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use floe_proto::Millis;
 
-pub use effect::{Effect, Gone};
+pub use effect::{Cut, Effect, Gone};
 pub use error::VoiceError;
 pub use media::{
     Candidate, Enable, Features, Layer, Media, MediaError, MediaInput, MediaOutput, NoMedia,
@@ -55,6 +55,8 @@ pub struct Voice {
     /// Participants that the room itself allows, where that is fewer.
     room_max: Option<usize>,
     session: Option<Session>,
+    /// What is recorded of the session.
+    recording: Option<Recording>,
     seats: BTreeMap<Arc<str>, Seat>,
     /// Who sits by which connection.
     connections: BTreeMap<u64, Arc<str>>,
@@ -105,6 +107,17 @@ pub struct Session {
     pub started_at: Millis,
 }
 
+/// A recording of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// What the host named it.
+    pub id: Arc<str>,
+    /// Who wanted it, where that is a user.
+    pub by: Option<Arc<str>>,
+    /// When it began.
+    pub started_at: Millis,
+}
+
 /// Somebody wants a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Join<'a> {
@@ -126,6 +139,7 @@ impl Voice {
             limits,
             room_max: None,
             session: None,
+            recording: None,
             seats: BTreeMap::new(),
             connections: BTreeMap::new(),
             left: VecDeque::new(),
@@ -299,15 +313,86 @@ impl Voice {
 
     /// The media say how well they reach the participant of a seat, if it is still given.
     pub fn rate(&mut self, number: u64, quality: Quality) {
-        let mut seats = self.seats.iter_mut();
-        let Some((user, seat)) = seats.find(|(_, seat)| seat.number == number) else {
+        let Some((user, seat)) = self.seat_at(number) else {
             return;
         };
         if seat.quality != quality {
             seat.quality = quality;
-            let user = Arc::clone(user);
             self.touch(&user);
         }
+    }
+
+    /// The participant of a seat may not send any more: they are neither heard nor seen from now on,
+    /// whether or not their connection is lost.
+    pub fn silence(&mut self, number: u64, timers: &mut Timers<'_>) {
+        let Some((user, seat)) = self.seat_at(number) else {
+            return;
+        };
+        if seat.sends != Sends::NOTHING {
+            seat.sends = Sends::NOTHING;
+            seat.hush(timers);
+            self.changed(&user);
+        }
+    }
+
+    /// The participant of a seat may not be here any more: it is gone at once, whether or not their
+    /// connection is lost.
+    pub fn expel(&mut self, number: u64, timers: &mut Timers<'_>) {
+        if let Some((user, _)) = self.seat_at(number) {
+            self.remove(&user, Gone::Denied, timers);
+        }
+    }
+
+    /// Takes all seats, as the server stops; so the session is over.
+    pub fn end(&mut self, timers: &mut Timers<'_>) {
+        let seats = self.participants();
+        let all: Vec<Arc<str>> = seats.iter().map(|one| one.user.into()).collect();
+        for user in all {
+            self.remove(&user, Gone::Stopped, timers);
+        }
+    }
+
+    /// A moderator wants the session recorded; `id` is what the recording is called, as no other ever
+    /// was.
+    ///
+    /// # Errors
+    /// [`VoiceError::NoSession`], [`VoiceError::Recorded`].
+    pub fn record(&mut self, by: Option<&str>, id: &str, now: Millis) -> Result<(), VoiceError> {
+        let session = self.session.as_ref().ok_or(VoiceError::NoSession)?;
+        if self.recording.is_some() {
+            return Err(VoiceError::Recorded);
+        }
+        let recording = Recording {
+            id: id.into(),
+            by: by.map(Into::into),
+            started_at: now,
+        };
+        self.effects.push_back(Effect::Recording {
+            session: Arc::clone(&session.id),
+            id: Arc::clone(&recording.id),
+            by: recording.by.clone(),
+            started_at: now,
+        });
+        self.recording = Some(recording);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// The session is recorded no more. It also ends with the session.
+    ///
+    /// # Errors
+    /// [`VoiceError::NotRecorded`].
+    pub fn stop_record(&mut self, why: Cut) -> Result<(), VoiceError> {
+        let (Some(recording), Some(session)) = (self.recording.take(), &self.session) else {
+            return Err(VoiceError::NotRecorded);
+        };
+        self.effects.push_back(Effect::RecordingEnded {
+            session: Arc::clone(&session.id),
+            id: recording.id,
+            why,
+        });
+        self.version += 1;
+        Ok(())
     }
 
     /// A moderator decides that a participant is heard no more, or may be heard again; then it is
@@ -363,6 +448,12 @@ impl Voice {
     #[must_use]
     pub const fn session(&self) -> Option<&Session> {
         self.session.as_ref()
+    }
+
+    /// The recording, while there is one.
+    #[must_use]
+    pub const fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     /// How many participants there are.
@@ -526,6 +617,13 @@ impl Voice {
             why,
         });
         if self.seats.is_empty() {
+            if let Some(recording) = self.recording.take() {
+                self.effects.push_back(Effect::RecordingEnded {
+                    session: Arc::clone(&session.id),
+                    id: recording.id,
+                    why: Cut::Ended,
+                });
+            }
             self.effects.push_back(Effect::Ended(session));
         } else {
             self.session = Some(session);
@@ -555,6 +653,12 @@ impl Voice {
     fn seated(&self, connection: u64) -> Result<Arc<str>, VoiceError> {
         let user = self.connections.get(&connection);
         user.cloned().ok_or(VoiceError::NotJoined)
+    }
+
+    fn seat_at(&mut self, number: u64) -> Option<(Arc<str>, &mut Seat)> {
+        let mut seats = self.seats.iter_mut();
+        let (user, seat) = seats.find(|(_, seat)| seat.number == number)?;
+        Some((Arc::clone(user), seat))
     }
 
     fn name_of(&self, user: &str) -> Option<Arc<str>> {

@@ -27,6 +27,11 @@ enum Input {
     Enable(u64, Enable),
     Speak(u64, bool),
     Rate(u64, Quality),
+    Silence(u64),
+    Expel(u64),
+    End,
+    Record(Option<&'static str>),
+    StopRecord(Cut),
     Moderate(&'static str, bool),
     Kick(&'static str),
     Wait(u64),
@@ -67,6 +72,11 @@ fn input() -> impl Strategy<Value = Input> {
         4 => (connection, any::<bool>())
             .prop_map(|(connection, speaking)| Input::Speak(connection, speaking)),
         2 => (user.clone(), any::<bool>()).prop_map(|(user, muted)| Input::Moderate(user, muted)),
+        1 => (0..8_u64).prop_map(Input::Silence),
+        1 => (0..8_u64).prop_map(Input::Expel),
+        1 => Just(Input::End),
+        2 => proptest::option::of(user.clone()).prop_map(Input::Record),
+        1 => prop_oneof![Just(Cut::Stopped), Just(Cut::Failed)].prop_map(Input::StopRecord),
         1 => user.prop_map(Input::Kick),
         4 => (0..1_500_u64).prop_map(Input::Wait),
         1 => proptest::option::of(0..5_usize).prop_map(Input::RoomMax),
@@ -111,6 +121,7 @@ struct Model {
     now: Millis,
     people: Vec<Person>,
     session: Option<(String, Millis)>,
+    recording: Option<Recording>,
     given: u64,
     room_max: Option<usize>,
     grace_ms: u64,
@@ -157,12 +168,30 @@ impl Model {
             why,
         });
         if self.people.is_empty() {
+            self.cut(Cut::Ended);
             let (id, started_at) = self.session.take().unwrap();
             self.effects.push(Effect::Ended(Session {
                 id: id.as_str().into(),
                 started_at,
             }));
         }
+    }
+
+    /// Ends the recording; returns whether there was one.
+    fn cut(&mut self, why: Cut) -> bool {
+        let Some(recording) = self.recording.take() else {
+            return false;
+        };
+        self.effects.push(Effect::RecordingEnded {
+            session: self.session.as_ref().unwrap().0.as_str().into(),
+            id: recording.id,
+            why,
+        });
+        true
+    }
+
+    fn at(&self, seat: u64) -> Option<usize> {
+        self.people.iter().position(|person| person.seat == seat)
     }
 
     fn apply(&mut self, input: &Input) -> Result<(), VoiceError> {
@@ -284,10 +313,51 @@ impl Model {
                 }
             }
             Input::Rate(seat, quality) => {
-                for person in &mut self.people {
-                    if person.seat == seat {
-                        person.quality = quality;
+                if let Some(at) = self.at(seat) {
+                    self.people[at].quality = quality;
+                }
+            }
+            Input::Silence(seat) => {
+                if let Some(at) = self.at(seat) {
+                    let person = &mut self.people[at];
+                    person.speaks_until = None;
+                    let sent = std::mem::take(&mut person.sends);
+                    if sent != Sends::default() {
+                        self.changed(at);
                     }
+                }
+            }
+            Input::Expel(seat) => {
+                if let Some(at) = self.at(seat) {
+                    self.remove(at, Gone::Denied);
+                }
+            }
+            Input::End => {
+                while !self.people.is_empty() {
+                    self.remove(0, Gone::Stopped);
+                }
+            }
+            Input::Record(by) => {
+                let (session, _) = self.session.as_ref().ok_or(VoiceError::NoSession)?;
+                if self.recording.is_some() {
+                    return Err(VoiceError::Recorded);
+                }
+                let recording = Recording {
+                    id: format!("r{}", self.sessions).as_str().into(),
+                    by: by.map(Into::into),
+                    started_at: self.now,
+                };
+                self.effects.push(Effect::Recording {
+                    session: session.as_str().into(),
+                    id: recording.id.clone(),
+                    by: recording.by.clone(),
+                    started_at: self.now,
+                });
+                self.recording = Some(recording);
+            }
+            Input::StopRecord(why) => {
+                if !self.cut(why) {
+                    return Err(VoiceError::NotRecorded);
                 }
             }
             Input::Kick(user) => {
@@ -365,12 +435,14 @@ impl Reader {
 fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.sort_by_key(|effect| match effect {
         Effect::Left { seat, .. } => *seat,
+        Effect::RecordingEnded { .. } => u64::MAX - 1,
         Effect::Ended(_) => u64::MAX,
         Effect::Started(_)
         | Effect::Joined { .. }
         | Effect::Changed { .. }
         | Effect::Away { .. }
-        | Effect::Returned { .. } => 0,
+        | Effect::Returned { .. }
+        | Effect::Recording { .. } => 0,
     });
     effects
 }
@@ -419,6 +491,20 @@ fn apply(
             voice.rate(seat, quality);
             Ok(())
         }
+        Input::Silence(seat) => {
+            voice.silence(seat, timers);
+            Ok(())
+        }
+        Input::Expel(seat) => {
+            voice.expel(seat, timers);
+            Ok(())
+        }
+        Input::End => {
+            voice.end(timers);
+            Ok(())
+        }
+        Input::Record(by) => voice.record(by, &format!("r{}", model.sessions), now),
+        Input::StopRecord(why) => voice.stop_record(why),
         Input::Kick(user) => voice.kick(user, timers),
         Input::RoomMax(most) => {
             voice.set_room_max(most);
@@ -443,6 +529,7 @@ proptest! {
             now: START,
             people: Vec::new(),
             session: None,
+            recording: None,
             given: 0,
             room_max: None,
             grace_ms: LIMITS.grace_ms,
@@ -453,7 +540,7 @@ proptest! {
         for input in inputs {
             model.sessions += 1;
             let before = voice.version();
-            let shown = model.known();
+            let (shown, recorded) = (model.known(), model.recording.clone());
             let expected = model.apply(&input);
             prop_assert_eq!(apply(&mut voice, &input, &model, &mut wheel), expected, "{:?}", input);
             let effects: Vec<_> = std::iter::from_fn(|| voice.poll_effect()).collect();
@@ -462,6 +549,8 @@ proptest! {
             prop_assert_eq!(&participants, &model.known());
             let session = voice.session().map(|session| (session.id.to_string(), session.started_at));
             prop_assert_eq!(session, model.session.clone());
+            prop_assert!(recorded == model.recording || voice.version() > before);
+            prop_assert_eq!(voice.recording(), model.recording.as_ref());
             prop_assert!(voice.is_empty() == voice.session().is_none());
             // Whatever is seen of it is a change of the version.
             prop_assert!(shown == model.known() || voice.version() > before);

@@ -160,6 +160,94 @@ fn how_well_media_reach_somebody_is_a_change_like_any_other_until_they_are_gone(
 }
 
 #[test]
+fn who_may_not_send_any_more_is_silent_at_once_also_while_away() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    voice.speak(1, true, NOW, timers).unwrap();
+    voice.lose(1, NOW, timers);
+    drain(&mut voice);
+    voice.silence(1, timers);
+    let silent = Effect::Changed {
+        seat: 1,
+        sends: Sends::NOTHING,
+        muted: false,
+    };
+    assert_eq!(drain(&mut voice), [silent]);
+    voice.silence(1, timers);
+    assert_eq!(drain(&mut voice), [], "nothing is another");
+    voice.expel(1, timers);
+    let effects = drain(&mut voice);
+    assert!(
+        matches!(
+            effects.as_slice(),
+            [
+                Effect::Left {
+                    why: Gone::Denied,
+                    connection: None,
+                    ..
+                },
+                Effect::Ended(_)
+            ]
+        ),
+        "{effects:?}"
+    );
+    assert_eq!(wheel.len(), 0);
+}
+
+#[test]
+fn a_recording_is_of_one_session_and_ends_with_it() {
+    let (mut voice, mut wheel) = room();
+    let timers = &mut Timers::new(&mut wheel, ROOM);
+    let early = voice.record(Some("mia"), "r0", NOW).unwrap_err();
+    assert_eq!(
+        (early, early.code()),
+        (VoiceError::NoSession, Code::NotFound)
+    );
+    voice.join(&join(1, "ann"), NOW, timers).unwrap();
+    drain(&mut voice);
+    let version = voice.version();
+    voice.record(Some("mia"), "r1", NOW.plus(5)).unwrap();
+    assert!(voice.version() > version);
+    let again = voice.record(None, "r2", NOW).unwrap_err();
+    assert_eq!((again, again.code()), (VoiceError::Recorded, Code::Exists));
+    let recording = Recording {
+        id: "r1".into(),
+        by: Some("mia".into()),
+        started_at: NOW.plus(5),
+    };
+    assert_eq!(voice.recording(), Some(&recording));
+    voice.stop_record(Cut::Stopped).unwrap();
+    let none = voice.stop_record(Cut::Stopped).unwrap_err();
+    assert_eq!(
+        (none, none.code()),
+        (VoiceError::NotRecorded, Code::NotFound)
+    );
+    voice.record(None, "r3", NOW).unwrap();
+    drain(&mut voice);
+    voice.end(timers);
+    let effects = drain(&mut voice);
+    assert!(
+        matches!(
+            effects.as_slice(),
+            [
+                Effect::Left {
+                    why: Gone::Stopped,
+                    ..
+                },
+                Effect::RecordingEnded {
+                    why: Cut::Ended,
+                    ..
+                },
+                Effect::Ended(_)
+            ]
+        ),
+        "{effects:?}"
+    );
+    assert_eq!(voice.recording(), None);
+}
+
+#[test]
 fn a_full_room_refuses_newcomers_and_takes_back_its_own() {
     let (mut voice, mut wheel) = room();
     let timers = &mut Timers::new(&mut wheel, ROOM);

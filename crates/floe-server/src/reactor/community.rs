@@ -42,9 +42,14 @@ impl Told {
     };
 
     pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self::written(status, body.to_string().into_bytes())
+    }
+
+    /// Shows JSON that is written already.
+    pub(super) fn written(status: u16, body: Vec<u8>) -> Self {
         Self {
             status,
-            body: Some(body.to_string().into_bytes().into()),
+            body: Some(body.into()),
         }
     }
 }

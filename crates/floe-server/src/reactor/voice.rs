@@ -1,15 +1,18 @@
 //! Voice rooms: what comes of changes besides the new state, the media, and plain HTTP.
 
+mod recording;
+
 use std::sync::Arc;
 
 use floe_core::voice::{
-    self, Changes, Effect, Gone, Media as _, MediaInput, MediaOutput, SeatId, Voice,
+    self, Changes, Cut, Effect, Gone, Media as _, MediaError, MediaInput, MediaOutput, SeatId,
+    Voice,
 };
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::community::Label;
-use floe_surfaces::community::voice::{write_signal, write_tracks};
+use floe_surfaces::community::voice::{SessionShown, write_signal, write_tracks};
 use floe_surfaces::community::voice_http::{self, Ask, Asked};
 use floe_surfaces::http::Method;
 
@@ -50,19 +53,27 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Acts on what came of changes in voice rooms: their logs, the media, and connections that have
-    /// no seat any more. Returns why the log of `slot` does not say what happened there, if it does not.
+    /// no seat any more. Returns why it is not so in `slot` after all, or its log does not say so.
     pub(super) fn settle_voice(&mut self, slot: Option<SlotId>) -> Option<Failure> {
         let now = self.clock.wall;
         let mut unlogged = None;
         while let Some(voiced) = self.shard.poll_voice(now) {
-            for effect in &voiced.effects {
-                self.voice_effect(voiced.room, effect);
-            }
             let Voiced {
                 slot: of,
-                unlogged: why,
-                ..
+                room,
+                effects,
+                unlogged: mut why,
             } = voiced;
+            for effect in &effects {
+                let Err(error) = self.voice_effect(room, effect) else {
+                    continue;
+                };
+                tracing::debug!(%error, "the media did not take a change");
+                if let Effect::Recording { .. } = effect {
+                    self.cut_recording(of, Cut::Failed);
+                    why = Some(Failure::new(error.code(), error.to_string()));
+                }
+            }
             if Some(of) == slot {
                 unlogged = unlogged.or(why);
             } else if let Some(failure) = why {
@@ -74,11 +85,22 @@ impl<D: Disk> Reactor<D> {
         unlogged
     }
 
-    fn voice_effect(&mut self, room: RoomId, effect: &Effect) {
+    fn voice_effect(&mut self, room: RoomId, effect: &Effect) -> Result<(), MediaError> {
         let seat = |seat: u64| SeatId { room, seat };
         let input = match effect {
-            Effect::Started(_) => return self.metrics.voice_session(),
-            Effect::Ended(_) => return,
+            Effect::Started(_) => {
+                self.metrics.voice_session();
+                return Ok(());
+            }
+            Effect::Ended(_) => return Ok(()),
+            Effect::Recording { id, .. } => MediaInput::Record {
+                room,
+                recording: Some(Arc::clone(id)),
+            },
+            Effect::RecordingEnded { .. } => MediaInput::Record {
+                room,
+                recording: None,
+            },
             Effect::Joined {
                 seat: number,
                 user,
@@ -121,9 +143,7 @@ impl<D: Disk> Reactor<D> {
                 MediaInput::Left(seat(*number))
             }
         };
-        if let Err(error) = self.media.handle(self.clock.wall, input) {
-            tracing::debug!(%error, "the media did not take a change");
-        }
+        self.media.handle(self.clock.wall, input)
     }
 
     /// Does what the media want done.
@@ -259,6 +279,16 @@ impl<D: Disk> Reactor<D> {
             Ask::Kick { user } => self
                 .shard
                 .change_voice(slot, now, |voice, timers| voice.kick(&user, timers)),
+            Ask::Record(true) => {
+                let by = opened.session.caller().user.as_deref();
+                let recording = self.begin_recording(slot, by)?;
+                let told = Told::written(200, voice_http::recording_json(&recording));
+                return self.tell_of_voice(at, context, told);
+            }
+            Ask::Record(false) => {
+                self.end_recording(slot)?;
+                return self.tell_of_voice(at, context, success());
+            }
         };
         acted.map_err(|error| voice_failure(&error))?;
         if let Some(failure) = self.settle_voice(Some(slot)) {
@@ -267,9 +297,12 @@ impl<D: Disk> Reactor<D> {
                 "the log of a voice room is behind"
             );
         }
-        // The room's log says so too, and it is no sooner done.
-        let done = Told::json(200, &serde_json::json!({ "success": true }));
-        let ticket = self.wait(at, context, Some(Box::new(Expect::Waddle(done))));
+        self.tell_of_voice(at, context, success())
+    }
+
+    /// Answers with what has become of a room, once its log says so too: it is no sooner done.
+    fn tell_of_voice(&mut self, at: usize, context: Context, told: Told) -> Result<(), Failure> {
+        let ticket = self.wait(at, context, Some(Box::new(Expect::Waddle(told))));
         self.shard.tell_durable(ticket);
         Ok(())
     }
@@ -292,16 +325,26 @@ impl<D: Disk> Reactor<D> {
             count: seen.map_or(0, Voice::count),
             told: voice::Told::All(seen.map_or_else(Vec::new, Voice::participants)),
         };
+        let session = seen.and_then(|voice| {
+            Some(SessionShown {
+                session: voice.session()?,
+                recording: voice.recording(),
+                participants_max: most,
+                features: self.media.features(),
+            })
+        });
         voice_http::write_room(
             &mut self.out,
             &envelope,
             room,
-            seen.and_then(Voice::session),
-            most,
-            self.media.features(),
+            session.as_ref(),
             &participants,
         );
         self.answer(at, context);
         Ok(())
     }
+}
+
+fn success() -> Told {
+    Told::json(200, &serde_json::json!({ "success": true }))
 }

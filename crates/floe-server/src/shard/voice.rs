@@ -174,7 +174,8 @@ impl<D: Disk> Shard<D> {
             let voice = slot.live.as_ref().and_then(|live| live.seen_voice());
             if let Some((voice, session)) = voice.and_then(|voice| Some((voice, voice.session()?)))
             {
-                log_state(&mut messages, session, &voice.participants(), now);
+                let all = voice.participants();
+                log_state(&mut messages, session, &all, voice.recording(), now);
             }
         }
         if messages.lens.is_empty() {

@@ -282,6 +282,7 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ("GET", "/v1/voice/{voiceId}/live") => Need::Voice(READ),
         ("POST", "/v1/voice/{voiceId}/participants/{user}/mute") => Stream(MODERATE),
         ("DELETE", "/v1/voice/{voiceId}/participants/{user}") => Stream(MODERATE),
+        ("PUT" | "DELETE", "/v1/voice/{voiceId}/recording") => Stream(MODERATE),
         ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
         ("GET" | "POST", "/v1/namespaces") => Operator,
         ("GET" | "PATCH" | "DELETE", "/v1/namespaces/{namespace}") => Operator,

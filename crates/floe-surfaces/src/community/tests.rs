@@ -1,8 +1,8 @@
 mod rooms;
 
 use floe_core::voice::{
-    Candidate, Changes, Effect, Enable, Features, Gone, Participant, Quality, Sends, Session,
-    Signal, Told,
+    Candidate, Changes, Cut, Effect, Enable, Features, Gone, Participant, Quality, Recording,
+    Sends, Session, Signal, Told,
 };
 use floe_proto::{Code, Millis};
 use serde_json::{Value, json};
@@ -237,6 +237,15 @@ fn frames_of_a_voice_room_say_what_is_wanted_in_the_shortest_way() {
         ),
         (json!({"type": "kick"}), Err(Code::InvalidRequest)),
         (
+            json!({"type": "record", "recording": true}),
+            Ok(Action::Record(true)),
+        ),
+        (
+            json!({"type": "record", "recording": false}),
+            Ok(Action::Record(false)),
+        ),
+        (json!({"type": "record"}), Err(Code::InvalidRequest)),
+        (
             json!({"type": "mute", "muted": true, "audioEnabled": true}),
             Err(Code::InvalidRequest),
         ),
@@ -295,6 +304,14 @@ fn session() -> Session {
     }
 }
 
+fn recording() -> Recording {
+    Recording {
+        id: "r1".into(),
+        by: Some("mia".into()),
+        started_at: NOW,
+    }
+}
+
 fn ann() -> Participant<'static> {
     Participant {
         user: "ann",
@@ -341,13 +358,35 @@ fn who_takes_part_is_told_whole_or_by_what_changed() {
         audio: true,
         ..Features::default()
     };
+    let session = session();
+    let mut shown = voice::SessionShown {
+        session: &session,
+        recording: None,
+        participants_max: 5,
+        features,
+    };
+    let mut wanted = json!({
+        "type": "session", "sessionId": "s1", "startedAt": "2023-11-14T22:13:20.000Z",
+        "maxParticipants": 5,
+        "features": {"audio": true, "video": false, "screen": false, "recording": false, "audioSlots": 0, "videoSlots": 0},
+        "recording": null,
+    });
+    assert_eq!(written(|out| voice::write_session(out, &shown)), wanted);
+    let recording = recording();
+    shown.recording = Some(&recording);
+    wanted["recording"] = json!({
+        "recordingId": "r1", "startedBy": "mia", "startedAt": "2023-11-14T22:13:20.000Z",
+    });
+    assert_eq!(written(|out| voice::write_session(out, &shown)), wanted);
+    let mut told = wanted["recording"].clone();
+    told["type"] = "recording".into();
     assert_eq!(
-        written(|out| voice::write_session(out, &session(), 5, features)),
-        json!({
-            "type": "session", "sessionId": "s1", "startedAt": "2023-11-14T22:13:20.000Z",
-            "maxParticipants": 5,
-            "features": {"audio": true, "video": false, "screen": false, "recording": false, "audioSlots": 0, "videoSlots": 0},
-        })
+        written(|out| voice::write_recording(out, Some(&recording))),
+        told
+    );
+    assert_eq!(
+        written(|out| voice::write_recording(out, None)),
+        json!({"type": "recording", "recordingId": null})
     );
 }
 
@@ -355,7 +394,7 @@ fn who_takes_part_is_told_whole_or_by_what_changed() {
 fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
     let mut messages = Messages::default();
     log_reset(&mut messages, NOW);
-    log_state(&mut messages, &session(), &[ann()], NOW);
+    log_state(&mut messages, &session(), &[ann()], Some(&recording()), NOW);
     let id: std::sync::Arc<str> = "s1".into();
     for effect in [
         Effect::Joined {
@@ -372,6 +411,17 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
         Effect::Away {
             seat: 2,
             connection: 1,
+        },
+        Effect::Recording {
+            session: id.clone(),
+            id: "r2".into(),
+            by: None,
+            started_at: NOW,
+        },
+        Effect::RecordingEnded {
+            session: id.clone(),
+            id: "r2".into(),
+            why: Cut::Stopped,
         },
         Effect::Left {
             session: id,
@@ -398,6 +448,13 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
             "headers": {"operation": "insert", "timestamp": at},
         })
     };
+    let recorded = |id: &str, by: Value| {
+        json!({
+            "type": "recording", "key": id,
+            "value": {"recordingId": id, "startedBy": by, "startedAt": at, "sessionId": "s1"},
+            "headers": {"operation": "insert", "timestamp": at},
+        })
+    };
     let wanted = json!([
         {"headers": {"control": "reset", "timestamp": at}},
         {
@@ -405,7 +462,13 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
             "headers": {"operation": "insert", "timestamp": at},
         },
         came("ann", true),
+        recorded("r1", json!("mia")),
         came("bob", false),
+        recorded("r2", Value::Null),
+        {
+            "type": "recording", "key": "r2",
+            "headers": {"operation": "delete", "timestamp": at, "sessionId": "s1", "reason": "stopped"},
+        },
         {
             "type": "participant", "key": "bob",
             "headers": {"operation": "delete", "timestamp": at, "sessionId": "s1", "reason": "lost"},
@@ -432,12 +495,15 @@ fn requests_about_a_voice_room_are_read_by_their_path() {
     };
     let path = format!("{root}/participants/a%20b");
     let mute_path = format!("{path}/mute");
+    let recording = format!("{root}/recording");
     for (method, path, body, wanted) in [
         (Method::Get, root, &b""[..], Ask::Describe),
         (Method::Options, root, b"", Ask::Preflight),
         (Method::Post, &mute_path, b"", mute(true)),
         (Method::Post, &mute_path, b"{\"muted\":false}", mute(false)),
         (Method::Delete, &path, b"", Ask::Kick { user: "a b".into() }),
+        (Method::Put, &recording, b"", Ask::Record(true)),
+        (Method::Delete, &recording, b"", Ask::Record(false)),
     ] {
         assert!(voice_http::owns(path));
         assert_eq!(read(method, path, body).unwrap(), (room(), wanted));
@@ -447,6 +513,7 @@ fn requests_about_a_voice_room_are_read_by_their_path() {
     for (method, path, body, code) in [
         (Method::Put, root, &b""[..], Code::MethodNotAllowed),
         (Method::Get, &mute_path, b"", Code::MethodNotAllowed),
+        (Method::Post, &recording, b"", Code::MethodNotAllowed),
         (
             Method::Get,
             "/v1/voice/00000000000a/x",

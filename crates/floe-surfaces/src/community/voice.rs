@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use floe_core::voice::{
-    Candidate, Changes, Enable, Features, Layer, Participant, Sends, Session, Signal, Source, Told,
-    Track, Watch,
+    Candidate, Changes, Enable, Features, Layer, Participant, Recording, Sends, Session, Signal,
+    Source, Told, Track, Watch,
 };
 use floe_proto::table::TableError;
 
@@ -39,6 +39,8 @@ pub enum Action<'a> {
         /// Who.
         user: Cow<'a, str>,
     },
+    /// That the session is recorded, or no more.
+    Record(bool),
     /// What browser and media must agree on.
     Signal(Signal),
     /// What one of the media that it receives is to show.
@@ -69,6 +71,7 @@ pub fn read_action<'a>(incoming: &Incoming<'a>) -> Result<Action<'a>, Refusal<'a
         "mute" => mute(fields),
         "speaking" => speaking(fields),
         "kick" => user(fields).map(|user| Action::Kick { user }),
+        "record" => record(fields),
         "offer" => offer(fields).map(Action::Signal),
         "watch" => watch(fields).map(Action::Watch),
         "answer" => sdp(fields).map(|sdp| Action::Signal(Signal::Answer(sdp))),
@@ -118,6 +121,13 @@ fn speaking<'a>(fields: &Fields<'_>) -> Result<Action<'a>, TableError> {
         said => said,
     };
     Ok(Action::Speaking(said.unwrap_or(true)))
+}
+
+fn record<'a>(fields: &Fields<'_>) -> Result<Action<'a>, TableError> {
+    Ok(Action::Record(need(
+        fields.boolean("recording")?,
+        "recording",
+    )?))
 }
 
 fn user<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, TableError> {
@@ -205,15 +215,29 @@ fn one_candidate(fields: &Fields<'_>) -> Result<Candidate, TableError> {
     })
 }
 
+/// What a reader is told of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionShown<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// What is recorded of it.
+    pub recording: Option<&'a Recording>,
+    /// Participants at once.
+    pub participants_max: usize,
+    /// What it carries.
+    pub features: Features,
+}
+
 /// Writes a `session`: there is one, and what it carries.
-pub fn write_session(
-    out: &mut Vec<u8>,
-    session: &Session,
-    participants_max: usize,
-    features: Features,
-) {
-    Object::typed(out, "session", |object| {
-        session_members(object, session, participants_max, features);
+pub fn write_session(out: &mut Vec<u8>, shown: &SessionShown<'_>) {
+    Object::typed(out, "session", |object| session_members(object, shown));
+}
+
+/// Writes a `recording`: the session is recorded, or no more.
+pub fn write_recording(out: &mut Vec<u8>, recording: Option<&Recording>) {
+    Object::typed(out, "recording", |object| match recording {
+        None => object.json("recordingId", b"null"),
+        Some(recording) => recording_members(object, recording),
     });
 }
 
@@ -289,12 +313,22 @@ pub fn write_tracks(out: &mut Vec<u8>, tracks: &[Track]) {
     });
 }
 
-pub(super) fn session_members(
-    object: &mut Object<'_>,
-    session: &Session,
-    participants_max: usize,
-    features: Features,
-) {
+pub(super) fn recording_members(object: &mut Object<'_>, recording: &Recording) {
+    object.text("recordingId", &recording.id);
+    match &recording.by {
+        Some(user) => object.text("startedBy", user),
+        None => object.json("startedBy", b"null"),
+    }
+    object.text("startedAt", &recording.started_at.rfc3339());
+}
+
+pub(super) fn session_members(object: &mut Object<'_>, shown: &SessionShown<'_>) {
+    let SessionShown {
+        session,
+        recording,
+        participants_max,
+        features,
+    } = *shown;
     object.text("sessionId", &session.id);
     object.text("startedAt", &session.started_at.rfc3339());
     object.number("maxParticipants", participants_max as u64);
@@ -308,6 +342,12 @@ pub(super) fn session_members(
             object.number("videoSlots", features.video_slots.into());
         });
     });
+    match recording {
+        None => object.json("recording", b"null"),
+        Some(recording) => object.written("recording", |out| {
+            Object::write(out, |object| recording_members(object, recording));
+        }),
+    }
 }
 
 /// Writes what a participant sends.

@@ -1,9 +1,9 @@
 //! Voice rooms over plain HTTP.
 
-use floe_core::voice::{Changes, Features, Session, Told};
+use floe_core::voice::{Changes, Recording, Told};
 use floe_proto::{Code, VoiceId};
 
-use super::voice::{participant, session_members};
+use super::voice::{SessionShown, participant, recording_members, session_members};
 use crate::access::{Credentials, Deed};
 use crate::http::{Answer, Envelope, Method, Reject, decode};
 use crate::live::USER_BYTES_MAX;
@@ -11,10 +11,12 @@ use crate::tables::fields::Fields;
 use crate::tables::object::Object;
 
 /// Every route of voice rooms, with its parameters in braces.
-pub const ROUTES: [(Method, &str); 3] = [
+pub const ROUTES: [(Method, &str); 5] = [
     (Method::Get, "/v1/voice/{voiceId}"),
     (Method::Post, "/v1/voice/{voiceId}/participants/{user}/mute"),
     (Method::Delete, "/v1/voice/{voiceId}/participants/{user}"),
+    (Method::Put, "/v1/voice/{voiceId}/recording"),
+    (Method::Delete, "/v1/voice/{voiceId}/recording"),
 ];
 
 /// What the paths of voice rooms begin with.
@@ -56,6 +58,8 @@ pub enum Ask {
         /// Who.
         user: Box<str>,
     },
+    /// That the session is recorded, or no more.
+    Record(bool),
 }
 
 impl Ask {
@@ -65,7 +69,7 @@ impl Ask {
         match self {
             Self::Preflight => Deed::Nothing,
             Self::Describe => Deed::Read,
-            Self::Mute { .. } | Self::Kick { .. } => Deed::Moderate,
+            Self::Mute { .. } | Self::Kick { .. } | Self::Record(_) => Deed::Moderate,
         }
     }
 }
@@ -95,7 +99,9 @@ pub fn read_request<'a>(
             muted: muted(body)?,
         },
         (Method::Delete, ["participants", user]) => Ask::Kick { user: name(user)? },
-        (_, [] | ["participants", _] | ["participants", _, "mute"]) => {
+        (Method::Put, ["recording"]) => Ask::Record(true),
+        (Method::Delete, ["recording"]) => Ask::Record(false),
+        (_, [] | ["recording"] | ["participants", _] | ["participants", _, "mute"]) => {
             let message = "this path takes another method";
             return Err(Reject::new(Code::MethodNotAllowed, message));
         }
@@ -136,9 +142,7 @@ pub fn write_room(
     out: &mut Vec<u8>,
     envelope: &Envelope<'_>,
     room: VoiceId,
-    session: Option<&Session>,
-    participants_max: usize,
-    features: Features,
+    session: Option<&SessionShown<'_>>,
     participants: &Changes<'_>,
 ) {
     let mut body = Vec::new();
@@ -146,10 +150,8 @@ pub fn write_room(
         object.text("voiceId", &room.to_string());
         match session {
             None => object.json("session", b"null"),
-            Some(session) => object.written("session", |out| {
-                Object::write(out, |object| {
-                    session_members(object, session, participants_max, features);
-                });
+            Some(shown) => object.written("session", |out| {
+                Object::write(out, |object| session_members(object, shown));
             }),
         }
         let all = match &participants.told {
@@ -161,6 +163,14 @@ pub fn write_room(
         object.number("version", participants.version);
     });
     answer(out, envelope, &body);
+}
+
+/// Writes what is told of a recording that has begun.
+#[must_use]
+pub fn recording_json(recording: &Recording) -> Vec<u8> {
+    let mut body = Vec::new();
+    Object::write(&mut body, |object| recording_members(object, recording));
+    body
 }
 
 fn answer(out: &mut Vec<u8>, envelope: &Envelope<'_>, body: &[u8]) {

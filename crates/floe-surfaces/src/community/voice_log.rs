@@ -1,10 +1,12 @@
 //! What the log of a voice room says: messages of the State Protocol, so that whoever plays them back
-//! knows who takes part.
+//! knows who takes part, and whether that is recorded.
 
-use floe_core::voice::{Effect, Participant, Sends, Session};
+use std::sync::Arc;
+
+use floe_core::voice::{Effect, Participant, Recording, Sends, Session};
 use floe_proto::Millis;
 
-use super::voice::sends_members;
+use super::voice::{recording_members, sends_members};
 use crate::json::Messages;
 use crate::tables::object::Object;
 
@@ -23,6 +25,22 @@ pub fn log_effect(messages: &mut Messages, effect: &Effect, now: Millis) {
             session, user, why, ..
         } => {
             log_end(messages, ("participant", user), session, why.as_str(), now);
+        }
+        Effect::Recording {
+            session,
+            id,
+            by,
+            started_at,
+        } => {
+            let recording = Recording {
+                id: Arc::clone(id),
+                by: by.clone(),
+                started_at: *started_at,
+            };
+            log_recording(messages, &recording, session, now);
+        }
+        Effect::RecordingEnded { session, id, why } => {
+            log_end(messages, ("recording", id), session, why.as_str(), now);
         }
         Effect::Ended(session) => {
             log_end(
@@ -50,11 +68,12 @@ pub fn log_reset(messages: &mut Messages, now: Millis) {
     });
 }
 
-/// Adds the session and its participants as they are.
+/// Adds the session, its participants and its recording as they are.
 pub fn log_state(
     messages: &mut Messages,
     session: &Session,
     participants: &[Participant<'_>],
+    recording: Option<&Recording>,
     now: Millis,
 ) {
     log_session(messages, session, now);
@@ -66,6 +85,9 @@ pub fn log_state(
             ..
         } = participant;
         log_participant(messages, user, &session.id, (*joined_at, *sends), now);
+    }
+    if let Some(recording) = recording {
+        log_recording(messages, recording, &session.id, now);
     }
 }
 
@@ -99,6 +121,20 @@ fn log_participant(
                 object.text("sessionId", session);
                 object.text("joinedAt", &joined_at.rfc3339());
                 sends_members(object, sends);
+            });
+        });
+        headers(object, "insert", now, |_| {});
+    });
+}
+
+fn log_recording(messages: &mut Messages, recording: &Recording, session: &str, now: Millis) {
+    add(messages, |object| {
+        object.text("type", "recording");
+        object.text("key", &recording.id);
+        object.written("value", |out| {
+            Object::write(out, |object| {
+                recording_members(object, recording);
+                object.text("sessionId", session);
             });
         });
         headers(object, "insert", now, |_| {});

@@ -14,7 +14,8 @@ use floe_log::Disk;
 use floe_proto::{Code, Rights};
 use floe_surfaces::access::Deed;
 use floe_surfaces::community::voice::{
-    self, Action, write_left, write_participants, write_session, write_session_ended,
+    self, Action, SessionShown, write_left, write_participants, write_recording, write_session,
+    write_session_ended,
 };
 use floe_surfaces::community::{self, Incoming, Label, Welcome, write_pong, write_welcome};
 
@@ -33,6 +34,8 @@ pub(in crate::reactor) struct VoiceSession {
     left: Option<&'static str>,
     /// The session that it has been told of.
     session: Option<Arc<str>>,
+    /// The recording of it that it has been told of.
+    recording: Option<Arc<str>>,
     /// Whether it has been told who takes part.
     knows: bool,
     /// The version of that.
@@ -132,6 +135,9 @@ impl<D: Disk> Reactor<D> {
             Action::Kick { user } => self
                 .may_moderate(at)
                 .and_then(|()| self.voice_act(at, |voice, _, timers, _| voice.kick(&user, timers))),
+            Action::Record(recording) => self
+                .may_moderate(at)
+                .and_then(|()| self.voice_record(at, recording)),
             Action::Signal(signal) => {
                 self.ask_media(at, |seat| MediaInput::Signal { seat, signal })
             }
@@ -215,6 +221,15 @@ impl<D: Disk> Reactor<D> {
             .change_voice(slot, now, |voice, timers| act(voice, ticket.0, timers, now));
         self.settle_voice(None);
         acted.map_err(|error| voice_failure(&error))
+    }
+
+    /// Has the session recorded, or no more.
+    fn voice_record(&mut self, at: usize, recording: bool) -> Result<(), Failure> {
+        let (slot, _, user) = self.voice_join_of(at)?;
+        match recording {
+            true => self.begin_recording(slot, user.as_deref()).map(drop),
+            false => self.end_recording(slot),
+        }
     }
 
     /// Hands what a browser wants of the media to them.
@@ -339,6 +354,15 @@ impl<D: Disk> Reactor<D> {
             .is_some_and(|told| current.is_some_and(|now| now.id != *told));
         let version = voice.map_or(NOTHING_SEEN, |voice| voice.version());
         let is_due = !session.knows || session.seen != version;
+        // A recording is over before its session is.
+        let recording = voice.filter(|_| !is_other);
+        let recording = recording.and_then(|voice| voice.recording());
+        let recorded = recording.map(|recording| &recording.id);
+        if session.session.is_some() && session.recording.as_ref() != recorded {
+            let recorded = recorded.cloned();
+            let bytes = self.voice_message(form, |out| write_recording(out, recording));
+            return Ok(self.told_voice(at, bytes, |session| session.recording = recorded));
+        }
         match (&session.session, current) {
             // Those who were in it are gone before it is over, unless another has begun.
             (Some(told), _) if is_other || (current.is_none() && !is_due) => {
@@ -347,11 +371,18 @@ impl<D: Disk> Reactor<D> {
             }
             (None, Some(begun)) => {
                 let id = Arc::clone(&begun.id);
-                let most = voice.map_or(0, |voice| voice.participants_max());
-                let features = self.media.features();
-                let bytes =
-                    self.voice_message(form, |out| write_session(out, begun, most, features));
-                Ok(self.told_voice(at, bytes, |session| session.session = Some(id)))
+                let recorded = recorded.cloned();
+                let shown = SessionShown {
+                    session: begun,
+                    recording,
+                    participants_max: voice.map_or(0, |voice| voice.participants_max()),
+                    features: self.media.features(),
+                };
+                let bytes = self.voice_message(form, |out| write_session(out, &shown));
+                Ok(self.told_voice(at, bytes, |session| {
+                    session.session = Some(id);
+                    session.recording = recorded;
+                }))
             }
             _ if is_due => {
                 let from = (session.by_changes && session.knows).then_some(session.seen);

@@ -128,6 +128,7 @@ fn a_session_begins_with_the_first_who_joins_and_ends_with_the_last_who_leaves()
         "audioSlots": 0, "videoSlots": 0});
     assert_eq!(session["features"], none);
     assert!(session["startedAt"].is_string(), "{session}");
+    assert_eq!(session["recording"], Value::Null);
     let told = bob.client.next_of("session");
     assert_eq!(told, session);
     let participants = bob.until_users(&["ann"]);
