@@ -15,6 +15,7 @@ mod clock;
 mod cold;
 mod directory;
 mod gateway;
+mod ice_servers;
 mod identity_hash;
 mod limiter;
 mod live_queries;
@@ -44,6 +45,7 @@ pub use access::{
 };
 pub use cold::{ColdError, ColdPlace, ColdSettings, PlaceError, open_store};
 pub use floe_surfaces::limits::{CountKind, RateKind, Scope};
+pub use ice_servers::{IceSettings, IceUrl, IceUrlError, TurnSecret};
 pub use media::{MediaSettings, MediaStartError, PublicAddress, PublicAddressError};
 pub use proxy::{NetworkError, ProxySettings, TrustedProxies};
 pub use quotas::{QuotaError, Quotas, ScopeQuotas};

@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use floe_core::voice::Media as _;
+use floe_core::voice::Media;
 use floe_log::{Disk, Progress};
 use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Access, KeyRing};
@@ -139,6 +139,10 @@ pub struct Reactor<D: Disk> {
     reaction_counts: ReactionCounts,
     /// What carries the media of voice rooms.
     media: MediaHost,
+    /// Participants of voice rooms whose connection is lost.
+    away: voice::AllAway,
+    /// Servers that help browsers find a way for media.
+    ice: crate::ice_servers::IceSettings,
     room_schemas: RoomSchemas,
     sync_callers: live::SyncCallers,
     workers: Workers<D>,
@@ -314,6 +318,8 @@ impl<D: Disk> Reactor<D> {
             live_queries: LiveQueries::default(),
             reaction_counts: ReactionCounts::default(),
             media: MediaHost::default(),
+            away: voice::AllAway::new(),
+            ice: settings.ice.clone(),
             room_schemas: RoomSchemas::default(),
             sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
@@ -370,6 +376,11 @@ impl<D: Disk> Reactor<D> {
     pub fn carry_media(&mut self, bound: Bound, waker: &Arc<Waker>) -> io::Result<()> {
         self.media = MediaHost::start(bound, waker)?;
         Ok(())
+    }
+
+    /// Has media carried by another machine; nobody takes part in a voice room yet.
+    pub fn carry(&mut self, media: Box<dyn Media>) {
+        self.media = MediaHost::other(media);
     }
 
     /// Returns a handle that gives it new settings.

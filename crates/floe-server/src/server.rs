@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use floe_core::voice::Media;
 use floe_log::{DirDisk, OpenError, Recovery};
 use mio::Waker;
 
@@ -154,6 +155,11 @@ impl Server {
             recovery,
             recovery_time,
         })
+    }
+
+    /// Has the media of voice rooms carried by another machine than that of the settings.
+    pub fn carry(&mut self, media: Box<dyn Media>) {
+        self.reactor.carry(media);
     }
 
     /// Returns whether everyone may do everything.

@@ -12,6 +12,7 @@ use floe_surfaces::access::KeyRing;
 
 use crate::access::AccessSettings;
 use crate::cold::ColdSettings;
+use crate::ice_servers::IceSettings;
 use crate::media::MediaSettings;
 use crate::proxy::ProxySettings;
 use crate::quotas::Quotas;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub view: floe_views::Options,
     /// Where the rows of all rooms are copied to; embedded by default.
     pub replica: ReplicaSettings,
+    /// Servers that help browsers find a way for media; none by default.
+    pub ice: IceSettings,
     /// Bounds.
     pub limits: Limits,
     /// How much each caller may have and do.
@@ -76,6 +79,12 @@ impl Settings {
             problems.push(SettingError {
                 name: "proxy_protocol",
                 message: "only trusted proxies can connect, and trusted_proxies names none".into(),
+            });
+        }
+        if self.ice.servers.len() > IceSettings::SERVERS_MAX {
+            problems.push(SettingError {
+                name: "media_ice_servers",
+                message: format!("there are at most {}", IceSettings::SERVERS_MAX),
             });
         }
         if let Some(Err(error)) = self.tls.as_ref().map(Certificates::open) {
@@ -127,6 +136,7 @@ impl Default for Settings {
             live_compression: false,
             view: floe_views::Options::default(),
             replica: ReplicaSettings::default(),
+            ice: IceSettings::default(),
             limits: Limits::default(),
             quotas: Quotas::default(),
             log: floe_log::Options::default(),

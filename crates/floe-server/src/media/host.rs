@@ -19,6 +19,8 @@ use super::worker::Worker;
 #[derive(Debug, Default)]
 pub struct MediaHost {
     running: Option<Running>,
+    /// What carries them in its place.
+    other: Option<Box<dyn Media>>,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,16 @@ impl MediaHost {
                 heard: VecDeque::new(),
                 thread: Some(thread),
             }),
+            other: None,
         })
+    }
+
+    /// Has another machine carry them, which has no thread here.
+    pub fn other(media: Box<dyn Media>) -> Self {
+        Self {
+            running: None,
+            other: Some(media),
+        }
     }
 }
 
@@ -73,6 +84,9 @@ impl MediaHost {
 
 impl Media for MediaHost {
     fn features(&self) -> Features {
+        if let Some(other) = &self.other {
+            return other.features();
+        }
         match &self.running {
             Some(running) if !running.link.has_ended() => running.features,
             Some(_) | None => NoMedia.features(),
@@ -80,6 +94,9 @@ impl Media for MediaHost {
     }
 
     fn handle(&mut self, now: Millis, input: MediaInput) -> Result<(), MediaError> {
+        if let Some(other) = &mut self.other {
+            return other.handle(now, input);
+        }
         match &self.running {
             Some(running) => running.link.tell(input),
             None => NoMedia.handle(now, input),
@@ -87,6 +104,9 @@ impl Media for MediaHost {
     }
 
     fn poll_output(&mut self) -> Option<MediaOutput> {
+        if let Some(other) = &mut self.other {
+            return other.poll_output();
+        }
         let running = self.running.as_mut()?;
         if running.heard.is_empty() {
             running.heard = running.link.hear();
@@ -96,7 +116,7 @@ impl Media for MediaHost {
 
     /// The thread has a clock of its own.
     fn poll_timeout(&self) -> Option<Millis> {
-        None
+        self.other.as_ref().and_then(|other| other.poll_timeout())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who asks: from what a request shows to a session, once per connection and change.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -137,7 +138,7 @@ impl<D: Disk> Reactor<D> {
             self.conns[at].session = Some(Arc::clone(opened));
             return Ok(Arc::clone(opened));
         }
-        let (caller, until) = self.recognise(at, credentials, named.as_ref())?;
+        let (caller, until) = self.recognise(self.conns[at].client, credentials, named.as_ref())?;
         let text = |shown: Option<&str>| shown.unwrap_or_default().into();
         let opened = Arc::new(Opened {
             session: self.enter(caller, named.clone())?,
@@ -229,12 +230,21 @@ impl<D: Disk> Reactor<D> {
         at: usize,
         opened: &Arc<Opened>,
     ) -> Result<Arc<Opened>, Failure> {
+        self.renew_from(self.conns[at].client, opened)
+    }
+
+    /// Does so for somebody whose connection may be gone.
+    pub(super) fn renew_from(
+        &mut self,
+        client: IpAddr,
+        opened: &Arc<Opened>,
+    ) -> Result<Arc<Opened>, Failure> {
         let now = self.clock.wall;
         if opened.epoch == self.access_epoch && !opened.session.caller().has_ended(now) {
             return Ok(Arc::clone(opened));
         }
         let credentials = Credentials::of(&opened.bearer, &opened.share);
-        let found = self.recognise(at, &credentials, opened.named.as_ref());
+        let found = self.recognise(client, &credentials, opened.named.as_ref());
         let before = opened.session.caller();
         let (caller, until) = match found {
             // What the webhook said holds until it ends, whatever became of keys and issuers.

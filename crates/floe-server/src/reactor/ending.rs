@@ -74,6 +74,7 @@ impl<D: Disk> Reactor<D> {
                 let _ = self.poll.registry().deregister(&mut listener);
             }
             self.gateway.stop();
+            self.end_voices();
             let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
             for at in all {
                 let Some(conn) = self.conns.get(at) else {

@@ -466,7 +466,7 @@ impl<D: Disk> Reactor<D> {
         let Some(conn) = self.conns.get_mut(at) else {
             return;
         };
-        let ticket = conn.ticket(at);
+        let (ticket, client) = (conn.ticket(at), conn.client);
         if !matches!(conn.state, State::Live(_)) {
             return;
         }
@@ -479,7 +479,8 @@ impl<D: Disk> Reactor<D> {
         self.metrics.websocket_ended(reason);
         // A room that is gone may leave memory with its last reader.
         if let Purpose::Community(session) = &live.purpose {
-            self.end_community(ticket, &live.joins, session, leave);
+            let whose = (&live.opened, client);
+            self.end_community(ticket, &live.joins, session, leave, whose);
         }
         for join in &live.joins {
             self.leave_room(ticket, join, leave);

@@ -1,5 +1,7 @@
 //! Callers that it takes something to recognise, and requests that wait for that.
 
+use std::net::IpAddr;
+
 use floe_log::Disk;
 use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Caller, Credentials};
@@ -18,14 +20,14 @@ impl<D: Disk> Reactor<D> {
     /// is to be parked and served again.
     pub(super) fn recognise(
         &mut self,
-        at: usize,
+        client: IpAddr,
         credentials: &Credentials<'_>,
         named: Option<&Namespace>,
     ) -> Result<(Caller, Millis), Failure> {
         let asker = Asker {
             credentials,
             named,
-            peer: self.conns[at].client,
+            peer: client,
         };
         let now = self.times();
         let found = self

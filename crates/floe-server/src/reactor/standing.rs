@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use floe_log::Disk;
-use floe_proto::{ChannelId, Code, Millis, Namespace, Rights};
+use floe_proto::{ChannelId, Code, Namespace, Rights};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::channels::Hidden;
 
@@ -63,7 +63,7 @@ impl<D: Disk> Reactor<D> {
         if now < self.ends_next {
             return;
         }
-        let mut next = Millis(u64::MAX);
+        let mut next = self.end_outlived_away();
         let mut outlived = Vec::new();
         for (at, conn) in &self.conns {
             let ends_at = conn
@@ -84,6 +84,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     fn judge(&mut self, slot: Option<SlotId>) {
+        self.judge_away(slot);
         let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
         for at in all {
             let Some(conn) = self.conns.get(at) else {
@@ -248,7 +249,12 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Decides what a session may do in a loaded room.
-    fn judge_in(&mut self, session: &Session, slot: SlotId, deed: Deed) -> Result<Grant, Failure> {
+    pub(super) fn judge_in(
+        &mut self,
+        session: &Session,
+        slot: SlotId,
+        deed: Deed,
+    ) -> Result<Grant, Failure> {
         let name = self.shard.room(slot).name().to_vec();
         let (namespace, path) = Namespace::split(&name);
         if let Some(id) = ChannelId::of_room(path) {

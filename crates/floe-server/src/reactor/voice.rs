@@ -1,5 +1,6 @@
 //! Voice rooms: what comes of changes besides the new state, the media, and plain HTTP.
 
+mod away;
 mod recording;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use floe_surfaces::community::voice::{SessionShown, write_signal, write_tracks};
 use floe_surfaces::community::voice_http::{self, Ask, Asked};
 use floe_surfaces::http::Method;
 
+pub(super) use self::away::AllAway;
 use super::caller::full_name;
 use super::channels::may_own;
 use super::community::Told;
@@ -126,6 +128,7 @@ impl<D: Disk> Reactor<D> {
                 before,
                 ..
             } => {
+                self.away.remove(&seat(*number));
                 if let Some(before) = before {
                     self.lose_seat(*before, "replaced");
                 }
@@ -137,7 +140,8 @@ impl<D: Disk> Reactor<D> {
                 why,
                 ..
             } => {
-                if let (Some(connection), Gone::Kicked) = (connection, why) {
+                self.away.remove(&seat(*number));
+                if let (Some(connection), Gone::Kicked | Gone::Denied) = (connection, why) {
                     self.lose_seat(*connection, why.as_str());
                 }
                 MediaInput::Left(seat(*number))
@@ -207,6 +211,16 @@ impl<D: Disk> Reactor<D> {
             }
             self.hear_media();
         }
+    }
+
+    /// Ends all sessions as the server stops, so that their logs say so.
+    pub(super) fn end_voices(&mut self) {
+        let now = self.clock.wall;
+        for slot in self.shard.voice_rooms() {
+            self.shard
+                .change_voice(slot, now, |voice, timers| voice.end(timers));
+        }
+        self.settle_voice(None);
     }
 
     fn connection_of(&self, seat: SeatId) -> Option<(SlotId, Ticket)> {

@@ -5,7 +5,7 @@ use floe_core::voice::{Effect, Voice};
 use floe_core::{Append, ContentType, Create, Lifetime};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, Namespace, Retention, RoomId, VoiceId};
-use floe_surfaces::community::{log_effect, log_reset, log_state};
+use floe_surfaces::community::{is_session_end, log_effect, log_reset, log_state};
 use floe_surfaces::json::Messages;
 
 use super::{Failure, Reply, Shard, SlotId, Ticket};
@@ -108,6 +108,16 @@ impl<D: Disk> Shard<D> {
         self.live_rooms.places.get(&room).copied()
     }
 
+    /// Returns the places of the voice rooms that somebody takes part in, in the order of their rooms.
+    pub fn voice_rooms(&self) -> Vec<SlotId> {
+        let places = &self.live_rooms.places;
+        let mut rooms: Vec<(RoomId, SlotId)> =
+            places.iter().map(|(room, slot)| (*room, *slot)).collect();
+        rooms.sort_unstable_by_key(|(room, _)| *room);
+        rooms.retain(|(_, slot)| self.voice(*slot).is_some_and(|voice| !voice.is_empty()));
+        rooms.into_iter().map(|(_, slot)| slot).collect()
+    }
+
     /// Returns how many participants a voice room's waddle allows, if it says so.
     ///
     /// # Errors
@@ -168,9 +178,10 @@ impl<D: Disk> Shard<D> {
                 log_effect(&mut messages, effect, now);
             }
         } else {
-            if slot.room.staged().tail > 0 {
+            if !self.ends_well(id) {
                 log_reset(&mut messages, now);
             }
+            let slot = &self.slots[id.0 as usize];
             let voice = slot.live.as_ref().and_then(|live| live.seen_voice());
             if let Some((voice, session)) = voice.and_then(|voice| Some((voice, voice.session()?)))
             {
@@ -206,6 +217,24 @@ impl<D: Disk> Shard<D> {
             self.queue(lsn, id, None);
         }
         self.keep_voice_log(id, now)
+    }
+
+    /// Returns whether the log of a voice room says nothing that may not hold any more: there is
+    /// nothing in it, or the end of a session comes last.
+    fn ends_well(&self, id: SlotId) -> bool {
+        let room = &self.slots[id.0 as usize].room;
+        let tail = room.staged().tail;
+        if tail == 0 {
+            return true;
+        }
+        // What is staged and not visible cannot be read.
+        if room.visible().tail != tail {
+            return false;
+        }
+        // Where it cannot be read at once, it is not known.
+        let last = self.fetch(id, tail - 1, 1);
+        let last = last.ok().and_then(|fetched| fetched.to_vec().ok());
+        last.is_some_and(|bytes| is_session_end(&bytes))
     }
 
     /// Bounds the log of a voice room.

@@ -391,6 +391,38 @@ fn who_takes_part_is_told_whole_or_by_what_changed() {
 }
 
 #[test]
+fn servers_for_ice_are_told_as_browsers_take_them() {
+    let mut servers = voice::IceServers::default();
+    let none = json!({"type": "ice_servers", "iceServers": [], "expiresAt": null});
+    assert_eq!(written(|out| voice::write_ice_servers(out, &servers)), none);
+    let login = voice::TurnLogin {
+        username: "5:ann".into(),
+        credential: "c2Vh".into(),
+    };
+    assert!(!format!("{login:?}").contains("c2Vh"));
+    for (url, login) in [("stun:s", None), ("turn:t", Some(login))] {
+        let urls = vec![url.into()];
+        servers.servers.push(voice::IceServer { urls, login });
+    }
+    servers.expires_at = Some(NOW);
+    assert_eq!(
+        written(|out| voice::write_ice_servers(out, &servers)),
+        json!({
+            "type": "ice_servers",
+            "iceServers": [
+                {"urls": ["stun:s"]},
+                {"urls": ["turn:t"], "username": "5:ann", "credential": "c2Vh"},
+            ],
+            "expiresAt": "2023-11-14T22:13:20.000Z",
+        })
+    );
+    assert_eq!(
+        action(&json!({"type": "ice_servers"})),
+        Ok(Action::IceServers)
+    );
+}
+
+#[test]
 fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
     let mut messages = Messages::default();
     log_reset(&mut messages, NOW);
@@ -434,6 +466,14 @@ fn the_log_holds_who_takes_part_for_whoever_plays_it_back() {
     ] {
         log_effect(&mut messages, &effect, NOW);
     }
+    let mut at = 0;
+    let ends = messages.lens.iter().map(|len| {
+        at += *len as usize;
+        is_session_end(&messages.bytes[at - *len as usize..at])
+    });
+    let ends: Vec<bool> = ends.collect();
+    assert_eq!(ends.iter().filter(|end| **end).count(), 1);
+    assert_eq!(ends.last(), Some(&true));
     let bytes = messages.bytes.strip_suffix(b",").unwrap();
     let all: Vec<Value> = serde_json::from_slice(&[b"[", bytes, b"]"].concat()).unwrap();
     assert_eq!(all.len(), messages.lens.len());

@@ -7,6 +7,7 @@ use floe_core::voice::{
     Candidate, Changes, Enable, Features, Layer, Participant, Recording, Sends, Session, Signal,
     Source, Told, Track, Watch,
 };
+use floe_proto::Millis;
 use floe_proto::table::TableError;
 
 use super::common::{Incoming, Refusal};
@@ -41,6 +42,8 @@ pub enum Action<'a> {
     },
     /// That the session is recorded, or no more.
     Record(bool),
+    /// Which servers help its browser find a way for media.
+    IceServers,
     /// What browser and media must agree on.
     Signal(Signal),
     /// What one of the media that it receives is to show.
@@ -72,6 +75,7 @@ pub fn read_action<'a>(incoming: &Incoming<'a>) -> Result<Action<'a>, Refusal<'a
         "speaking" => speaking(fields),
         "kick" => user(fields).map(|user| Action::Kick { user }),
         "record" => record(fields),
+        "ice_servers" => Ok(Action::IceServers),
         "offer" => offer(fields).map(Action::Signal),
         "watch" => watch(fields).map(Action::Watch),
         "answer" => sdp(fields).map(|sdp| Action::Signal(Signal::Answer(sdp))),
@@ -295,6 +299,62 @@ pub fn write_signal(out: &mut Vec<u8>, signal: &Signal) {
             }
         }),
     }
+}
+
+/// Servers that help a browser find a way for media.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IceServers {
+    /// Which.
+    pub servers: Vec<IceServer>,
+    /// When the first login ends, if there is one.
+    pub expires_at: Option<Millis>,
+}
+
+/// Servers that a browser reaches in the same way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// Their addresses.
+    pub urls: Vec<Box<str>>,
+    /// What a browser shows there, where that is needed.
+    pub login: Option<TurnLogin>,
+}
+
+/// What a browser shows to TURN servers. Its `Debug` form does not show the credential.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TurnLogin {
+    /// The name.
+    pub username: String,
+    /// What goes with it.
+    pub credential: String,
+}
+
+impl std::fmt::Debug for TurnLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnLogin")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes `ice_servers`, as a browser takes them.
+pub fn write_ice_servers(out: &mut Vec<u8>, servers: &IceServers) {
+    Object::typed(out, "ice_servers", |object| {
+        object.list("iceServers", servers.servers.iter(), |out, server| {
+            Object::write(out, |object| {
+                object.list("urls", server.urls.iter(), |out, url| {
+                    crate::tables::object::json(out, &**url);
+                });
+                if let Some(login) = &server.login {
+                    object.text("username", &login.username);
+                    object.text("credential", &login.credential);
+                }
+            });
+        });
+        match servers.expires_at {
+            Some(at) => object.text("expiresAt", &at.rfc3339()),
+            None => object.json("expiresAt", b"null"),
+        }
+    });
 }
 
 /// Writes `tracks`: what the media that a browser receives show.

@@ -68,6 +68,24 @@ pub fn log_reset(messages: &mut Messages, now: Millis) {
     });
 }
 
+/// Returns whether a message of the log is the end of a session, which a comma may follow.
+#[must_use]
+pub fn is_session_end(message: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        r#type: Option<&'a str>,
+        headers: Headers<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Headers<'a> {
+        operation: Option<&'a str>,
+    }
+    let message = message.strip_suffix(b",").unwrap_or(message);
+    serde_json::from_slice(message).is_ok_and(|message: Message<'_>| {
+        message.r#type == Some("session") && message.headers.operation == Some("delete")
+    })
+}
+
 /// Adds the session, its participants and its recording as they are.
 pub fn log_state(
     messages: &mut Messages,

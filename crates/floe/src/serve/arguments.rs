@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Command, ValueEnum};
 use floe_server::{Limits, Quotas, ReplicaSettings, Settings};
 
 use super::cold::ColdArguments;
+use super::ice::IceArguments;
 use super::media::MediaArguments;
 use super::tls::TlsArguments;
 
@@ -111,6 +112,8 @@ pub struct ServeArguments {
     )]
     replica: ReplicaSettings,
     #[command(flatten)]
+    ice: IceArguments,
+    #[command(flatten)]
     bounds: LogArguments,
     #[command(flatten)]
     cold: ColdArguments,
@@ -165,6 +168,7 @@ impl ServeArguments {
             proxies: self.tls.proxies(),
             view: self.view.options(),
             replica: self.replica.clone(),
+            ice: self.ice.settings(),
             limits: self.limits.limits(),
             // The file has tables for them.
             quotas: Quotas::default(),

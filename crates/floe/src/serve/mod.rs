@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cold;
+mod ice;
 mod look;
 mod media;
 mod reload;

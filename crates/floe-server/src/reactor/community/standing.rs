@@ -46,6 +46,7 @@ impl<D: Disk> Reactor<D> {
         let Some(id) = WaddleId::of_path(path) else {
             return;
         };
+        self.judge_away(None);
         let all: Vec<usize> = self.conns.iter().map(|(at, _)| at).collect();
         for at in all {
             let user = self

@@ -4,6 +4,9 @@
 //! the same for all kinds of rooms is here: how one is opened, how frames come in and answers go out. What
 //! a frame asks for, and what its room has to tell, is for the module of its [`CommunitySession`].
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use floe_core::live::Leave;
 use floe_log::Disk;
 use floe_proto::{Code, Namespace};
@@ -15,6 +18,7 @@ use floe_surfaces::http::Method;
 use floe_surfaces::limits::RateKind;
 use floe_surfaces::live::PresenceMode;
 
+use super::super::caller::Opened as Caller;
 use super::super::conn::Context;
 use super::super::readers::write_chunk;
 use super::super::standing::hidden;
@@ -245,9 +249,12 @@ impl<D: Disk> Reactor<D> {
         joins: &[Join],
         session: &CommunitySession,
         leave: Leave,
+        whose: (&Arc<Caller>, IpAddr),
     ) {
         match (&session.room, joins.first()) {
-            (CommunityRoom::Voice(_), Some(join)) => self.leave_voice(ticket, join.slot, leave),
+            (CommunityRoom::Voice(_), Some(join)) => {
+                self.leave_voice(ticket, join.slot, leave, whose);
+            }
             (CommunityRoom::Voice(_), None)
             | (CommunityRoom::Waddle(_) | CommunityRoom::Channel(_), _) => {}
         }

@@ -5,20 +5,23 @@
 
 use std::sync::Arc;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use floe_core::live::Leave;
 use floe_core::voice::{
-    Changes, Enable, Gone, Join as Sit, Media as _, MediaInput, SeatId, Sends, Told, VoiceError,
+    Changes, Enable, Join as Sit, Media as _, MediaInput, SeatId, Sends, Told, VoiceError,
 };
 use floe_log::Disk;
 use floe_proto::{Code, Rights};
 use floe_surfaces::access::Deed;
 use floe_surfaces::community::voice::{
-    self, Action, SessionShown, write_left, write_participants, write_recording, write_session,
-    write_session_ended,
+    self, Action, SessionShown, write_ice_servers, write_left, write_participants, write_recording,
+    write_session, write_session_ended,
 };
 use floe_surfaces::community::{self, Incoming, Label, Welcome, write_pong, write_welcome};
 
+use super::super::caller::Opened as Caller;
 use super::super::conn::Context;
 use super::community::{CommunityRoom, Opened, join_of};
 use super::telling::{NOTHING_SEEN, Next, SharedFrames, Wire};
@@ -138,6 +141,7 @@ impl<D: Disk> Reactor<D> {
             Action::Record(recording) => self
                 .may_moderate(at)
                 .and_then(|()| self.voice_record(at, recording)),
+            Action::IceServers => self.seated(at).map(|_| self.tell_ice_servers(at)),
             Action::Signal(signal) => {
                 self.ask_media(at, |seat| MediaInput::Signal { seat, signal })
             }
@@ -160,7 +164,10 @@ impl<D: Disk> Reactor<D> {
     /// Gives the connection a seat.
     fn voice_join(&mut self, at: usize, label: &Label<'_>, sends: Sends) {
         match self.sit_down(at, sends) {
-            Ok(()) => self.acknowledge_voice(at, label),
+            Ok(()) => {
+                self.tell_ice_servers(at);
+                self.acknowledge_voice(at, label);
+            }
             Err(failure) => {
                 self.metrics.voice_refused(failure.code);
                 self.fail_frame(at, label, failure);
@@ -232,20 +239,32 @@ impl<D: Disk> Reactor<D> {
         }
     }
 
+    /// Returns the seat that the connection has.
+    fn seated(&self, at: usize) -> Result<SeatId, Failure> {
+        let (slot, ..) = self.voice_join_of(at)?;
+        let seat = self.seat_of(slot, self.conns[at].ticket(at));
+        Ok(SeatId {
+            room: self.shard.room(slot).id(),
+            seat: seat.ok_or_else(|| voice_failure(&VoiceError::NotJoined))?,
+        })
+    }
+
+    /// Tells a connection which servers help its browser find a way for media.
+    fn tell_ice_servers(&mut self, at: usize) {
+        let Ok((_, _, Some(user))) = self.voice_join_of(at) else {
+            return;
+        };
+        let servers = self.ice.for_user(&user, self.clock.wall);
+        self.tell_message(at, |out| write_ice_servers(out, &servers));
+    }
+
     /// Hands what a browser wants of the media to them.
     fn ask_media(
         &mut self,
         at: usize,
         ask: impl FnOnce(SeatId) -> MediaInput,
     ) -> Result<(), Failure> {
-        let (slot, ..) = self.voice_join_of(at)?;
-        let connection = self.conns[at].ticket(at).0;
-        let seat = self.shard.voice(slot);
-        let seat = seat.and_then(|voice| voice.seat_of(connection));
-        let seat = SeatId {
-            room: self.shard.room(slot).id(),
-            seat: seat.ok_or_else(|| voice_failure(&VoiceError::NotJoined))?,
-        };
+        let seat = self.seated(at)?;
         let taken = self.media.handle(self.clock.wall, ask(seat));
         self.hear_media();
         taken.map_err(|error| Failure::new(error.code(), error.to_string()))
@@ -276,44 +295,36 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Takes the seat of a connection that is gone: it is kept for a while, unless it is gone for good.
-    pub(super) fn leave_voice(&mut self, ticket: Ticket, slot: SlotId, leave: Leave) {
+    pub(super) fn leave_voice(
+        &mut self,
+        ticket: Ticket,
+        slot: SlotId,
+        leave: Leave,
+        (opened, client): (&Arc<Caller>, IpAddr),
+    ) {
         let now = self.clock.wall;
-        if self
-            .shard
-            .voice(slot)
-            .is_none_or(|voice| !voice.is_seated(ticket.0))
-        {
+        let Some(seat) = self.seat_of(slot, ticket) else {
             return;
-        }
+        };
         self.shard
             .change_voice(slot, now, |voice, timers| match leave {
                 Leave::Said => voice.deny(ticket.0, timers),
                 Leave::Lost => voice.lose(ticket.0, now, timers),
             });
+        // Whether the seat is still there comes out when all is settled.
+        if leave == Leave::Lost {
+            self.note_away(slot, seat, opened, client);
+        }
         self.settle_voice(None);
     }
 
     /// Holds a participant to rights that are others than before.
     pub(in crate::reactor) fn limit_voice(&mut self, at: usize, slot: SlotId, rights: Rights) {
         let ticket = self.conns[at].ticket(at);
-        if rights.contains(Rights::APPEND)
-            || self
-                .shard
-                .voice(slot)
-                .is_none_or(|voice| !voice.is_seated(ticket.0))
-        {
-            return;
+        if let Some(seat) = self.seat_of(slot, ticket) {
+            self.hold_to(slot, seat, rights);
+            self.settle_voice(None);
         }
-        if !rights.contains(Rights::PRESENCE) {
-            self.lose_seat(ticket.0, Gone::Denied.as_str());
-            return self.leave_voice(ticket, slot, Leave::Said);
-        }
-        let now = self.clock.wall;
-        // It has a seat, and turning off is nobody's to refuse.
-        let _ = self.shard.change_voice(slot, now, |voice, timers| {
-            voice.enable(ticket.0, Sends::NOTHING.into(), timers)
-        });
-        self.settle_voice(None);
     }
 
     /// Notes that a connection has no seat any more, for it to be told.

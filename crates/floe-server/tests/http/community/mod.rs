@@ -5,6 +5,7 @@ mod fallback;
 mod moderated;
 mod opening;
 mod voice;
+mod voice_media;
 mod waddle;
 
 use serde_json::{Value, json};

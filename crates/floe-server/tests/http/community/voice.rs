@@ -7,13 +7,13 @@ use super::{Member, socket};
 use crate::harness::{PATIENCE, Request, TestServer, delete, eventually, get, post, put};
 use crate::websocket::client::Heard;
 
-const ROOM: &str = "/ws/voice/00000000000a";
-const REST: &str = "/v1/voice/00000000000a";
+pub const ROOM: &str = "/ws/voice/00000000000a";
+pub const REST: &str = "/v1/voice/00000000000a";
 const STREAM: &str = "/v1/stream/__voice__/00000000000a";
 
 /// Opens the room as a user.
 #[track_caller]
-fn enter(server: &TestServer, user: &str) -> Member {
+pub fn enter(server: &TestServer, user: &str) -> Member {
     let member = Member::of(server, &format!("{ROOM}?user={user}"));
     assert_eq!(member.welcome["userId"], user);
     member
@@ -21,13 +21,13 @@ fn enter(server: &TestServer, user: &str) -> Member {
 
 impl Member {
     #[track_caller]
-    fn sit(&mut self) {
+    pub fn sit(&mut self) {
         self.ask(json!({"type": "join"}));
     }
 
     /// Waits until the participants are so; what was told before is forgotten.
     #[track_caller]
-    fn until(&mut self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub fn until(&mut self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         loop {
             let frame = self.client.next_of("participants");
             let all = frame["participants"].as_array().unwrap();
@@ -40,7 +40,7 @@ impl Member {
 
     /// Waits until those take part, in this order.
     #[track_caller]
-    fn until_users(&mut self, users: &[&str]) -> Vec<Value> {
+    pub fn until_users(&mut self, users: &[&str]) -> Vec<Value> {
         self.until(|all| names(all) == users)
     }
 
@@ -51,14 +51,14 @@ impl Member {
     }
 }
 
-fn names(participants: &[Value]) -> Vec<&str> {
+pub fn names(participants: &[Value]) -> Vec<&str> {
     let users = participants
         .iter()
         .map(|one| one["userId"].as_str().unwrap());
     users.collect()
 }
 
-fn room(server: &TestServer) -> Value {
+pub fn room(server: &TestServer) -> Value {
     server.expect(200, get(REST)).json()
 }
 
@@ -77,7 +77,7 @@ fn until_room(server: &TestServer, wanted: impl Fn(&Value) -> bool) -> Value {
 }
 
 /// What the log says, each message in one word for what and one for whom.
-fn log(server: &TestServer) -> Vec<String> {
+pub fn log(server: &TestServer) -> Vec<String> {
     let log = server
         .expect(200, get(&format!("{STREAM}?offset=-1")))
         .json();
@@ -93,6 +93,11 @@ fn log(server: &TestServer) -> Vec<String> {
             (Some("participant"), Some("delete")) => {
                 format!("-{} {}", text(&message["key"]), text(&headers["reason"]))
             }
+            (Some("recording"), Some("insert")) => {
+                assert_eq!(message["value"]["recordingId"], message["key"]);
+                "record".to_owned()
+            }
+            (Some("recording"), Some("delete")) => format!("cut {}", text(&headers["reason"])),
             (Some("session"), Some("insert")) => "begin".to_owned(),
             (Some("session"), Some("delete")) => "end".to_owned(),
             _ => text(&headers["control"]),

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use floe_core::voice::Media;
 use floe_server::{MediaSettings, ReloadError, Reloader, Server, Settings, StartError, Stopper};
 use tempfile::TempDir;
 
@@ -30,6 +31,15 @@ impl TestServer {
 
     /// Starts a server with other settings.
     pub fn with(set: impl FnOnce(&mut Settings)) -> Self {
+        Self::made(None, set)
+    }
+
+    /// Starts a server whose voice rooms have such media, until it is started again.
+    pub fn carrying(media: Box<dyn Media>, set: impl FnOnce(&mut Settings)) -> Self {
+        Self::made(Some(media), set)
+    }
+
+    fn made(media: Option<Box<dyn Media>>, set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -40,11 +50,22 @@ impl TestServer {
         // Room for many servers at once.
         settings.log.wal_segment_bytes = 1 << 20;
         set(&mut settings);
-        Self::run(settings, Some(folder))
+        Self::run_with(settings, Some(folder), media)
     }
 
     fn run(settings: Settings, folder: Option<TempDir>) -> Self {
-        let server = Server::open(&settings).unwrap();
+        Self::run_with(settings, folder, None)
+    }
+
+    fn run_with(
+        settings: Settings,
+        folder: Option<TempDir>,
+        media: Option<Box<dyn Media>>,
+    ) -> Self {
+        let mut server = Server::open(&settings).unwrap();
+        if let Some(media) = media {
+            server.carry(media);
+        }
         let (mut address, stopper) = (server.address(), server.stopper());
         let reloader = server.reloader();
         if address.ip().is_unspecified() {

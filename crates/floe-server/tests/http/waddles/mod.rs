@@ -11,6 +11,7 @@ mod shown;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use floe_core::voice::Media;
 use floe_server::{IssuerSettings, Settings};
 use floe_surfaces::access::jwt::{Issuer, KeySet, Secret};
 use serde_json::{Value, json};
@@ -37,12 +38,16 @@ impl Town {
 
     pub fn with(set: impl FnOnce(&mut Settings)) -> Self {
         let server = TestServer::with(|settings| {
-            settings.api_keys = KEYS.into();
-            let keys = KeySet::of_secrets([Secret::new(None, SECRET).unwrap()]);
-            settings.access.issuers.push(IssuerSettings {
-                issuer: Issuer::new("tests", keys),
-                jwks: None,
-            });
+            believe(settings);
+            set(settings);
+        });
+        Self { server }
+    }
+
+    /// A server whose voice rooms have such media.
+    pub fn carrying(media: Box<dyn Media>, set: impl FnOnce(&mut Settings)) -> Self {
+        let server = TestServer::carrying(media, |settings| {
+            believe(settings);
             set(settings);
         });
         Self { server }
@@ -109,6 +114,16 @@ impl Town {
     pub fn client(&self, who: &str) -> Client {
         Client::with_key(&self.server, &key(who))
     }
+}
+
+/// Has keys, and the tokens of [`token`], open what they say.
+fn believe(settings: &mut Settings) {
+    settings.api_keys = KEYS.into();
+    let keys = KeySet::of_secrets([Secret::new(None, SECRET).unwrap()]);
+    settings.access.issuers.push(IssuerSettings {
+        issuer: Issuer::new("tests", keys),
+        jwks: None,
+    });
 }
 
 /// Shows who asks: a key of that name, or the token of the user who is called so.
