@@ -1,6 +1,6 @@
 //! Recordings of voice rooms: who may have one begins and ends it, and everyone is told.
 
-use floe_core::voice::{Cut, MediaError, Recording};
+use floe_core::voice::{Cut, Media as _, MediaError, Recording};
 use floe_log::Disk;
 
 use super::super::Reactor;
