@@ -10,7 +10,7 @@ use floe_surfaces::streams::{self, SseControl, SseStyle};
 
 use super::channels::{unreadable, without_hidden};
 use super::conn::{Context, Following, LongPoll, Place, Sse, State, next_generation};
-use super::live::SharedFrames;
+use super::live::{PolledKind, SharedFrames};
 use super::{Reactor, envelope};
 use crate::shard::{Failure, ReadPlan, Since, SlotId, Ticket};
 
@@ -380,7 +380,14 @@ impl<D: Disk> Reactor<D> {
 
     fn answer_long_poll(&mut self, at: usize, poll: LongPoll) {
         let edge = self.shard.room(poll.slot).visible();
-        if edge.tail == poll.from {
+        let seen = match poll.following {
+            Following::Room {
+                kind: PolledKind::Voice,
+                ..
+            } => self.voice_version(poll.slot),
+            Following::Stream | Following::Channel { .. } | Following::Room { .. } => edge.tail,
+        };
+        if seen == poll.from {
             if edge.closed {
                 self.end_long_poll(at);
             }

@@ -6,13 +6,14 @@ mod recording;
 use std::sync::Arc;
 
 use floe_core::voice::{
-    self, Changes, Cut, Effect, Gone, Media as _, MediaError, MediaInput, MediaOutput, SeatId,
-    Voice,
+    self, Changes, Cut, Effect, Features, Gone, Media as _, MediaError, MediaInput, MediaOutput,
+    SeatId, Voice,
 };
 use floe_log::Disk;
 use floe_proto::{Code, Namespace, Rights, RoomId, VoiceId};
 use floe_surfaces::access::{Deed, Grant, Room, Session, Wanted};
 use floe_surfaces::community::Label;
+use floe_surfaces::community::polled::write_polled_voice;
 use floe_surfaces::community::voice::{SessionShown, write_signal, write_tracks};
 use floe_surfaces::community::voice_http::{self, Ask, Asked};
 use floe_surfaces::http::Method;
@@ -321,6 +322,62 @@ impl<D: Disk> Reactor<D> {
         Ok(())
     }
 
+    /// Finds a voice room for somebody who may see it.
+    pub(super) fn see_voice(
+        &mut self,
+        session: &Session,
+        token: Option<&str>,
+        id: &str,
+    ) -> Result<SlotId, Failure> {
+        let missing = || Failure::new(Code::NotFound, "there is no such voice room");
+        let id: VoiceId = id.parse().map_err(|_| missing())?;
+        let path = id.room_path();
+        let room = Room::Stream(path.as_bytes());
+        self.grant(session, token, &Wanted::in_room(Deed::Read, room))?;
+        let name = full_name(session, path.as_bytes());
+        let found = self.shard.find_voice(self.clock.wall, &name)?;
+        found.ok_or_else(missing)
+    }
+
+    /// Returns the version of who takes part in a room; 0 where nobody ever did since it was loaded.
+    pub(super) fn voice_version(&self, slot: SlotId) -> u64 {
+        self.shard.voice(slot).map_or(0, Voice::version)
+    }
+
+    /// Answers whoever polls a room with who takes part in it.
+    pub(super) fn answer_voice_poll(
+        &mut self,
+        at: usize,
+        context: Context,
+        slot: SlotId,
+        after: u64,
+    ) {
+        let most = match self.voice_max(slot) {
+            Ok(most) => most,
+            Err(failure) => return self.answer_failure(at, context, &failure),
+        };
+        self.out.clear();
+        let envelope = envelope(&mut self.clock, self.conns.get(at), context);
+        let seen = self.shard.voice(slot);
+        let session = seen.and_then(|voice| shown(voice, most, self.media.features()));
+        let participants = everyone(seen);
+        write_polled_voice(
+            &mut self.out,
+            &envelope,
+            after,
+            session.as_ref(),
+            &participants,
+        );
+        self.answer(at, context);
+    }
+
+    /// Returns how many may take part in a room at once.
+    fn voice_max(&mut self, slot: SlotId) -> Result<usize, Failure> {
+        let room_max = self.shard.voice_room_max(self.clock.wall, slot)?;
+        let server_max = self.limits.voice_participants_max;
+        Ok(room_max.map_or(server_max, |most| most.min(server_max)))
+    }
+
     fn answer_voice_room(
         &mut self,
         at: usize,
@@ -328,25 +385,12 @@ impl<D: Disk> Reactor<D> {
         room: VoiceId,
         slot: SlotId,
     ) -> Result<(), Failure> {
-        let room_max = self.shard.voice_room_max(self.clock.wall, slot)?;
-        let server_max = self.limits.voice_participants_max;
-        let most = room_max.map_or(server_max, |most| most.min(server_max));
+        let most = self.voice_max(slot)?;
         self.out.clear();
         let envelope = envelope(&mut self.clock, self.conns.get(at), context);
         let seen = self.shard.voice(slot);
-        let participants = Changes {
-            version: seen.map_or(0, Voice::version),
-            count: seen.map_or(0, Voice::count),
-            told: voice::Told::All(seen.map_or_else(Vec::new, Voice::participants)),
-        };
-        let session = seen.and_then(|voice| {
-            Some(SessionShown {
-                session: voice.session()?,
-                recording: voice.recording(),
-                participants_max: most,
-                features: self.media.features(),
-            })
-        });
+        let participants = everyone(seen);
+        let session = seen.and_then(|voice| shown(voice, most, self.media.features()));
         voice_http::write_room(
             &mut self.out,
             &envelope,
@@ -356,6 +400,25 @@ impl<D: Disk> Reactor<D> {
         );
         self.answer(at, context);
         Ok(())
+    }
+}
+
+/// Returns what is told of the session of a room, if there is one.
+fn shown(voice: &Voice, participants_max: usize, features: Features) -> Option<SessionShown<'_>> {
+    Some(SessionShown {
+        session: voice.session()?,
+        recording: voice.recording(),
+        participants_max,
+        features,
+    })
+}
+
+/// Returns who takes part.
+fn everyone(voice: Option<&Voice>) -> Changes<'_> {
+    Changes {
+        version: voice.map_or(0, Voice::version),
+        count: voice.map_or(0, Voice::count),
+        told: voice::Told::All(voice.map_or_else(Vec::new, Voice::participants)),
     }
 }
 

@@ -9,7 +9,7 @@ use floe_core::voice::Voice;
 use floe_log::Disk;
 use floe_proto::{Millis, RoomId};
 
-use super::{Shard, SlotId, VoiceTotals};
+use super::{Shard, SlotId, VoiceTotals, Voiced};
 use crate::settings::Limits;
 
 /// The live state of all rooms of a shard, as far as it is not each room's own.
@@ -26,6 +26,8 @@ pub(super) struct LiveRooms {
     memory: MemoryTotals,
     /// Voice rooms of which something came that nobody has acted on.
     pub(super) voiced: VecDeque<SlotId>,
+    /// What came of the end of voice rooms that are gone.
+    pub(super) ended: VecDeque<Voiced>,
     /// What all voice rooms hold.
     pub(super) voice: VoiceTotals,
 }
@@ -59,6 +61,7 @@ impl LiveRooms {
             changed: VecDeque::new(),
             memory: MemoryTotals::default(),
             voiced: VecDeque::new(),
+            ended: VecDeque::new(),
             voice: VoiceTotals::default(),
         }
     }
@@ -237,14 +240,28 @@ impl<D: Disk> Shard<D> {
     /// Ends the live state of a room that leaves memory.
     pub(super) fn end_live(&mut self, id: SlotId) {
         let slot = &mut self.slots[id.0 as usize];
-        if let Some(live) = slot.live.take() {
-            self.live_rooms.places.remove(&slot.room.id());
+        if let Some(mut live) = slot.live.take() {
+            let room = slot.room.id();
+            self.live_rooms.places.remove(&room);
             let used = live.memory.usage();
             let took_part = live.seen_voice().map_or(0, Voice::count);
             self.live_rooms.voice.note(took_part, 0);
             self.live_rooms.memory.entries -= used.entries;
             self.live_rooms.memory.bytes -= used.bytes;
-            live.end(&mut Timers::new(&mut self.live_rooms.wheel, slot.room.id()));
+            let timers = &mut Timers::new(&mut self.live_rooms.wheel, room);
+            if took_part > 0 {
+                // Its log is gone with the room; the media have to know.
+                let voice = live.voice();
+                voice.end(timers);
+                let effects = std::iter::from_fn(|| voice.poll_effect()).collect();
+                self.live_rooms.ended.push_back(Voiced {
+                    slot: id,
+                    room,
+                    effects,
+                    unlogged: None,
+                });
+            }
+            live.end(timers);
         }
     }
 }

@@ -136,6 +136,9 @@ impl<D: Disk> Shard<D> {
 
     /// Returns the next voice room of which something came, and has its log say so.
     pub fn poll_voice(&mut self, now: Millis) -> Option<Voiced> {
+        if let Some(ended) = self.live_rooms.ended.pop_front() {
+            return Some(ended);
+        }
         loop {
             let id = self.live_rooms.voiced.pop_front()?;
             let Some(slot) = self.slots.get_mut(id.0 as usize) else {

@@ -1,7 +1,9 @@
 //! Answers to whoever polls a room, and to whoever asks who is there.
 
 use floe_core::live::{Live, Memory, Shown, Statuses, Told, ToldStatuses};
+use floe_core::voice::Changes;
 
+use super::voice::{SessionShown, write_participants, write_session};
 use super::waddle::write_users;
 use crate::http::{Answer, Envelope};
 use crate::tables::object::{Object, json};
@@ -30,13 +32,7 @@ const TYPING_MAX: usize = 100;
 pub fn write_polled(out: &mut Vec<u8>, envelope: &Envelope<'_>, polled: &Polled<'_>) {
     let mut body = Vec::new();
     Object::write(&mut body, |object| {
-        object.written("frames", |out| {
-            out.push(b'[');
-            out.extend_from_slice(polled.frames.strip_suffix(b",").unwrap_or(polled.frames));
-            out.push(b']');
-        });
-        object.number("after", polled.from);
-        object.number("sequence", polled.next);
+        write_frames(object, polled.frames, (polled.from, polled.next));
         object.boolean("hasMore", polled.has_more);
         if polled.is_channel {
             write_channel(object, polled.live);
@@ -45,6 +41,38 @@ pub fn write_polled(out: &mut Vec<u8>, envelope: &Envelope<'_>, polled: &Polled<
         }
     });
     write_json(out, envelope, &body);
+}
+
+/// Writes the answer to a poll of a voice room: the frames that somebody is told first who comes.
+pub fn write_polled_voice(
+    out: &mut Vec<u8>,
+    envelope: &Envelope<'_>,
+    after: u64,
+    session: Option<&SessionShown<'_>>,
+    participants: &Changes<'_>,
+) {
+    let mut frames = Vec::new();
+    if let Some(shown) = session {
+        write_session(&mut frames, shown);
+        frames.push(b',');
+    }
+    write_participants(&mut frames, participants);
+    let mut body = Vec::new();
+    Object::write(&mut body, |object| {
+        write_frames(object, &frames, (after, participants.version));
+        object.boolean("hasMore", false);
+    });
+    write_json(out, envelope, &body);
+}
+
+fn write_frames(object: &mut Object<'_>, frames: &[u8], (from, next): (u64, u64)) {
+    object.written("frames", |out| {
+        out.push(b'[');
+        out.extend_from_slice(frames.strip_suffix(b",").unwrap_or(frames));
+        out.push(b']');
+    });
+    object.number("after", from);
+    object.number("sequence", next);
 }
 
 fn write_channel(object: &mut Object<'_>, live: Option<&Live>) {

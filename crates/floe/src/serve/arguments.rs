@@ -112,13 +112,13 @@ pub struct ServeArguments {
     )]
     replica: ReplicaSettings,
     #[command(flatten)]
-    ice: IceArguments,
-    #[command(flatten)]
     bounds: LogArguments,
     #[command(flatten)]
     cold: ColdArguments,
     #[command(flatten)]
     media: MediaArguments,
+    #[command(flatten)]
+    ice: IceArguments,
 }
 
 /// How log lines look.

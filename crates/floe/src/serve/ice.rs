@@ -5,7 +5,7 @@ use floe_server::{IceSettings, IceUrl, TurnSecret};
 
 /// STUN and TURN.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Media: STUN and TURN")]
+#[command(next_help_heading = "Media of voice rooms")]
 pub struct IceArguments {
     /// STUN and TURN servers that browsers in voice rooms are told of, separated by commas; at most 16.
     ///

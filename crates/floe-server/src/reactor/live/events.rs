@@ -223,9 +223,7 @@ impl<D: Disk> Reactor<D> {
                 (slot.ok_or_else(no_channel)?, grant, PolledKind::Channel(id))
             }
             SocketKind::Voice => {
-                let message =
-                    "who takes part is told as events; `GET /v1/voice/<id>` says who does";
-                return Err(Failure::new(Code::InvalidRequest, message));
+                return self.poll_voice_room(at, context, path.id, caller, token, opened);
             }
             SocketKind::Waddle => {
                 let id: WaddleId = path.id.parse().map_err(|_| no_waddle())?;
@@ -256,6 +254,33 @@ impl<D: Disk> Reactor<D> {
         Ok(())
     }
 
+    /// Answers with who takes part in a voice room, once that is another than what the caller has seen.
+    fn poll_voice_room(
+        &mut self,
+        at: usize,
+        context: Context,
+        id: &str,
+        caller: &Caller,
+        token: Option<&str>,
+        opened: &Opened<'_>,
+    ) -> Result<(), Failure> {
+        let slot = self.see_voice(&caller.session, token, id)?;
+        let after = opened.after()?;
+        if after != Some(self.voice_version(slot)) {
+            self.answer_voice_poll(at, context, slot, after.unwrap_or(0));
+            return Ok(());
+        }
+        let name = self.shard.room(slot).name().to_vec();
+        let mut plan = self.shard.plan_read(self.clock.wall, &name, Start::Now)?;
+        plan.span.from = after.unwrap_or(0);
+        let following = Following::Room {
+            kind: PolledKind::Voice,
+            hidden: Hidden::Stub,
+        };
+        self.start_long_poll(at, context, plan, 0, following);
+        Ok(())
+    }
+
     /// Answers whoever polls with what happened in a room from a unit on, and with how things are.
     pub(in crate::reactor) fn answer_room_poll(
         &mut self,
@@ -268,6 +293,9 @@ impl<D: Disk> Reactor<D> {
         let Following::Room { kind, hidden } = following else {
             return;
         };
+        if kind == PolledKind::Voice {
+            return self.answer_voice_poll(at, context, slot, from);
+        }
         let bytes_max = self.limits.read_chunk_bytes_max;
         let tail = self.shard.room(slot).visible().tail;
         let read = if from < tail {
@@ -286,6 +314,7 @@ impl<D: Disk> Reactor<D> {
                 let shows_bans = hidden == Hidden::Mark;
                 write_changes(&mut frames, Carrier::List, from + 1, &events, shows_bans);
             }
+            PolledKind::Voice => {}
         }
         let live = self.shard.live(slot);
         let polled = Polled {
@@ -310,6 +339,8 @@ pub(in crate::reactor) enum PolledKind {
     Channel(ChannelId),
     /// A waddle.
     Waddle,
+    /// A voice room, whose places are versions of who takes part.
+    Voice,
 }
 
 impl PolledKind {
@@ -324,7 +355,7 @@ impl PolledKind {
             {
                 Hidden::Mark
             }
-            Self::Waddle => Hidden::Stub,
+            Self::Waddle | Self::Voice => Hidden::Stub,
         };
         Following::Room { kind: self, hidden }
     }

@@ -25,6 +25,9 @@ pub(in crate::reactor) struct Away {
     client: IpAddr,
 }
 
+/// Participants without a connection that are kept in mind beyond those that there are.
+const AWAY_SPARE: usize = 64;
+
 impl<D: Disk> Reactor<D> {
     /// Keeps in mind who has the seat of a connection that is lost.
     pub(in crate::reactor) fn note_away(
@@ -40,6 +43,12 @@ impl<D: Disk> Reactor<D> {
             client,
         };
         self.note_end(&away.opened);
+        // What is left of rooms that are gone.
+        if self.away.len() > 2 * self.shard.voice_totals().participants + AWAY_SPARE {
+            let shard = &self.shard;
+            self.away
+                .retain(|seat, _| shard.voice_slot(seat.room).is_some());
+        }
         self.away.insert(SeatId { room, seat }, away);
     }
 

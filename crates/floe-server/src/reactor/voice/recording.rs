@@ -1,6 +1,6 @@
 //! Recordings of voice rooms: who may have one begins and ends it, and everyone is told.
 
-use floe_core::voice::{Cut, Media as _, MediaError, Recording};
+use floe_core::voice::{Cut, Media as _, MediaError, Recording, Voice, VoiceError};
 use floe_log::Disk;
 
 use super::super::Reactor;
@@ -14,13 +14,7 @@ impl<D: Disk> Reactor<D> {
         slot: SlotId,
         by: Option<&str>,
     ) -> Result<Recording, Failure> {
-        if !self.media.features().recording {
-            let error = MediaError::Unavailable;
-            return Err(Failure::new(
-                error.code(),
-                "this server records no voice rooms",
-            ));
-        }
+        self.can_record(slot)?;
         let now = self.clock.wall;
         let id = self.random_text::<8>();
         let begun = self
@@ -43,12 +37,26 @@ impl<D: Disk> Reactor<D> {
 
     /// Ends the recording of a room, for whoever may.
     pub(in crate::reactor) fn end_recording(&mut self, slot: SlotId) -> Result<(), Failure> {
+        self.can_record(slot)?;
         let now = self.clock.wall;
         let ended = self
             .shard
             .change_voice(slot, now, |voice, _| voice.stop_record(Cut::Stopped));
         ended.map_err(|error| voice_failure(&error))?;
         self.settle_voice(None);
+        Ok(())
+    }
+
+    /// Checks whether there is a session, and what it takes to record one.
+    fn can_record(&self, slot: SlotId) -> Result<(), Failure> {
+        let session = self.shard.voice(slot).and_then(Voice::session);
+        if session.is_none() {
+            return Err(voice_failure(&VoiceError::NoSession));
+        }
+        if !self.media.features().recording {
+            let message = "this server records no voice rooms";
+            return Err(Failure::new(MediaError::Unavailable.code(), message));
+        }
         Ok(())
     }
 

@@ -500,8 +500,41 @@ fn who_cannot_have_a_websocket_sees_the_same_as_events() {
     ann.ask(json!({"type": "leave"}));
     assert_eq!(next("participants")["count"], 0);
     next("session_ended");
-    server.expect(400, get(&format!("{REST}/live?poll=true")));
     server.expect(404, get("/v1/voice/x/live"));
+}
+
+#[test]
+fn who_polls_is_told_who_takes_part_once_that_has_changed() {
+    let server = TestServer::with(|settings| settings.limits.long_poll_timeout_ms = 500);
+    let target = |after: u64| format!("{REST}/live?poll=true&after={after}");
+    server.expect(404, get(&target(0)));
+    let mut ann = enter(&server, "ann");
+    let first = server.expect(200, get(&format!("{REST}/live?poll=true")));
+    let frames = json!([
+        {"type": "participants", "participants": [], "count": 0, "version": 0},
+    ]);
+    let nobody = json!({"frames": frames, "after": 0, "sequence": 0, "hasMore": false});
+    assert_eq!(first.json(), nobody);
+    // Nothing comes: after a while it says so.
+    assert_eq!(server.expect(200, get(&target(0))).json(), nobody);
+    let mut waiting = server.connect();
+    waiting.write(get(&target(0)).bytes());
+    ann.sit();
+    let mut answer = waiting.answer().json();
+    // A slow machine may have answered before anything happened.
+    if answer["sequence"] == 0 {
+        answer = server.expect(200, get(&target(0))).json();
+    }
+    assert_eq!(answer["frames"][0]["type"], "session");
+    assert_eq!(answer["frames"][1]["participants"][0]["userId"], "ann");
+    let seen = answer["sequence"].as_u64().unwrap();
+    assert_eq!(answer["frames"][1]["version"], seen);
+    ann.ask(json!({"type": "leave"}));
+    let last = server.expect(200, get(&target(seen))).json();
+    assert_eq!(last["frames"][0]["count"], 0, "{last}");
+    assert_eq!(last["after"], seen);
+    server.expect(400, get(&format!("{REST}/live?poll=true&after=x")));
+    server.expect(404, get("/v1/voice/x/live?poll=true"));
 }
 
 #[test]

@@ -6,9 +6,20 @@ use floe_proto::{RoomId, VoiceId};
 
 use super::*;
 use crate::community::polled::{
-    Polled, PresencePage, presence_page, write_polled, write_presence_page,
+    Polled, PresencePage, presence_page, write_polled, write_polled_voice, write_presence_page,
 };
+use crate::community::voice::SessionShown;
 use crate::community::{RoomPath, voice_http};
+
+/// What is told of the session of a room.
+fn shown(voice: &Voice) -> Option<SessionShown<'_>> {
+    Some(SessionShown {
+        session: voice.session()?,
+        recording: voice.recording(),
+        participants_max: 100,
+        features: Features::default(),
+    })
+}
 
 /// The target of an operation, with the examples of its parameters.
 fn target(document: &Value, path: &str, operation: &Value) -> String {
@@ -119,15 +130,30 @@ fn rooms_are_answered_as_the_document_says() {
                 count: voice.map_or(0, Voice::count),
                 told: Told::All(voice.map_or_else(Vec::new, Voice::participants)),
             };
+            let shown = voice.and_then(shown);
             voice_http::write_room(
                 out,
                 &ENVELOPE,
                 VoiceId(CHANNEL),
-                voice.and_then(Voice::session),
-                100,
-                Features::default(),
+                shown.as_ref(),
                 &participants,
             );
         });
+        check("/v1/voice/{voiceId}/live", &|out| {
+            let participants = Changes {
+                version: voice.map_or(0, Voice::version),
+                count: voice.map_or(0, Voice::count),
+                told: Told::All(voice.map_or_else(Vec::new, Voice::participants)),
+            };
+            let shown = voice.and_then(shown);
+            write_polled_voice(out, &ENVELOPE, 0, shown.as_ref(), &participants);
+        });
     }
+    voice.record(Some("mia"), "r1", now).unwrap();
+    check("/v1/voice/{voiceId}", &|out| {
+        let participants = voice.changes_since(0);
+        let shown = shown(&voice);
+        let id = VoiceId(CHANNEL);
+        voice_http::write_room(out, &ENVELOPE, id, shown.as_ref(), &participants);
+    });
 }
