@@ -4,10 +4,9 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 
 import type { Browser } from "../support/browser.ts"
-import { Server } from "../support/server.ts"
 import { writeTone } from "../support/tone.ts"
 import { UdpProxy } from "../support/udp.ts"
-import { Participant, PATIENCE_MS, startWithDevices } from "../support/voice.ts"
+import { Participant, PATIENCE_MS, startWithDevices, startWithMedia } from "../support/voice.ts"
 
 /** A port that nobody listens on. */
 const NOWHERE = "127.0.0.1:9"
@@ -65,7 +64,7 @@ test("pages whose network changes find another way, with the same connection", {
 test("where no datagram comes through, sound goes over TCP", { timeout }, async () => {
   const proxy = await UdpProxy.start(SEED)
   proxy.loss = 1
-  const server = await Server.start({ options: ["--media-public-address", proxy.address] })
+  const server = await startWithMedia({ options: ["--media-public-address", proxy.address] })
   const ann = await Participant.join(browser, server.url, "tcp", "ann")
   const bob = await Participant.join(browser, server.url, "tcp", "bob")
   await ann.hears(bob)
@@ -84,7 +83,7 @@ async function behindProxy(
   run: (proxy: UdpProxy, ann: Participant, bob: Participant) => Promise<void>,
 ): Promise<void> {
   const proxy = await UdpProxy.start(SEED)
-  const server = await Server.start({ options: ["--media-public-address", proxy.address, ...options] })
+  const server = await startWithMedia({ options: ["--media-public-address", proxy.address, ...options] })
   proxy.target = server.port
   try {
     const ann = await Participant.join(browser, server.url, "proxied", "ann")

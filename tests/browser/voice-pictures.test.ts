@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 
 import type { Browser } from "../support/browser.ts"
 import { serverOfFile } from "../support/fixture.ts"
-import { Participant, PATIENCE_MS, startWithDevices } from "../support/voice.ts"
+import { Participant, PATIENCE_MS, startWithDevices, startWithMedia } from "../support/voice.ts"
 
-const server = serverOfFile()
+const server = serverOfFile({}, startWithMedia)
 let browser: Browser
 /** Milliseconds of a test. */
 const timeout = 4 * PATIENCE_MS

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import type { Browser } from "../support/browser.ts"
 import { serverOfFile } from "../support/fixture.ts"
 import { writeTone } from "../support/tone.ts"
-import { Participant, PATIENCE_MS, startWithDevices } from "../support/voice.ts"
+import { Participant, PATIENCE_MS, startWithDevices, startWithMedia } from "../support/voice.ts"
 
-const server = serverOfFile()
+const server = serverOfFile({}, startWithMedia)
 const folder = mkdtempSync(join(tmpdir(), "floe-voice-"))
 let browser: Browser
 let other: Browser

@@ -2,9 +2,19 @@ import type { Page } from "playwright-core"
 import { expect } from "vitest"
 
 import { Browser } from "./browser.ts"
+import { Server, type ServerOptions } from "./server.ts"
 
 /** Milliseconds that a test waits for something, on however busy a machine. */
 export const PATIENCE_MS = 60_000
+
+/** Starts a server that carries sound: the number of its port may be somebody else's over UDP. */
+export async function startWithMedia(options: ServerOptions = {}): Promise<Server> {
+  for (;;) {
+    const server = await Server.start(options)
+    if (!server.log.includes("voice rooms are silent")) return server
+    await server.dispose()
+  }
+}
 
 /** Starts a browser with a microphone, a camera and a screen that are made up. */
 export function startWithDevices(...flags: string[]): Promise<Browser> {
