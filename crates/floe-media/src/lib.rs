@@ -9,6 +9,11 @@
 //! sends, and as many media to receive as it wants at once: *slots*. Which voice or picture a slot
 //! carries changes as people come, go and speak, without another offer.
 //!
+//! Pictures come in layers; who receives one sees the best layer that its network takes, and a change
+//! from one to another leaves no gap. What the network takes is estimated by the arrival of packets where
+//! the first offer of a connection has something for pictures, which makes each packet of it dearer; else
+//! it is judged by what is lost.
+//!
 //! After a call that takes something in, drain [`poll_transmit`](Forwarder::poll_transmit), then
 //! [`poll_output`](Forwarder::poll_output) and, where rooms are recorded,
 //! [`poll_recorded`](Forwarder::poll_recorded). Whoever has several datagrams hands in all of them first: a
