@@ -1,5 +1,9 @@
 source tests/parts/common.sh
 
+# Recordings of voice rooms are decoded by a program that is not ours.
+command -v ffmpeg >/dev/null || install_packages ffmpeg ||
+  say "without ffmpeg, recordings are not listened to"
+
 # Sums what `cargo test` prints, one line per program.
 count_cargo_test() {
   awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$1" >>"$COUNTS"

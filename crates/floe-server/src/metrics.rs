@@ -27,6 +27,7 @@ use self::config::ConfigMetrics;
 use self::limits::LimitMetrics;
 use self::live::LiveMetrics;
 use self::media::MediaMetrics;
+pub use self::recordings::RecordingMetrics;
 use self::replica::ReplicaMetrics;
 use self::rooms::RoomMetrics;
 pub use self::rooms::{ENDED_BY_CLIENT, ENDED_LOST};
@@ -46,6 +47,7 @@ mod gateway;
 mod limits;
 mod live;
 mod media;
+mod recordings;
 mod replica;
 mod rooms;
 mod tables;
@@ -89,6 +91,7 @@ pub struct Metrics {
     media: MediaMetrics,
     tables: TableMetrics,
     voice: VoiceMetrics,
+    recordings: RecordingMetrics,
     replica: ReplicaMetrics,
     rooms: RoomMetrics,
     waddle_acts: Family<ActLabel, Counter>,
@@ -239,6 +242,7 @@ impl Metrics {
             live: LiveMetrics::register(&mut registry),
             media: MediaMetrics::register(&mut registry),
             voice: VoiceMetrics::register(&mut registry),
+            recordings: RecordingMetrics::register(&mut registry),
             tables: TableMetrics::register(&mut registry),
             replica: ReplicaMetrics::register(&mut registry),
             rooms: RoomMetrics::register(&mut registry),
@@ -271,6 +275,11 @@ impl Metrics {
     /// Returns what the gateway counts with.
     pub fn gateway(&self) -> GatewayMetrics {
         self.gateway.clone()
+    }
+
+    /// Returns what recordings of voice rooms count with.
+    pub fn recordings(&self) -> RecordingMetrics {
+        self.recordings.clone()
     }
 
     /// Returns what rooms with tables count with.

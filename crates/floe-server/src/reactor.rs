@@ -25,6 +25,7 @@ mod reactions;
 mod readers;
 mod receive;
 mod recognised;
+mod recordings;
 mod reload;
 mod rules;
 mod shards;
@@ -44,7 +45,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use floe_core::voice::Media;
-use floe_log::{Disk, Progress};
+use floe_log::{Disk, ObjectStore, Progress};
 use floe_proto::{Code, Millis, Namespace};
 use floe_surfaces::access::{Access, KeyRing};
 use floe_surfaces::channels::Bounds;
@@ -73,6 +74,7 @@ use crate::memory;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Peer, TrustedProxies};
 use crate::reaction_counts::ReactionCounts;
+use crate::recordings::Recordings;
 use crate::reload::{ReloadSlot, Reloader};
 use crate::replica::ReplicaHost;
 use crate::room_schemas::RoomSchemas;
@@ -143,6 +145,7 @@ pub struct Reactor<D: Disk> {
     away: voice::AllAway,
     /// Servers that help browsers find a way for media.
     ice: crate::ice_servers::IceSettings,
+    recordings: Recordings,
     room_schemas: RoomSchemas,
     sync_callers: live::SyncCallers,
     workers: Workers<D>,
@@ -233,6 +236,7 @@ impl<D: Disk> Reactor<D> {
         certificates: Option<Certificates>,
         metrics: Metrics,
         stop: Arc<AtomicBool>,
+        store: Option<Arc<dyn ObjectStore>>,
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
@@ -320,6 +324,13 @@ impl<D: Disk> Reactor<D> {
             media: MediaHost::default(),
             away: voice::AllAway::new(),
             ice: settings.ice.clone(),
+            recordings: Recordings::start(
+                settings.media.recordings,
+                &settings.data,
+                store,
+                &waker,
+                metrics.recordings(),
+            )?,
             room_schemas: RoomSchemas::default(),
             sync_callers: live::SyncCallers::default(),
             tables: TableHost::start(&tables, &waker, metrics.tables())?,
@@ -373,7 +384,10 @@ impl<D: Disk> Reactor<D> {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn carry_media(&mut self, bound: Bound, waker: &Arc<Waker>) -> io::Result<()> {
+    pub fn carry_media(&mut self, mut bound: Bound, waker: &Arc<Waker>) -> io::Result<()> {
+        if self.recordings.is_on() {
+            bound.record(self.recordings.tap());
+        }
         self.media = MediaHost::start(bound, waker)?;
         Ok(())
     }
@@ -436,6 +450,7 @@ impl<D: Disk> Reactor<D> {
             self.feed_replicas();
             self.shard.advance_live(self.clock.wall);
             self.look_after_media();
+            self.hear_recordings();
             self.settle_voice(None);
             self.deliver();
             self.look_after_cold();

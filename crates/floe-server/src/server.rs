@@ -120,7 +120,7 @@ impl Server {
         })?;
         let (mut shard, recovery) = Shard::open(disk, settings.log.clone(), Arc::clone(&limits))
             .map_err(|source| StartError::Open { folder, source })?;
-        match store {
+        match store.clone() {
             Some(store) => shard.use_store(store, settings.cold.options.clone()),
             None if shard.cold_stats().segments > 0 => {
                 tracing::warn!("older data was moved to a store and cannot be read without it");
@@ -138,6 +138,7 @@ impl Server {
             certificates.clone(),
             metrics,
             Arc::clone(&stop),
+            store,
         )?;
         let media_addresses = media.as_ref().map_or_else(Vec::new, Bound::told);
         if let Some(media) = media {

@@ -15,6 +15,7 @@ mod delete;
 mod fetch;
 mod live;
 mod reads;
+mod recordings;
 mod registry;
 mod replicated;
 mod tables;

@@ -415,6 +415,7 @@ fn status_line(status: u16) -> &'static str {
         201 => "HTTP/1.1 201 Created\r\n",
         202 => "HTTP/1.1 202 Accepted\r\n",
         204 => "HTTP/1.1 204 No Content\r\n",
+        206 => "HTTP/1.1 206 Partial Content\r\n",
         304 => "HTTP/1.1 304 Not Modified\r\n",
         400 => "HTTP/1.1 400 Bad Request\r\n",
         401 => "HTTP/1.1 401 Unauthorized\r\n",

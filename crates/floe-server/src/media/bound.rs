@@ -8,12 +8,15 @@ use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 use super::addresses::announced;
 use super::settings::{MediaSettings, PublicAddress};
+use crate::recordings::Tap;
 
 /// Sockets for media, and what browsers are told of them.
 #[derive(Debug)]
 pub struct Bound {
     pub(super) sockets: Vec<UdpSocket>,
     pub(super) config: Config,
+    /// Who is given what is said in recorded rooms.
+    pub(super) tap: Option<Tap>,
 }
 
 /// Why media cannot be carried as the settings say.
@@ -67,7 +70,17 @@ impl Bound {
             ..Config::default()
         };
         let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
-        Ok(Some(Self { sockets, config }))
+        Ok(Some(Self {
+            sockets,
+            config,
+            tap: None,
+        }))
+    }
+
+    /// Has what is said in recorded rooms handed over.
+    pub fn record(&mut self, tap: Tap) {
+        self.config.recording = true;
+        self.tap = Some(tap);
     }
 
     /// Returns where browsers are told to send datagrams.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use crate::recordings::RecordingSettings;
+
 /// How the sound and pictures of voice rooms are carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaSettings {
@@ -28,6 +30,8 @@ pub struct MediaSettings {
     /// Voice rooms in which somebody is connected; 1 024. Above: the first offer in one more is refused
     /// with 429 `LIMIT_REACHED`.
     pub rooms_max: usize,
+    /// Bounds of recordings.
+    pub recordings: RecordingSettings,
 }
 
 impl MediaSettings {
@@ -54,6 +58,7 @@ impl Default for MediaSettings {
             bitrate_max: forwarder.bitrate_max,
             tracks_max: forwarder.tracks_max,
             rooms_max: forwarder.rooms_max,
+            recordings: RecordingSettings::default(),
         }
     }
 }

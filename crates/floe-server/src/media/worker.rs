@@ -1,14 +1,15 @@
 //! The thread for media.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use floe_core::voice::Features;
+use floe_core::voice::{Features, MediaInput};
 use floe_media::{Config, Datagram, Forwarder, Protocol, Transmit};
+use floe_proto::RoomId;
 use mio::{Events, Poll, Token, Waker};
 
 use super::bound::Bound;
@@ -16,6 +17,7 @@ use super::link::{Link, MediaTotals};
 use super::roll::Roll;
 use super::streams::Streams;
 use super::udp::{DATAGRAM_BYTES_MAX, Udp};
+use crate::recordings::Tap;
 
 /// A forwarder with its sockets.
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub struct Worker {
     forwarder: Forwarder,
     /// What another forwarder must be told, if this one fails.
     roll: Roll,
+    tap: Option<Tap>,
+    /// What the recordings under way are called.
+    recorded: BTreeMap<RoomId, Arc<str>>,
     sockets: Vec<Udp>,
     /// By which socket datagrams came, where there are several of a kind.
     routes: HashMap<SocketAddr, usize>,
@@ -55,7 +60,11 @@ impl Worker {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let link = Arc::new(Link::new(waker, Arc::clone(event_loop)));
-        let Bound { sockets, config } = bound;
+        let Bound {
+            sockets,
+            config,
+            tap,
+        } = bound;
         let sockets = sockets.into_iter().enumerate();
         let sockets = sockets
             .map(|(at, socket)| Udp::new(socket, poll.registry(), Token(at)))
@@ -68,6 +77,8 @@ impl Worker {
             config,
             forwarder,
             roll: Roll::default(),
+            tap,
+            recorded: BTreeMap::new(),
             sockets,
             routes: HashMap::new(),
             streams: Streams::new(),
@@ -117,9 +128,13 @@ impl Worker {
     /// Does all that there is to do, a step of it where there is much.
     fn turn(&mut self) {
         for input in self.link.take_inputs() {
+            let ended = self.recording_ended(&input);
             self.roll.note(&input);
             self.forwarder.handle(Instant::now(), input);
             self.send();
+            if let (Some((room, recording)), Some(tap)) = (ended, &self.tap) {
+                tap.end(room, recording);
+            }
         }
         for at in 0..self.sockets.len() {
             self.receive(at);
@@ -131,6 +146,7 @@ impl Worker {
             self.forwarder.handle_timeout(now);
             self.send();
         }
+        self.hand_over();
         let forwarder = &mut self.forwarder;
         self.link
             .say(std::iter::from_fn(|| forwarder.poll_output()));
@@ -147,6 +163,28 @@ impl Worker {
         self.routes.clear();
         self.streams.look_at_all();
         Ok(())
+    }
+
+    /// Returns the recording that ends by an input, once all that was said in it is handed over.
+    fn recording_ended(&mut self, input: &MediaInput) -> Option<(RoomId, Arc<str>)> {
+        let MediaInput::Record { room, recording } = input else {
+            return None;
+        };
+        self.hand_over();
+        let before = match recording {
+            Some(recording) => self.recorded.insert(*room, Arc::clone(recording)),
+            None => self.recorded.remove(room),
+        };
+        before.map(|before| (*room, before))
+    }
+
+    /// Hands over what was said in recorded rooms. What there is no room for is counted there.
+    fn hand_over(&mut self) {
+        if let Some(tap) = &self.tap {
+            while let Some(packet) = self.forwarder.poll_recorded() {
+                tap.hear(packet);
+            }
+        }
     }
 
     /// Takes in what a socket has, a step of it.

@@ -534,7 +534,11 @@ impl<D: Disk> Reactor<D> {
             Expect::Sought(sought) => {
                 return self.answer_sought(at, context, &sought, answer, lag);
             }
-            Expect::Location(_) | Expect::Rules(_) | Expect::Tables(_) | Expect::Waddle(_) => {
+            Expect::Location(_)
+            | Expect::Rules(_)
+            | Expect::Tables(_)
+            | Expect::Waddle(_)
+            | Expect::Recording => {
                 unreachable!("only channels ask the view");
             }
         };

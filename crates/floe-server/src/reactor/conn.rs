@@ -171,6 +171,8 @@ pub enum Expect {
     Tables(TableExpect),
     /// With this, once what it tells of is durable.
     Waddle(Told),
+    /// With something of a voice room's recordings.
+    Recording,
     /// With messages of a waddle's channels, as far as they may be seen by then.
     Sought(Box<Sought>),
 }

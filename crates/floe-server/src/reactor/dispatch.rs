@@ -467,6 +467,7 @@ impl<D: Disk> Reactor<D> {
             | Expect::Rules(_)
             | Expect::Tables(_)
             | Expect::Waddle(_)
+            | Expect::Recording
             | Expect::Sought(_) => {
                 unreachable!("a subscription is no room")
             }
@@ -531,7 +532,7 @@ impl<D: Disk> Reactor<D> {
             Some(Expect::Waddle(told)) => {
                 return self.answer_waddle(at, context, &told, reply);
             }
-            Some(Expect::Sought(_)) => {
+            Some(Expect::Sought(_) | Expect::Recording) => {
                 return match reply {
                     Reply::Failed(failure) => self.answer_failure(at, context, &failure),
                     Reply::Created { .. }
@@ -544,7 +545,7 @@ impl<D: Disk> Reactor<D> {
                     | Reply::Marked(_)
                     | Reply::Reads(_)
                     | Reply::Acted(_)
-                    | Reply::Told => unreachable!("the view was asked"),
+                    | Reply::Told => unreachable!("nobody asked the shard"),
                 };
             }
             Some(Expect::Tables(expect)) => {

@@ -101,7 +101,7 @@ impl<D: Disk> Reactor<D> {
             .stop_ms
             .is_some_and(|stop_ms| self.clock.uptime_ms >= stop_ms);
         let unwritten = self.flush_all();
-        let idle = idle && !unwritten && !self.tables.is_busy();
+        let idle = idle && !unwritten && !self.tables.is_busy() && !self.recordings.are_under_way();
         if late && unwritten {
             let keys = self.buffers.usage().keys;
             tracing::error!(keys, "buffered values were not written before the stop");
@@ -114,6 +114,7 @@ impl<D: Disk> Reactor<D> {
         self.conns.clear();
         self.gateway.finish();
         self.media = MediaHost::default();
+        self.recordings.stop();
         self.views.stop(&mut self.shard);
         let now = self.table_time();
         self.tables.stop(&mut self.shard, now);

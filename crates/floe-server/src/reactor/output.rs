@@ -10,6 +10,7 @@ use bytes::Bytes;
 use floe_log::{DiskFile, Part};
 
 use super::socket::Socket;
+use crate::recordings::Lent;
 
 /// Bytes waiting for a socket to take them; nothing is allocated while there are none.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ enum Piece<F> {
         file: std::fs::File,
         at: u64,
         len: u64,
+        #[expect(dead_code, reason = "it is let go of once all is sent")]
+        held: Option<Arc<()>>,
     },
 }
 
@@ -75,7 +78,32 @@ impl<F: DiskFile> Output<F> {
     pub fn push_file(&mut self, file: std::fs::File, len: u64) {
         if len > 0 {
             let queue = self.0.get_or_insert_default();
-            queue.push_back(Piece::Copy { file, at: 0, len });
+            queue.push_back(Piece::Copy {
+                file,
+                at: 0,
+                len,
+                held: None,
+            });
+        }
+    }
+
+    /// Adds a part of a recording.
+    pub fn push_lent(&mut self, lent: Lent) {
+        let Lent {
+            file,
+            at,
+            len,
+            held,
+            ..
+        } = lent;
+        if len > 0 {
+            let queue = self.0.get_or_insert_default();
+            queue.push_back(Piece::Copy {
+                file,
+                at,
+                len,
+                held,
+            });
         }
     }
 
@@ -93,7 +121,7 @@ impl<F: DiskFile> Output<F> {
                     let read = |buffer: &mut [u8]| file.read_exact_at(buffer, *at);
                     send_file(socket, read, *len)
                 }
-                Some(Piece::Copy { file, at, len }) => {
+                Some(Piece::Copy { file, at, len, .. }) => {
                     let read = |buffer: &mut [u8]| FileExt::read_exact_at(file, buffer, *at);
                     send_file(socket, read, *len)
                 }

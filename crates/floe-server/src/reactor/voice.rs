@@ -96,10 +96,13 @@ impl<D: Disk> Reactor<D> {
                 return Ok(());
             }
             Effect::Ended(_) => return Ok(()),
-            Effect::Recording { id, .. } => MediaInput::Record {
-                room,
-                recording: Some(Arc::clone(id)),
-            },
+            Effect::Recording { id, .. } => {
+                self.begin_writing(room, id)?;
+                MediaInput::Record {
+                    room,
+                    recording: Some(Arc::clone(id)),
+                }
+            }
             Effect::RecordingEnded { .. } => MediaInput::Record {
                 room,
                 recording: None,
@@ -148,7 +151,22 @@ impl<D: Disk> Reactor<D> {
                 MediaInput::Left(seat(*number))
             }
         };
-        self.media.handle(self.clock.wall, input)
+        let taken = self.media.handle(self.clock.wall, input);
+        let is_over = match effect {
+            Effect::Recording { id, .. } => taken.is_err().then_some(id),
+            Effect::RecordingEnded { id, .. } => Some(id),
+            Effect::Started(_)
+            | Effect::Joined { .. }
+            | Effect::Changed { .. }
+            | Effect::Away { .. }
+            | Effect::Returned { .. }
+            | Effect::Left { .. }
+            | Effect::Ended(_) => None,
+        };
+        if let Some(recording) = is_over {
+            self.recordings.end(room, recording);
+        }
+        taken
     }
 
     /// Does what the media want done.
@@ -287,6 +305,10 @@ impl<D: Disk> Reactor<D> {
         let acted = match ask {
             Ask::Describe | Ask::Preflight => {
                 return self.answer_voice_room(at, context, room, slot);
+            }
+            Ask::Recordings(ask) => {
+                let by = (opened.session.caller(), &grant.namespace);
+                return self.serve_recordings(at, context, by, (room, slot), ask);
             }
             Ask::Mute { user, muted } => self.shard.change_voice(slot, now, |voice, timers| {
                 voice.moderate(&user, muted, timers)

@@ -241,7 +241,7 @@ impl<D: Disk> Shard<D> {
     }
 
     /// Bounds the log of a voice room.
-    fn keep_voice_log(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+    pub(super) fn keep_voice_log(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
         let retention = Retention {
             max_events: Some(self.limits.voice_log_messages_max).filter(|most| *most > 0),
             ..Retention::default()

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use floe_proto::Rights;
-use floe_surfaces::community::{common::RoomPath, voice_http};
+use floe_surfaces::community::{common::RoomPath, voice_http, voice_recordings};
 use floe_surfaces::http::Method;
 use floe_surfaces::{admin, channels, community, room_access, tables};
 use serde_json::{Value, json};
@@ -283,6 +283,13 @@ fn need(method: &str, route: &str) -> Option<Need> {
         ("POST", "/v1/voice/{voiceId}/participants/{user}/mute") => Stream(MODERATE),
         ("DELETE", "/v1/voice/{voiceId}/participants/{user}") => Stream(MODERATE),
         ("PUT" | "DELETE", "/v1/voice/{voiceId}/recording") => Stream(MODERATE),
+        (
+            "GET",
+            "/v1/voice/{voiceId}/recordings"
+            | "/v1/voice/{voiceId}/recordings/{recording}"
+            | "/v1/voice/{voiceId}/recordings/{recording}/{file}",
+        ) => Stream(MODERATE),
+        ("DELETE", "/v1/voice/{voiceId}/recordings/{recording}") => Stream(MANAGE),
         ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
         ("GET" | "POST", "/v1/namespaces") => Operator,
         ("GET" | "PATCH" | "DELETE", "/v1/namespaces/{namespace}") => Operator,
@@ -348,6 +355,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
     let tables = tables::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let waddles = community::http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let voice = voice_http::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
+    let recordings = voice_recordings::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let live = RoomPath::ROUTES.map(|(method, path)| (word(method), path.to_owned()));
     let admin = admin::ROUTES.map(|route| (word(route.method), route.path.to_owned()));
     fixed
@@ -356,6 +364,7 @@ fn routes() -> BTreeSet<(&'static str, String)> {
         .chain(rules)
         .chain(tables)
         .chain(waddles)
+        .chain(recordings)
         .chain(voice)
         .chain(live)
         .chain(admin)
@@ -375,6 +384,8 @@ fn request(method: &str, route: &str, channel: &Channel) -> Request {
             },
         )
         .replace("{voiceId}", VOICE)
+        .replace("{recording}", "none")
+        .replace("{file}", "1-0.ogg")
         .replace("{path}", "news")
         .replace("{seq}", "1")
         .replace("{reaction}", "yes")
@@ -705,6 +716,7 @@ fn ask(
             "__audit__",
             "{user}",
             "{channel}",
+            "{recording}",
             "/leave",
         ]
         .iter()

@@ -17,6 +17,7 @@ pub mod polled;
 pub mod voice;
 pub mod voice_http;
 mod voice_log;
+pub mod voice_recordings;
 pub mod waddle;
 
 pub use common::{

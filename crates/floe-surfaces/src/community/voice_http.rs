@@ -4,6 +4,7 @@ use floe_core::voice::{Changes, Recording, Told};
 use floe_proto::{Code, VoiceId};
 
 use super::voice::{SessionShown, participant, recording_members, session_members};
+use super::voice_recordings;
 use crate::access::{Credentials, Deed};
 use crate::http::{Answer, Envelope, Method, Reject, decode};
 use crate::live::USER_BYTES_MAX;
@@ -60,6 +61,8 @@ pub enum Ask {
     },
     /// That the session is recorded, or no more.
     Record(bool),
+    /// Something of the room's recordings.
+    Recordings(voice_recordings::Ask),
 }
 
 impl Ask {
@@ -69,6 +72,7 @@ impl Ask {
         match self {
             Self::Preflight => Deed::Nothing,
             Self::Describe => Deed::Read,
+            Self::Recordings(ask) => ask.deed(),
             Self::Mute { .. } | Self::Kick { .. } | Self::Record(_) => Deed::Moderate,
         }
     }
@@ -85,7 +89,12 @@ pub fn read_request<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     body: &[u8],
 ) -> Result<Asked<'a>, Reject> {
-    let mut credentials = Credentials::read(fields);
+    let mut range = None;
+    let mut credentials = Credentials::read(fields.inspect(|(name, value)| {
+        if name.eq_ignore_ascii_case("range") {
+            range = Some(*value);
+        }
+    }));
     credentials.query(query);
     let rest = path.strip_prefix(ROOT).unwrap_or_default();
     let mut parts = rest.split('/');
@@ -101,6 +110,13 @@ pub fn read_request<'a>(
         (Method::Delete, ["participants", user]) => Ask::Kick { user: name(user)? },
         (Method::Put, ["recording"]) => Ask::Record(true),
         (Method::Delete, ["recording"]) => Ask::Record(false),
+        (method, ["recordings", parts @ ..]) => {
+            let ask = voice_recordings::Ask::read(method, parts, range);
+            Ask::Recordings(ask.ok_or_else(|| match parts.len() {
+                0..=2 => Reject::new(Code::MethodNotAllowed, "this path takes another method"),
+                _ => Reject::new(Code::UnknownRoute, "no route has this path"),
+            })?)
+        }
         (_, [] | ["recording"] | ["participants", _] | ["participants", _, "mute"]) => {
             let message = "this path takes another method";
             return Err(Reject::new(Code::MethodNotAllowed, message));

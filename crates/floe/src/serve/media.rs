@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
-use floe_server::{MediaSettings, PublicAddress};
+use floe_server::{MediaSettings, PublicAddress, RecordingSettings};
 
 /// Sound and pictures of voice rooms.
 #[derive(Debug, Args)]
@@ -74,6 +74,40 @@ pub struct MediaArguments {
     #[arg(long, env = "FLOE_MEDIA_ROOMS_MAX", value_name = "N",
           default_value_t = MediaSettings::default().rooms_max)]
     media_rooms_max: usize,
+    /// Recordings of voice rooms under way at once.
+    ///
+    /// Above, one that is to begin gets `LIMIT_REACHED`. With 0 nothing is recorded.
+    #[arg(
+        long,
+        env = "FLOE_MEDIA_RECORDINGS_MAX",
+        value_name = "COUNT",
+        default_value_t = RecordingSettings::default().at_once_max
+    )]
+    media_recordings_max: usize,
+    /// Hours of one recording; then it ends.
+    #[arg(
+        long,
+        env = "FLOE_MEDIA_RECORDING_HOURS_MAX",
+        value_name = "HOURS",
+        default_value_t = RecordingSettings::default().hours_max
+    )]
+    media_recording_hours_max: u64,
+    /// Days after which a recording is deleted; 0 is never.
+    #[arg(
+        long,
+        env = "FLOE_MEDIA_RECORDING_KEEP_DAYS",
+        value_name = "DAYS",
+        default_value_t = RecordingSettings::default().keep_days
+    )]
+    media_recording_keep_days: u64,
+    /// Bytes that the disk must have left for a recording to begin and to go on.
+    #[arg(
+        long,
+        env = "FLOE_MEDIA_RECORDING_FREE_BYTES_MIN",
+        value_name = "BYTES",
+        default_value_t = RecordingSettings::default().free_bytes_min
+    )]
+    media_recording_free_bytes_min: u64,
 }
 
 impl MediaArguments {
@@ -89,6 +123,12 @@ impl MediaArguments {
             bitrate_max: self.media_bitrate_max,
             tracks_max: self.media_tracks_max,
             rooms_max: self.media_rooms_max,
+            recordings: RecordingSettings {
+                at_once_max: self.media_recordings_max,
+                hours_max: self.media_recording_hours_max,
+                keep_days: self.media_recording_keep_days,
+                free_bytes_min: self.media_recording_free_bytes_min,
+            },
         }
     }
 }

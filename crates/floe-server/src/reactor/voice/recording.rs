@@ -61,7 +61,7 @@ impl<D: Disk> Reactor<D> {
     }
 
     /// Ends the recording of a room, if there is one. What comes of it is to be settled.
-    pub(super) fn cut_recording(&mut self, slot: SlotId, why: Cut) {
+    pub(in crate::reactor) fn cut_recording(&mut self, slot: SlotId, why: Cut) {
         let now = self.clock.wall;
         // Where there is none, it is over already.
         let _ = self

@@ -208,8 +208,47 @@ impl Browser {
         connection.rtc.handle_input(Input::Timeout(now)).unwrap();
     }
 
+    /// Sends a packet of its own.
+    pub fn send(&mut self, now: Instant, sequence: u64, time: u32, payload: &[u8]) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mid = connection.microphone;
+        let pt = connection.rtc.media(mid).unwrap().remote_pts()[0];
+        let levels = ExtensionValues {
+            audio_level: Some(-10),
+            voice_activity: Some(true),
+            ..ExtensionValues::default()
+        };
+        let write = RtpWrite::new(pt, sequence.into(), time, now, payload).ext_vals(levels);
+        let mut api = connection.rtc.direct_api();
+        api.stream_tx_by_mid(mid, None).unwrap().write_rtp(write);
+        connection.rtc.handle_input(Input::Timeout(now)).unwrap();
+        connection.drain(&mut self.heard);
+    }
+
+    /// Waits until media go to and fro, and says nothing.
+    #[track_caller]
+    pub fn until_connected(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        while !self.is_connected() {
+            assert!(Instant::now() < until, "there is no connection");
+            self.step(Instant::now());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets a while pass, and says nothing.
+    pub fn step_for(&mut self, span: Duration) {
+        let until = Instant::now() + span;
+        while Instant::now() < until {
+            self.step(Instant::now());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Takes in what there is, and sends what is to be sent.
-    fn step(&mut self, now: Instant) {
+    pub fn step(&mut self, now: Instant) {
         let Some(connection) = &mut self.connection else {
             return;
         };

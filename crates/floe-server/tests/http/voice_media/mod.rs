@@ -1,6 +1,7 @@
 //! Voice rooms with sound: real sockets, and browsers that are none.
 
 mod browser;
+mod recording;
 mod tcp;
 
 use std::time::Instant;

@@ -13,7 +13,7 @@ use super::*;
 use crate::admin;
 use crate::channels::answer::OPENAPI;
 use crate::channels::route::{Endpoint, KEPT, PING, V1};
-use crate::community::{RoomPath, http, voice_http};
+use crate::community::{RoomPath, http, voice_http, voice_recordings};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
@@ -78,6 +78,7 @@ fn every_route_is_in_the_document_and_nothing_else() {
     let waddles = http::ROUTES.iter();
     let waddles = waddles.map(|(method, path)| ((*path).to_owned(), word(*method).to_owned()));
     let rooms = RoomPath::ROUTES.iter().chain(&voice_http::ROUTES);
+    let rooms = rooms.chain(&voice_recordings::ROUTES);
     let rooms = rooms.map(|(method, path)| ((*path).to_owned(), word(*method).to_owned()));
     let others = others.chain(waddles).chain(rooms);
     let routes: BTreeSet<_> = channels.chain(others).collect();

@@ -9,7 +9,7 @@ use crate::community::polled::{
     Polled, PresencePage, presence_page, write_polled, write_polled_voice, write_presence_page,
 };
 use crate::community::voice::SessionShown;
-use crate::community::{RoomPath, voice_http};
+use crate::community::{RoomPath, voice_http, voice_recordings};
 
 /// What is told of the session of a room.
 fn shown(voice: &Voice) -> Option<SessionShown<'_>> {
@@ -44,7 +44,8 @@ fn rooms_are_documented_as_they_are_read() {
         assert_eq!(read.method(), method, "{target}");
         references(&document, operation);
     }
-    for (method, path) in voice_http::ROUTES {
+    let voice = voice_http::ROUTES.iter().chain(&voice_recordings::ROUTES);
+    for &(method, path) in voice {
         let operation = &document["paths"][path][word(method)];
         assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()));
         let target = target(&document, path, operation);
