@@ -27,10 +27,14 @@ pub(crate) enum Kind {
     Update,
     /// One row that was seen in the replica after its insert was acknowledged.
     ReplicaLag,
+    /// One packet of a voice that reached one participant.
+    Packet,
+    /// One participant that is connected, from its WebSocket's first byte on.
+    Handshake,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Append,
         Self::Create,
         Self::Delivery,
@@ -42,6 +46,8 @@ impl Kind {
         Self::Mutation,
         Self::Update,
         Self::ReplicaLag,
+        Self::Packet,
+        Self::Handshake,
     ];
 
     /// The word in reports.
@@ -58,6 +64,8 @@ impl Kind {
             Self::Mutation => "mutation",
             Self::Update => "update",
             Self::ReplicaLag => "replica_lag",
+            Self::Packet => "packet",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -81,10 +89,15 @@ impl Meter {
             count: 0,
             messages: 0,
             bytes: 0,
-            latency_ns: Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3)
-                .expect("the bounds are constants that the histogram takes"),
+            latency_ns: new_histogram(),
         }
     }
+}
+
+/// Makes a histogram of latencies in nanoseconds.
+pub(crate) fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3)
+        .expect("the bounds are constants that the histogram takes")
 }
 
 /// One [`Meter`] per [`Kind`].
@@ -107,6 +120,18 @@ impl Meters {
         meter.messages += messages;
         meter.bytes += bytes;
         meter.latency_ns.saturating_record(latency_ns);
+    }
+
+    /// Notes that `kind` happened `count` times, of which these latencies are known.
+    pub(crate) fn add(&mut self, kind: Kind, count: u64, bytes: u64, latency_ns: &Histogram<u64>) {
+        let meter = &mut self.meters[kind as usize];
+        meter.count += count;
+        meter.messages += count;
+        meter.bytes += bytes;
+        meter
+            .latency_ns
+            .add(latency_ns)
+            .expect("both have the same bounds");
     }
 
     /// Adds bytes to `kind` without counting it.

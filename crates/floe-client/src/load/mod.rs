@@ -24,6 +24,7 @@ mod server;
 mod tables;
 mod target;
 mod view;
+mod voice;
 mod websocket;
 mod wire;
 mod workloads;

@@ -41,6 +41,12 @@ pub struct Plan {
     pub missed: u64,
     /// Channels that are written to, followed or asked about.
     pub rooms: u64,
+    /// Participants of each voice room.
+    pub participants: usize,
+    /// Of them, how many speak.
+    pub speakers: usize,
+    /// Per cent of the participants that decrypt what they hear.
+    pub checked_percent: f64,
     /// How a channel is followed.
     pub transport: Transport,
     /// How a channel is appended to by HTTP.
@@ -119,6 +125,8 @@ pub enum Workload {
     Search,
     /// Use the tables of rooms.
     Tables,
+    /// Speak and hear in voice rooms.
+    Voice,
 }
 
 /// What is done with the tables of rooms.
@@ -183,6 +191,9 @@ impl Default for Plan {
             stream_bytes: 100_000_000,
             missed: 100,
             rooms: 1,
+            participants: 10,
+            speakers: 1,
+            checked_percent: 100.0,
             transport: Transport::WebSocket,
             form: Form::V1,
             events: 100_000,

@@ -19,7 +19,8 @@ pub struct Report {
     pub seconds: f64,
     /// Everything that clients did, by name.
     pub operations: BTreeMap<&'static str, OperationReport>,
-    /// What costs are divided by: `append`, `create`, `delivery`, `round`, `MB`, `heal`, `item`.
+    /// What costs are divided by: `append`, `create`, `delivery`, `round`, `MB`, `heal`, `packet`,
+    /// `item`.
     pub unit: &'static str,
     /// How many of them were counted.
     pub units: f64,

@@ -71,6 +71,9 @@ pub enum RunError {
         /// What went wrong meanwhile.
         errors: BTreeMap<String, u64>,
     },
+    /// The server has no media, so nobody could hear anything.
+    #[error("this server carries no sound (see `media` in its settings)")]
+    NoMedia,
     /// The streams could not be made.
     #[error("preparing failed: {errors:?}")]
     Prepare {

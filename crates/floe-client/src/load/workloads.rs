@@ -15,6 +15,7 @@ use super::rooms;
 use super::run::{Run, RunError, Window, gather, wind_down};
 use super::tables;
 use super::view;
+use super::voice;
 
 /// Runs what the plan says.
 pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
@@ -36,6 +37,7 @@ pub(crate) fn run(run: &Run) -> Result<Report, RunError> {
         Workload::ChannelAppend => rooms::append(run),
         Workload::Query | Workload::Search => view::ask(run),
         Workload::Tables => tables::run(run),
+        Workload::Voice => voice::talk(run),
     }
 }
 

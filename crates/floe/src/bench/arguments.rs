@@ -11,6 +11,7 @@ use super::rooms::{
     SocketsArguments, ViewArguments,
 };
 use super::tables::TablesArguments;
+use super::voice::VoiceArguments;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +25,7 @@ Examples:
   floe bench tables http://127.0.0.1:4437 --work live --readers 1000 --rate 20
   floe bench tables http://127.0.0.1:4437 --work buffer --rate 100000
   floe bench tables http://127.0.0.1:4437 --work replica-lag
+  floe bench voice http://127.0.0.1:4437 --participants 100 --speakers 10 --pid $(pidof floe)
   floe bench query http://127.0.0.1:4437 --events 1000000 --question 'authorId=bench&limit=50'
   floe bench append http://127.0.0.1:4437 --server-cmd 'floe serve --data {dir}' \\
       --compare http://127.0.0.1:4438 --compare-cmd 'other-server --port 4438 --data-dir {dir}'";
@@ -83,6 +85,12 @@ enum WorkloadArguments {
     Search(ViewArguments),
     /// Use the tables of rooms.
     Tables(TablesArguments),
+    /// Speak and hear in voice rooms, each participant by a peer connection of its own; counts what is lost,
+    /// doubled and out of order.
+    ///
+    /// The rooms are new ones, and stay on the server. A server that carries no sound is refused. Latency is
+    /// from send to receive; CPU is divided by the packets that reached participants.
+    Voice(VoiceArguments),
 }
 
 #[derive(Debug, Args)]
@@ -355,6 +363,7 @@ impl BenchArguments {
             WorkloadArguments::Query(arguments) => arguments.plan(plan, Workload::Query),
             WorkloadArguments::Search(arguments) => arguments.plan(plan, Workload::Search),
             WorkloadArguments::Tables(arguments) => arguments.plan(plan),
+            WorkloadArguments::Voice(arguments) => arguments.plan(plan),
         }
     }
 
@@ -376,6 +385,7 @@ impl BenchArguments {
             WorkloadArguments::LiveChurn(arguments) => &arguments.common,
             WorkloadArguments::ChannelAppend(arguments) => &arguments.common,
             WorkloadArguments::Tables(arguments) => &arguments.common,
+            WorkloadArguments::Voice(arguments) => &arguments.common,
             WorkloadArguments::Query(arguments) | WorkloadArguments::Search(arguments) => {
                 &arguments.common
             }

@@ -5,6 +5,7 @@ mod compare;
 mod print;
 mod rooms;
 mod tables;
+mod voice;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -14,6 +14,7 @@ mod poll;
 mod read;
 mod speak;
 mod subscribe;
+mod talk;
 mod watch;
 
 pub(crate) use append::{AppendRole, Streams};
@@ -29,4 +30,5 @@ pub(crate) use poll::PollRole;
 pub(crate) use read::ReadRole;
 pub(crate) use speak::{SpeakRole, Spoken};
 pub(crate) use subscribe::SubscribeRole;
+pub(crate) use talk::{Talk, TalkRole};
 pub(crate) use watch::WatchRole;
