@@ -5,8 +5,11 @@
 //! of moment, starts it again on what a real disk might have kept, and compares all that can be
 //! seen with a model of its own. One seed is always the same run.
 //!
-//! It knows what a client may rely on and nothing of how the server does it: the
-//! [`model`](model::Model) shares no code with the rooms that it judges.
+//! A [`Town`](town::Town) is the same for communities: members, roles, bans, time-outs, rooms and what is said
+//! in them.
+//!
+//! Both know what a client may rely on and nothing of how the server does it: their models
+//! ([`model`], [`town::model`]) share no code with the rooms that they judge.
 
 pub mod command;
 pub mod disk;
@@ -14,6 +17,7 @@ pub mod draw;
 pub mod jobs;
 pub mod model;
 pub mod run;
+pub mod town;
 pub mod trace;
 pub mod truth;
 pub mod world;

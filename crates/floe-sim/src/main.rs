@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use floe_sim::run::{Outcome, run};
+use floe_sim::run::{Kind, Outcome, run};
 
 /// Runs Floe on a simulated disk at a simulated time, with crashes, and checks its promises.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// Simulates this alone; without it, each seed is used for everything.
+    #[arg(long)]
+    world: Option<Kind>,
     /// Runs this seed alone.
     #[arg(long)]
     seed: Option<u64>,
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let started = Instant::now();
     let outcomes = match arguments.seed {
-        Some(seed) => vec![run(seed, arguments.steps, arguments.verbose)],
+        Some(seed) => arguments.run_one(seed),
         None => run_many(&arguments),
     };
     let mut counts = BTreeMap::<&str, u64>::new();
@@ -55,10 +58,13 @@ fn main() -> ExitCode {
     for outcome in failed.iter().skip(SHOWN) {
         let what = outcome.failure.as_ref().map(|broken| broken.what.as_str());
         let first = what.and_then(|what| what.lines().next());
-        println!("seed {}: {}", outcome.seed, first.unwrap_or_default());
+        let (kind, seed) = (outcome.kind.as_str(), outcome.seed);
+        println!("{kind}, seed {seed}: {}", first.unwrap_or_default());
     }
-    if let ([outcome], Some(_)) = (&outcomes[..], arguments.seed) {
-        println!("trace {:016x}", outcome.trace);
+    if arguments.seed.is_some() {
+        for outcome in &outcomes {
+            println!("{}: trace {:016x}", outcome.kind.as_str(), outcome.trace);
+        }
     }
     let counts: Vec<String> = counts
         .iter()
@@ -79,6 +85,17 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!failed.is_empty()))
 }
 
+impl Arguments {
+    /// Runs one seed, in each kind of world that is wanted.
+    fn run_one(&self, seed: u64) -> Vec<Outcome> {
+        let kinds = Kind::ALL.into_iter();
+        let kinds = kinds.filter(|kind| self.world.is_none_or(|only| only == *kind));
+        kinds
+            .map(|kind| run(kind, seed, self.steps, self.verbose))
+            .collect()
+    }
+}
+
 /// Failures that are shown with their last steps.
 const SHOWN: usize = 3;
 
@@ -94,14 +111,14 @@ fn run_many(arguments: &Arguments) -> Vec<Outcome> {
                     if seed >= arguments.seeds.end {
                         return;
                     }
-                    let outcome = run(seed, arguments.steps, arguments.verbose);
-                    outcomes.lock().expect("no run panics").push(outcome);
+                    let run = arguments.run_one(seed);
+                    outcomes.lock().expect("no run panics").extend(run);
                 }
             });
         }
     });
     let mut outcomes = outcomes.into_inner().expect("no run panics");
-    outcomes.sort_by_key(|outcome| outcome.seed);
+    outcomes.sort_by_key(|outcome| (outcome.seed, outcome.kind.as_str()));
     outcomes
 }
 
@@ -113,6 +130,10 @@ fn print_failure(outcome: &Outcome, steps: u64) {
         println!("{step}");
     }
     let seed = outcome.seed;
-    println!("seed {seed} fails: {}", broken.what);
-    println!("again: cargo run -p floe-sim --release -- --seed {seed} --steps {steps} --verbose\n");
+    let kind = outcome.kind.as_str();
+    println!("{kind}, seed {seed} fails: {}", broken.what);
+    println!(
+        "again: cargo run -p floe-sim --release -- --world {kind} --seed {seed} --steps {steps} \
+         --verbose\n"
+    );
 }
