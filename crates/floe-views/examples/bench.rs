@@ -1,14 +1,15 @@
 //! How fast a view is written, and how fast it answers.
 //!
-//! `cargo run --release -p floe-views --example bench -- [EVENTS [CHANNELS [words|none|trigrams [PART]]]]`
+//! `cargo run --release -p floe-views --example bench -- [EVENTS [CHANNELS [words|none|trigrams [PART [chat]]]]]`
 //!
-//! With PART only questions are asked whose name has it.
+//! With PART only questions are asked whose name has it. With `chat` every fourth message answers an
+//! earlier one, and every fifth mentions one to three users.
 
 use std::time::{Duration, Instant};
 
 use floe_proto::{
-    ChannelId, ChannelMeta, ChannelQuery, Event, EventKind, EventQuery, Millis, Retention, Scope,
-    Search, SearchMode,
+    Among, ChannelId, ChannelMeta, ChannelQuery, Event, EventKind, EventQuery, Millis, Retention,
+    Scope, Search, SearchMode, UnreadQuery,
 };
 use floe_views::{Change, Options, Projector, Reader};
 
@@ -34,6 +35,7 @@ fn main() {
     let (events, channels) = (number(1_000_000), number(1_000));
     let index = args.next().unwrap_or_else(|| "words".to_owned());
     let part = args.next().unwrap_or_default();
+    let is_chat = args.next().is_some_and(|word| word == "chat");
     let options = Options {
         words: index != "none",
         trigrams: index == "trigrams",
@@ -43,7 +45,7 @@ fn main() {
     let path = folder.path().join("views.db");
 
     let mut projector = Projector::open(&path, &options).expect("a view");
-    let mut source = Source::new(channels, part);
+    let mut source = Source::new(channels, part, is_chat);
     let (mut spent, mut cpu) = (Duration::ZERO, Duration::ZERO);
     let mut done = 0;
     while done < events {
@@ -140,6 +142,44 @@ fn ask(reader: &Reader, source: &mut Source, channels: u64, events: u64) {
     };
     measure("list of channels", source, list, |list| {
         let page = reader.channels(list).expect("an answer");
+        (page.items.len(), page.next.is_some())
+    });
+    let unread = |source: &mut Source| UnreadQuery {
+        user: source.author().into(),
+        channels: (0..20)
+            .map(|_| (channel(source.below(channels)), source.below(per_channel)))
+            .collect(),
+    };
+    measure(
+        "unread and mentions of 20 channels",
+        source,
+        unread,
+        |query| {
+            let counts = reader.unread(query).expect("an answer");
+            let mentions: u32 = counts.iter().map(|count| count.mentions).sum();
+            (mentions as usize, false)
+        },
+    );
+    let thread = |source: &mut Source| EventQuery {
+        among: Among::RepliesTo(source.below(per_channel) + 1),
+        ..EventQuery::new(source.scope(false, channels), 50)
+    };
+    let mentions = |source: &mut Source| EventQuery {
+        newest_first: true,
+        among: Among::Mentioning(source.author().into()),
+        ..EventQuery::new(source.scope(true, channels), 50)
+    };
+    measure(
+        "namespace, mentions of one user",
+        source,
+        mentions,
+        |query| {
+            let (page, _) = reader.messages(query).expect("an answer");
+            (page.items.len(), page.next.is_some())
+        },
+    );
+    measure("answers to one message", source, thread, |query| {
+        let (page, _) = reader.messages(query).expect("an answer");
         (page.items.len(), page.next.is_some())
     });
     let one = |source: &mut Source| (channel(source.below(channels)), source.below(per_channel));
@@ -275,12 +315,15 @@ struct Source {
     random: u64,
     heads: Vec<u64>,
     now_ms: u64,
+    /// Whether messages answer others and mention users.
+    is_chat: bool,
 }
 
 impl Source {
-    fn new(channels: u64, part: String) -> Self {
+    fn new(channels: u64, part: String, is_chat: bool) -> Self {
         Self {
             part,
+            is_chat,
             random: 0x9e37_79b9_7f4a_7c15,
             heads: vec![0; channels as usize],
             now_ms: START_MS,
@@ -339,14 +382,23 @@ impl Source {
                 batch.push((meta(number), seq, Vec::new()));
             }
             let words = 4 + self.below(17);
-            let content: Vec<_> = (0..words).map(|_| self.word()).collect();
+            let mut content: Vec<_> = (0..words).map(|_| self.word()).collect();
+            let reply_to = (self.is_chat && seq > 1 && self.below(4) == 0).then(|| {
+                // What was said of late is answered more often.
+                seq - 1 - self.zipf(seq - 1).min(seq - 2)
+            });
+            if self.is_chat && self.below(5) == 0 {
+                for _ in 0..=self.below(3) {
+                    content.push(format!("<@{}>", self.author()));
+                }
+            }
             let event = Event {
                 seq,
                 kind: EventKind::Message,
                 author_id: self.author().into(),
                 content: Some(content.join(" ").into()),
                 target_seq: None,
-                reply_to: None,
+                reply_to,
                 data: None,
                 removed: false,
                 created_at: Millis(at),
