@@ -67,6 +67,8 @@ test("what was said meanwhile is there after a restart", { timeout: PATIENCE }, 
 })
 
 test("a voice room leads to its page", { timeout: PATIENCE }, async () => {
+  // A browser has six connections to a server at most, and pages without WebSockets hold theirs.
+  for (const page of browser.context.pages()) await page.close()
   const page = await open("ann")
   const made = await fetch(`${server().url}/v1/waddles/lobby/channels`, {
     method: "POST",
