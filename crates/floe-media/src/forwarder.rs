@@ -266,8 +266,8 @@ impl Forwarder {
                 contents,
             },
         );
-        let is_taken = self.demux.is_taken(remote, at, now);
-        let is_known = self.demux.peer_at(remote) == Some(at);
+        let is_taken = proves && self.demux.is_taken(remote, at, now);
+        let is_known = !proves || self.demux.peer_at(remote) == Some(at);
         let connection = self.connection(at).ok_or(Dropped::Unknown)?;
         if proves {
             if !connection.rtc.accepts(&input) {

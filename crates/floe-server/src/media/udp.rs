@@ -91,7 +91,7 @@ impl Udp {
         None
     }
 
-    /// Has a datagram wait for [`flush`](Self::flush).
+    /// Has a datagram wait for [`flush`](Self::flush), or for enough others to go with.
     pub fn push(&mut self, destination: SocketAddr, bytes: Vec<u8>) {
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
@@ -105,6 +105,9 @@ impl Udp {
             (true | false, _) => destination,
         };
         self.waiting.push_back((destination, bytes));
+        if self.waiting.len().is_multiple_of(BATCH) {
+            self.flush();
+        }
     }
 
     /// Sends what waits, as far as the system takes it.
