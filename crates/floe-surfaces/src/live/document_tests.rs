@@ -208,6 +208,11 @@ fn write_examples(out: &mut Vec<Vec<u8>>, format: Format) {
         write_error_later(out, format, id(7), Some(ROOM), failure, 250);
     });
     say(&|out| write_closed(out, format, ROOM, Code::Gone, "the channel was deleted"));
+    say(&|out| {
+        let message = "you may only read in the waddle until 2026-01-02T03:04:05.678Z: calm down";
+        let failure = (Code::TimedOut, message);
+        write_error_later(out, format, None, Some(ROOM), failure, 60_000);
+    });
     say(&|out| write_goodbye(out, format, Code::Stopping, "the server is stopping"));
     say(&|out| write_pong(out, format, id(20)));
 }
