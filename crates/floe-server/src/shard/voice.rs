@@ -5,10 +5,16 @@ use floe_core::voice::{Effect, Voice};
 use floe_core::{Append, ContentType, Create, Lifetime};
 use floe_log::{Disk, Payload};
 use floe_proto::{Code, Millis, Namespace, Retention, RoomId, VoiceId};
-use floe_surfaces::community::{is_session_end, log_effect, log_reset, log_state};
+use floe_surfaces::community::{
+    is_recording_index, is_session_end, log_effect, log_reset, log_state,
+};
 use floe_surfaces::json::Messages;
 
 use super::{Failure, Reply, Shard, SlotId, Ticket};
+
+/// Messages at the end of a log that may say what recordings hold, where it is asked whether a session
+/// ended before them.
+const INDEXES_MAX: u64 = 8;
 
 /// Something became of the participants of a voice room.
 #[derive(Debug)]
@@ -234,10 +240,17 @@ impl<D: Disk> Shard<D> {
         if room.visible().tail != tail {
             return false;
         }
-        // Where it cannot be read at once, it is not known.
-        let last = self.fetch(id, tail - 1, 1);
-        let last = last.ok().and_then(|fetched| fetched.to_vec().ok());
-        last.is_some_and(|bytes| is_session_end(&bytes))
+        // What recordings hold is said whenever it is known, and says nothing of sessions.
+        for at in (tail.saturating_sub(INDEXES_MAX)..tail).rev() {
+            // Where it cannot be read at once, it is not known.
+            let message = self.fetch(id, at, 1);
+            let message = message.ok().and_then(|fetched| fetched.to_vec().ok());
+            match message {
+                Some(bytes) if is_recording_index(&bytes) => {}
+                other => return other.is_some_and(|bytes| is_session_end(&bytes)),
+            }
+        }
+        false
     }
 
     /// Bounds the log of a voice room.

@@ -53,6 +53,9 @@ enum Need {
     Waddle(Rights),
     /// One of these rights for the voice room, which comes to be for whoever may make rooms.
     Voice(Rights),
+    /// One of these rights for the voice room, which whoever may make rooms has made by then: routes are
+    /// gone through in order.
+    MadeVoice(Rights),
     /// What a user may do who is a member of the waddle, and others by their rights there.
     Members(Rights),
     /// To be a user, or to manage the waddle.
@@ -288,7 +291,7 @@ fn need(method: &str, route: &str) -> Option<Need> {
             "/v1/voice/{voiceId}/recordings"
             | "/v1/voice/{voiceId}/recordings/{recording}"
             | "/v1/voice/{voiceId}/recordings/{recording}/{file}",
-        ) => Stream(MODERATE),
+        ) => Need::MadeVoice(MODERATE),
         ("DELETE", "/v1/voice/{voiceId}/recordings/{recording}") => Stream(MANAGE),
         ("POST", "/global-query" | "/v1/sql") => Namespace(READ),
         ("GET" | "POST", "/v1/namespaces") => Operator,
@@ -525,7 +528,7 @@ fn verdict(need: Need, who: &Who, named: bool) -> Verdict {
             let makes = who.rights.contains(APPEND);
             (who.rights.intersects(rights), there || makes)
         }
-        Need::Voice(rights) => {
+        Need::Voice(rights) | Need::MadeVoice(rights) => {
             let there = named || who.namespace == Some("acme");
             let makes = who.rights.intersects(CREATE.with(MANAGE));
             (who.rights.intersects(rights), there || makes)

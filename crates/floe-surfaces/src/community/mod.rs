@@ -24,7 +24,7 @@ pub use common::{
     Carrier, Incoming, Label, Opening, Refusal, RoomPath, SocketKind, SocketPath, Welcome, message,
     read_frame, write_ack, write_farewell, write_goodbye, write_pong, write_refusal, write_welcome,
 };
-pub use voice_log::{is_session_end, log_effect, log_reset, log_state};
+pub use voice_log::{is_recording_index, is_session_end, log_effect, log_reset, log_state};
 
 /// Returns whether a path is one of a WebSocket of this surface, known or not.
 #[must_use]

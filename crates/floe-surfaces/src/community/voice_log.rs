@@ -71,6 +71,16 @@ pub fn log_reset(messages: &mut Messages, now: Millis) {
 /// Returns whether a message of the log is the end of a session, which a comma may follow.
 #[must_use]
 pub fn is_session_end(message: &[u8]) -> bool {
+    says(message, "session", "delete")
+}
+
+/// Returns whether a message of the log says what a recording holds; a comma may follow.
+#[must_use]
+pub fn is_recording_index(message: &[u8]) -> bool {
+    says(message, "recording_index", "insert")
+}
+
+fn says(message: &[u8], kind: &str, operation: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Message<'a> {
         r#type: Option<&'a str>,
@@ -82,7 +92,7 @@ pub fn is_session_end(message: &[u8]) -> bool {
     }
     let message = message.strip_suffix(b",").unwrap_or(message);
     serde_json::from_slice(message).is_ok_and(|message: Message<'_>| {
-        message.r#type == Some("session") && message.headers.operation == Some("delete")
+        message.r#type == Some(kind) && message.headers.operation == Some(operation)
     })
 }
 

@@ -575,6 +575,8 @@ mod tests {
                 "/x",
                 "file:///x",
                 "127.0.0.1:7",
+                "turn:turn.example.com",
+                "100",
             ]
             .iter()
             .filter_map(|value| try_parse(&[&format!("--{long}={value}")]).ok())
