@@ -177,6 +177,22 @@ impl World {
             self.work_all()?;
             found = self.shard().describe(now, name.as_bytes()).cloned();
         }
+        // What a stream is may itself be cold; fetching makes files, as in `read_whole`.
+        let mut died = false;
+        while let Err(failure) = &found
+            && failure.cold.is_some()
+        {
+            if self.disk.sim.is_dead() {
+                self.disk.sim.revive();
+                died = true;
+            }
+            let failure = failure.clone();
+            self.fetch_surely(&failure)?;
+            found = self.shard().describe(now, name.as_bytes()).cloned();
+        }
+        if died {
+            self.disk.sim.die_after(0);
+        }
         let room = match found {
             Ok(room) => room,
             Err(failure) => match failure.code.as_str() {
