@@ -18,6 +18,7 @@ use super::channels::{may_own, token_in};
 use super::conn::{Context, Expect, Following, Location, State};
 use super::limits::Payer;
 use super::live::is_live_path;
+use super::output::Output;
 use super::{Reactor, envelope};
 use crate::shard::{Failure, Fetched, ForkOf, NewRoom, ReadPlan, Reply, is_channel, is_reserved};
 
@@ -781,26 +782,37 @@ impl<D: Disk> Reactor<D> {
             }
             return self.answer(at, context);
         }
-        let head = bytes::Bytes::copy_from_slice(&self.out);
-        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some(output) = self.begin_parts(at, context) else {
             return;
         };
+        for part in parts {
+            output.push_part(part);
+        }
+        if json {
+            output.push(bytes::Bytes::from_static(b"]"));
+        }
+        // A request being served is never the place to serve the next one from.
+        self.flush_only(at);
+    }
+
+    /// Begins an answer whose head is written and whose body follows in parts; `None` where the
+    /// connection is gone. Whoever takes none of it for `reader_stall_timeout_ms` is closed.
+    pub(super) fn begin_parts(
+        &mut self,
+        at: usize,
+        context: Context,
+    ) -> Option<&mut Output<D::File>> {
+        let head = bytes::Bytes::copy_from_slice(&self.out);
+        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
+        let conn = self.conns.get_mut(at)?;
         conn.state = if context.close {
             State::Closing
         } else {
             State::Receiving
         };
         conn.output.push(head);
-        for part in parts {
-            conn.output.push_part(part);
-        }
-        if json {
-            conn.output.push(bytes::Bytes::from_static(b"]"));
-        }
         self.set_deadline(at, deadline_ms);
-        // A request being served is never the place to serve the next one from.
-        self.flush_only(at);
+        self.conns.get_mut(at).map(|conn| &mut conn.output)
     }
 
     pub(super) fn flush_only(&mut self, at: usize) {

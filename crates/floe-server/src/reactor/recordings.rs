@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use floe_core::voice::{Cut, MediaError, Voice};
 use floe_log::Disk;
 use floe_proto::{Namespace, RoomId, VoiceId};
@@ -168,19 +167,10 @@ impl<D: Disk> Reactor<D> {
         if context.head {
             return self.answer(at, context);
         }
-        let head = Bytes::copy_from_slice(&self.out);
-        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some(output) = self.begin_parts(at, context) else {
             return;
         };
-        conn.state = if context.close {
-            State::Closing
-        } else {
-            State::Receiving
-        };
-        conn.output.push(head);
-        conn.output.push_lent(lent);
-        self.set_deadline(at, deadline_ms);
+        output.push_lent(lent);
         self.flush_only(at);
     }
 }

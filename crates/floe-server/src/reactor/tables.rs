@@ -12,7 +12,6 @@ mod memory;
 
 use std::fs::File;
 
-use bytes::Bytes;
 use floe_log::Disk;
 use floe_proto::table::{Call, TableError};
 use floe_proto::{Code, Namespace, Rights};
@@ -519,19 +518,10 @@ impl<D: Disk> Reactor<D> {
         if context.head {
             return self.answer(at, context);
         }
-        let head = Bytes::copy_from_slice(&self.out);
-        let deadline_ms = self.clock.uptime_ms + self.limits.reader_stall_timeout_ms;
-        let Some(conn) = self.conns.get_mut(at) else {
+        let Some(output) = self.begin_parts(at, context) else {
             return;
         };
-        conn.state = if context.close {
-            State::Closing
-        } else {
-            State::Receiving
-        };
-        conn.output.push(head);
-        conn.output.push_file(file, len);
-        self.set_deadline(at, deadline_ms);
+        output.push_file(file, len);
         self.flush_only(at);
     }
 
