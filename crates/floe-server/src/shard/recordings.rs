@@ -1,7 +1,6 @@
 //! What the log of a voice room says of recordings that have ended.
 
-use floe_core::Append;
-use floe_log::{Disk, Payload};
+use floe_log::Disk;
 use floe_proto::Millis;
 use floe_surfaces::community::voice_recordings::log_recording_index;
 use floe_surfaces::json::Messages;
@@ -22,24 +21,6 @@ impl<D: Disk> Shard<D> {
     ) -> Result<(), Failure> {
         let mut messages = Messages::default();
         log_recording_index(&mut messages, recording, index, now);
-        let append = Append {
-            content_type: Some("application/json"),
-            units: messages.lens.len() as u64,
-            ..Append::default()
-        };
-        let Ok(decision) = self.room(id).decide_append(&append) else {
-            // The room has come to its end.
-            return Ok(());
-        };
-        self.check_growth(id, messages.bytes.len() as u64)?;
-        let payload = Payload {
-            bytes: &messages.bytes,
-            lens: &messages.lens,
-        };
-        if let Some(record) = decision.record {
-            let lsn = self.stage(id, &record, payload, now)?;
-            self.queue(lsn, id, None);
-        }
-        self.keep_voice_log(id, now)
+        self.append_voice_log(id, &messages, true, now)
     }
 }

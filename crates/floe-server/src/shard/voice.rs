@@ -201,20 +201,29 @@ impl<D: Disk> Shard<D> {
         if messages.lens.is_empty() {
             return Ok(());
         }
+        // Only who comes can be refused.
+        let is_join = |effect: &Effect| matches!(effect, Effect::Joined { .. });
+        self.append_voice_log(id, &messages, effects.iter().any(is_join), now)
+    }
+
+    /// Appends to the log of a voice room; one that has come to its end says no more. What may be
+    /// `refused` is where there is no space for it.
+    pub(super) fn append_voice_log(
+        &mut self,
+        id: SlotId,
+        messages: &Messages,
+        refused: bool,
+        now: Millis,
+    ) -> Result<(), Failure> {
         let append = Append {
             content_type: Some("application/json"),
             units: messages.lens.len() as u64,
             ..Append::default()
         };
-        let Ok(decision) = slot.room.decide_append(&append) else {
-            // The room has come to its end, and nobody reads any more who took part.
+        let Ok(decision) = self.room(id).decide_append(&append) else {
             return Ok(());
         };
-        // Only who comes can be refused.
-        if effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Joined { .. }))
-        {
+        if refused {
             self.check_growth(id, messages.bytes.len() as u64)?;
         }
         let payload = Payload {
@@ -254,7 +263,7 @@ impl<D: Disk> Shard<D> {
     }
 
     /// Bounds the log of a voice room.
-    pub(super) fn keep_voice_log(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
+    fn keep_voice_log(&mut self, id: SlotId, now: Millis) -> Result<(), Failure> {
         let retention = Retention {
             max_events: Some(self.limits.voice_log_messages_max).filter(|most| *most > 0),
             ..Retention::default()
